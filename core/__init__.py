@@ -1,0 +1,1 @@
+"""The vocabulary every Muster service shares. Imports no service."""

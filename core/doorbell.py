@@ -1,0 +1,146 @@
+"""Doorbells: ZeroMQ tells a service that there is something to look at. The only import of zmq.
+
+A ring carries a topic and an id, never a fact: facts are in Redis, and whoever misses a ring finds them there
+within a second. So rings may be lost, doubled or forged; a forged one costs a read. Each listener binds a SUB socket
+and registers it in Redis with an end date; each ringer connects a PUB socket to all registered ones. ZeroMQ filters
+by topic at the ringer, so nobody is woken in vain.
+
+Topics: `queue` (a game: a ticket came or went), `match` (a game: a match changed), `ticket` (ticket ids whose
+status changed).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import urlsplit
+
+import zmq
+import zmq.asyncio
+
+from core import keys
+from core.clock import now_ms
+from core.errors import MusterError
+
+Topic = Literal["queue", "match", "ticket"]
+
+REFRESH_S: Final = 1.0  # how late a ringer learns of a new listener
+EXPIRY_S: Final = 5.0  # a listener not heard of for so long is dropped from the registry
+HIGH_WATER: Final = 10_000  # rings held for a slow peer; further ones are lost, as rings may be
+MAX_RING_BYTES: Final = 4096
+MAX_LISTENERS: Final = 256
+IDS_IN_A_RING: Final = 64
+
+
+class Plain(Protocol):
+    """What the registry needs of a Redis client; both clients have it."""
+
+    async def do(self, *command: Any) -> Any: ...
+
+
+class Doorbell:
+    """Rings, and hears rings. Make one with `open_doorbell`."""
+
+    def __init__(self, db: Plain) -> None:
+        self._db = db
+        self._context = zmq.asyncio.Context(io_threads=1)
+        self._pub: zmq.asyncio.Socket = self._context.socket(zmq.PUB)
+        for option, value in ((zmq.LINGER, 0), (zmq.SNDHWM, HIGH_WATER), (zmq.RECONNECT_IVL_MAX, 1000)):
+            self._pub.setsockopt(option, value)
+        self._connected: set[str] = set()
+
+    def ring(self, topic: Topic, ids: Iterable[str]) -> None:
+        """Tell whoever listens for `topic`. Never waits, never fails."""
+        names = list(ids)
+        for i in range(0, len(names), IDS_IN_A_RING):
+            message = f"{topic} {' '.join(names[i : i + IDS_IN_A_RING])}".encode()
+            with suppress(zmq.ZMQError):
+                self._pub.send(message, zmq.DONTWAIT)
+
+    async def _follow(self) -> None:
+        """Keep the PUB socket connected to every registered listener."""
+        while True:
+            with suppress(MusterError):
+                await self.refresh()
+            await asyncio.sleep(REFRESH_S)
+
+    async def refresh(self) -> None:
+        """Read the registry once and connect accordingly. Raises Unavailable."""
+        found = await self._db.do("HGETALL", keys.DOORBELLS)
+        pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
+        now = now_ms()
+        live = {endpoint for endpoint, entry in pairs if json.loads(entry)["until_ms"] > now}
+        for endpoint in sorted(live - self._connected)[: MAX_LISTENERS - len(self._connected)]:
+            self._pub.connect(endpoint)
+            self._connected.add(endpoint)
+        for endpoint in self._connected - live:
+            with suppress(zmq.ZMQError):
+                self._pub.disconnect(endpoint)
+        self._connected &= live
+
+    async def _listen(self, sub: zmq.asyncio.Socket, heard: Callable[[str, list[str]], None]) -> None:
+        while True:
+            topic, *ids = (await sub.recv()).decode(errors="replace").split(" ")
+            heard(topic, ids)
+
+    async def _register(self, endpoint: str, topics: list[Topic]) -> None:
+        while True:
+            entry = json.dumps({"topics": topics, "until_ms": now_ms() + int(EXPIRY_S * 1000), "pid": os.getpid()})
+            with suppress(MusterError):
+                await self._db.do("HSET", keys.DOORBELLS, endpoint, entry)
+                await self._sweep()
+            await asyncio.sleep(REFRESH_S)
+
+    async def _sweep(self) -> None:
+        now = now_ms()
+        found = await self._db.do("HGETALL", keys.DOORBELLS)
+        for endpoint, entry in found.items():
+            if json.loads(entry)["until_ms"] + EXPIRY_S * 1000 < now:
+                await self._db.do("HDEL", keys.DOORBELLS, endpoint)
+
+    def _bind(self, bind: str, host: str, topics: list[Topic]) -> tuple[zmq.asyncio.Socket, str]:
+        sub: zmq.asyncio.Socket = self._context.socket(zmq.SUB)
+        for option, value in ((zmq.LINGER, 0), (zmq.RCVHWM, HIGH_WATER), (zmq.MAXMSGSIZE, MAX_RING_BYTES)):
+            sub.setsockopt(option, value)
+        for topic in topics:
+            sub.setsockopt_string(zmq.SUBSCRIBE, topic + " ")
+        sub.bind(bind)
+        bound = sub.getsockopt_string(zmq.LAST_ENDPOINT)
+        parts = urlsplit(bound)
+        return sub, f"tcp://{host}:{parts.port}" if host else bound
+
+
+@asynccontextmanager
+async def open_doorbell(
+    db: Plain,
+    *,
+    topics: list[Topic] | None = None,
+    heard: Callable[[str, list[str]], None] | None = None,
+    bind: str = "tcp://127.0.0.1:*",
+    host: str = "",
+) -> AsyncIterator[Doorbell]:
+    """A doorbell for the length of the block; with `topics`, rings for them reach `heard(topic, ids)`."""
+    bell = Doorbell(db)
+    endpoint, sub = "", None
+    work: list[Awaitable[None]] = [bell._follow()]
+    if topics and heard:
+        sub, endpoint = bell._bind(bind, host, topics)
+        work += [bell._listen(sub, heard), bell._register(endpoint, topics)]
+    tasks = [asyncio.ensure_future(w) for w in work]
+    try:
+        yield bell
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if endpoint:
+            with suppress(MusterError):
+                await db.do("HDEL", keys.DOORBELLS, endpoint)
+        if sub is not None:
+            sub.close()
+        bell._pub.close()
+        bell._context.term()

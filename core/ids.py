@@ -1,0 +1,49 @@
+"""Names of things: how ids are made and how they are recognised.
+
+An id is a prefix that tells the kind and 26 characters of Crockford base 32, as in ULID: 48 bits of UTC
+milliseconds, then 80 random bits, so ids sort by birth and never collide across processes. Time and chance are
+arguments, which keeps this module pure; `core.clock.new_id` brings them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+Kind = Literal["player", "ticket", "match", "server", "session", "party", "event"]
+
+PREFIX: Final[dict[Kind, str]] = {
+    "player": "p",
+    "ticket": "t",
+    "match": "m",
+    "server": "s",
+    "session": "ses",
+    "party": "pty",
+    "event": "e",
+}
+
+_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_BODY = r"[0-9a-hjkmnp-tv-z]{26}"
+_PATTERN: Final = {kind: re.compile(rf"{prefix}-{_BODY}") for kind, prefix in PREFIX.items()}
+_GAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+
+RANDOM_BYTES: Final = 10
+
+
+def make_id(kind: Kind, now_ms: int, chance: bytes) -> str:
+    """`kind`'s prefix and a ULID of `now_ms` and ten random bytes, lower case (fit for a DNS label)."""
+    if len(chance) != RANDOM_BYTES:
+        raise ValueError(f"an id takes {RANDOM_BYTES} random bytes, not {len(chance)}")
+    number = (now_ms & (1 << 48) - 1) << 80 | int.from_bytes(chance)
+    body = "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    return f"{PREFIX[kind]}-{body}"
+
+
+def is_id(kind: Kind, text: str) -> bool:
+    """Whether `text` has the form of an id of this kind. Says nothing about whether it exists."""
+    return _PATTERN[kind].fullmatch(text) is not None
+
+
+def is_game_id(text: str) -> bool:
+    """Games are named by their developer: a DNS label of 1-40 characters, lower case."""
+    return _GAME.fullmatch(text) is not None

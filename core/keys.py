@@ -1,0 +1,116 @@
+"""Every Redis key in one table. PURE.
+
+The part in braces is the hash tag: keys with the same tag live in one slot, so a function may touch them in one
+atomic step on Redis Cluster too. A function gets its *base* (the tag's prefix) as its only declared key and derives
+the rest from it; all of them hash to that slot.
+
+| key | type | holds |
+|---|---|---|
+| `muster:games` | set | ids of registered games |
+| `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
+| `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
+| `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
+| `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
+| `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
+| `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
+| `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
+| `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
+| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times |
+| `muster:{game}:recent` | list | ids of the last matches that were over |
+| `muster:{game}:stats` | hash | counters since the beginning |
+| `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
+| `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
+| `muster:{game.N}:attack:<attacker>:<target>` | hash | latest attack (row A1) |
+| `muster:{game.N}:move:<player>` | hash | latest position, with a time to live (row A2) |
+| `muster:{game.N}:player:<player>` | hash | state of a player in play (row A4) |
+| `muster:{game.boards}:activity` | zset | interactions of the last 24 h by player (row A5) |
+| `muster:{game.boards}:activity:<bucket>` | zset | ... of one time bucket |
+| `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |
+| `muster:{game.boards}:score` | zset | best score by player |
+| `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
+| `muster:login:{name}` | hash | a folded user name -> player, password hash |
+| `muster:account:{player}` | hash | name, role, times |
+| `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry |
+| `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
+| `muster:tries:{who}` | string | failed logins by name or address, for the lock-out |
+| `muster:party:{party}` | string | a party (JSON) |
+| `muster:partycode:{code}` | string | invitation code -> party |
+| `muster:partyof:{player}` | string | the party a player is in |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from zlib import crc32
+
+GAMES: Final = "muster:games"
+DOORBELLS: Final = "muster:doorbells"
+SERVERS: Final = "muster:servers"
+
+# Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
+SHARDS: Final = 8
+
+
+def game(game_id: str) -> str:
+    """Base of everything a match is made from and lives by."""
+    return f"muster:{{{game_id}}}"
+
+
+def registration(game_id: str) -> str:
+    return f"{game(game_id)}:game"
+
+
+def ticket(game_id: str, ticket_id: str) -> str:
+    return f"{game(game_id)}:ticket:{ticket_id}"
+
+
+def match(game_id: str, match_id: str) -> str:
+    return f"{game(game_id)}:match:{match_id}"
+
+
+def shard(game_id: str, of: str) -> str:
+    """Base of the interactions of `of`: a match for its log, a player for the views of that player."""
+    return f"muster:{{{game_id}.{shard_number(of)}}}"
+
+
+def shard_number(of: str) -> int:
+    """Which of the game's shards holds `of`. CRC-32: the same in every process and every language."""
+    return crc32(of.encode()) % SHARDS
+
+
+def boards(game_id: str) -> str:
+    """Base of a game's leaderboards: rank is a question over all players, so they share a slot."""
+    return f"muster:{{{game_id}.boards}}"
+
+
+def login(folded_name: str) -> str:
+    return f"muster:login:{{{folded_name}}}"
+
+
+def account(player: str) -> str:
+    return f"muster:account:{{{player}}}"
+
+
+def sessions(player: str) -> str:
+    return f"muster:sessions:{{{player}}}"
+
+
+def revoked(session: str) -> str:
+    return f"muster:revoked:{{{session}}}"
+
+
+def tries(who: str) -> str:
+    return f"muster:tries:{{{who}}}"
+
+
+def party(party_id: str) -> str:
+    return f"muster:party:{{{party_id}}}"
+
+
+def party_code(code: str) -> str:
+    return f"muster:partycode:{{{code}}}"
+
+
+def party_of(player: str) -> str:
+    return f"muster:partyof:{{{player}}}"

@@ -1,0 +1,122 @@
+"""One transition table per life. PURE.
+
+The tables are the only place that says what may follow what. Python decides with `step`; the Redis functions get
+the same tables, generated into their library by `core.redis.library`, so that a check and its write are one atomic
+step. An event that a state does not list is illegal: it changes nothing. `docs/lifecycle.md` is drawn from here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from core.errors import IllegalTransition
+
+
+class TicketState(StrEnum):
+    """FlexMatch's names. REQUIRES_ACCEPTANCE comes with rule sets that ask for acceptance."""
+
+    QUEUED = "QUEUED"
+    SEARCHING = "SEARCHING"
+    REQUIRES_ACCEPTANCE = "REQUIRES_ACCEPTANCE"
+    PLACING = "PLACING"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+    FAILED = "FAILED"
+
+
+class TicketEvent(StrEnum):
+    """What can happen to a ticket."""
+
+    SEARCHED = "searched"  # a pass looked at it and found no match yet
+    CLAIMED = "claimed"  # it is in a match; its server starts
+    PLACED = "placed"  # the server is playable
+    REQUEUED = "requeued"  # the match failed under it; its wait is kept
+    GAVE_UP = "gave_up"  # ... once too often
+    CANCELLED = "cancelled"  # its player asked
+    VANISHED = "vanished"  # nobody was seen to wait for it
+    TIMED_OUT = "timed_out"  # waited longer than the game allows
+
+
+class MatchState(StrEnum):
+    """PLACING: a server is to start. RUNNING: it is playable. FAILED: the players did not get their match."""
+
+    PLACING = "PLACING"
+    RUNNING = "RUNNING"
+    ENDED = "ENDED"
+    FAILED = "FAILED"
+
+
+class MatchEvent(StrEnum):
+    """What can happen to a match."""
+
+    READY = "ready"  # the server is playable; its tickets are PLACED
+    FAIL = "fail"  # no playable server came of it, or it was lost in play; its tickets are REQUEUED
+    FINISH = "finish"  # over, for a named reason
+
+
+class ServerState(StrEnum):
+    """Agones' names."""
+
+    CREATING = "Creating"
+    STARTING = "Starting"
+    SCHEDULED = "Scheduled"
+    REQUEST_READY = "RequestReady"
+    READY = "Ready"
+    RESERVED = "Reserved"
+    ALLOCATED = "Allocated"
+    UNHEALTHY = "Unhealthy"
+    ERROR = "Error"
+    SHUTDOWN = "Shutdown"
+
+
+T, TE, M, ME = TicketState, TicketEvent, MatchState, MatchEvent
+
+TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
+    (T.QUEUED, TE.SEARCHED): T.SEARCHING,
+    (T.QUEUED, TE.CLAIMED): T.PLACING,
+    (T.QUEUED, TE.CANCELLED): T.CANCELLED,
+    (T.QUEUED, TE.VANISHED): T.CANCELLED,
+    (T.QUEUED, TE.TIMED_OUT): T.TIMED_OUT,
+    (T.SEARCHING, TE.CLAIMED): T.PLACING,
+    (T.SEARCHING, TE.CANCELLED): T.CANCELLED,
+    (T.SEARCHING, TE.VANISHED): T.CANCELLED,
+    (T.SEARCHING, TE.TIMED_OUT): T.TIMED_OUT,
+    (T.PLACING, TE.PLACED): T.COMPLETED,
+    (T.PLACING, TE.REQUEUED): T.QUEUED,
+    (T.PLACING, TE.GAVE_UP): T.FAILED,
+    (T.COMPLETED, TE.REQUEUED): T.QUEUED,
+    (T.COMPLETED, TE.GAVE_UP): T.FAILED,
+}
+
+MATCH: Final[dict[tuple[MatchState, MatchEvent], MatchState]] = {
+    (M.PLACING, ME.READY): M.RUNNING,
+    (M.PLACING, ME.FAIL): M.FAILED,
+    (M.RUNNING, ME.FINISH): M.ENDED,
+    (M.RUNNING, ME.FAIL): M.FAILED,
+}
+
+LIVE_MATCH: Final = frozenset({M.PLACING, M.RUNNING})
+WAITING_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING})
+OPEN_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING, T.REQUIRES_ACCEPTANCE, T.PLACING})
+
+# Why a match is over, as its `reason` says. The first group ends it, the second fails it.
+FINISH_REASONS: Final = ("finished", "exited", "no_show", "empty", "too_long", "stopped")
+FAIL_REASONS: Final = ("launch_failed", "never_ready", "died_early", "crashed", "server_lost")
+
+
+def step_ticket(state: TicketState, event: TicketEvent) -> TicketState:
+    """The state after `event`. Raises IllegalTransition, and then nothing has changed."""
+    try:
+        return TICKET[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a ticket that is {state} cannot be {event}") from None
+
+
+def step_match(state: MatchState, event: MatchEvent) -> MatchState:
+    """The state after `event`. Raises IllegalTransition, and then nothing has changed."""
+    try:
+        return MATCH[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a match that is {state} cannot {event}") from None

@@ -1,0 +1,235 @@
+"""The documents that travel between services, and what makes one acceptable.
+
+Values only: frozen msgspec structs whose JSON is the same in the API, in Redis and in a server's environment.
+`forbid_unknown_fields` turns a typing mistake into a clear refusal. Whatever a type cannot say is said by
+`check_game`, with a JSON pointer to the place.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core.errors import Invalid
+from core.ids import is_game_id
+
+MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
+MAX_PLAYERS_PER_TICKET: Final = 10  # FlexMatch's bound for one ticket
+MAX_TEAMS: Final = 32
+MAX_PORTS: Final = 8
+MAX_ENV: Final = 64
+MAX_ATTRIBUTES: Final = 50
+MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
+
+Role = Literal["player", "developer", "admin", "server"]
+Protocol = Literal["udp", "tcp", "ws"]
+Seconds = Annotated[float, Meta(ge=0.1, le=86_400)]
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+class Team(Struct, frozen=True, forbid_unknown_fields=True):
+    """A team's bounds, in players. A match is full when every team has `max_players`."""
+
+    name: Name
+    min_players: Annotated[int, Meta(ge=1, le=MAX_PLAYERS_PER_MATCH)]
+    max_players: Annotated[int, Meta(ge=1, le=MAX_PLAYERS_PER_MATCH)]
+
+
+class Port(Struct, frozen=True, forbid_unknown_fields=True):
+    """A port that players connect to. `port` is where the game listens; 0 lets Muster choose (`{port}`, `$PORT`)."""
+
+    name: Name = "game"
+    protocol: Protocol = "tcp"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+
+
+class Ready(Struct, frozen=True, forbid_unknown_fields=True):
+    """When a server counts as playable.
+
+    `sdk`: it calls POST /ready. `port`: its first TCP port accepts. `delay`: `delay_s` after its start.
+    """
+
+    when: Literal["sdk", "port", "delay"] = "sdk"
+    delay_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
+
+
+class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What to start for a match: exactly one of the built-in arena, an image, or a command."""
+
+    arena: dict[str, Any] | None = None  # settings of the built-in arena; {} takes its defaults
+    image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+    command: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(min_length=1, max_length=64)] | None = None
+    args: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(max_length=64)] = []
+    ports: Annotated[list[Port], Meta(max_length=MAX_PORTS)] = []
+    ready: Ready = Ready()
+    env: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=MAX_ENV)] = {}
+
+
+class Timers(Struct, frozen=True, forbid_unknown_fields=True):
+    """Every phase of a match ends by itself. Seconds."""
+
+    start_s: Seconds = 60  # created -> Ready; an image pull on a fresh node takes most of it
+    join_s: Seconds = 30  # Ready -> somebody joined
+    empty_s: Seconds = 30  # the last player left -> over; covers a reconnect
+    length_s: Seconds = 3600  # Ready -> over, whatever happens
+    drain_s: Seconds = 5  # asked to stop -> killed
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a game may use."""
+
+    servers: Annotated[int, Meta(ge=1, le=10_000)] = 100  # at once; further matches wait in the queue
+    queued_tickets: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000  # a further ticket is refused with 429
+    tries: Annotated[int, Meta(ge=1, le=10)] = 3  # matches that may fail under one ticket before it FAILED
+
+
+class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A game as its developer registers it."""
+
+    server: Server
+    name: Annotated[str, Meta(max_length=128)] = ""
+    players_per_match: Annotated[int, Meta(ge=1, le=MAX_PLAYERS_PER_MATCH)] | None = None
+    teams: Annotated[list[Team], Meta(max_length=MAX_TEAMS)] = []
+    fill_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0  # oldest waits so long, then minima suffice
+    ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
+    move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
+    accepting: bool = True  # false drains the game: no new tickets
+    timers: Timers = Timers()
+    limits: Limits = Limits()
+
+
+class Game(Struct, frozen=True):
+    """A registration as stored: the spec, whose it is, and how often it changed."""
+
+    id: str
+    owner: str  # player id of the developer
+    version: int  # 1 for the first; a change applies to new matches only
+    created_ms: int
+    updated_ms: int
+    spec: GameSpec
+
+
+class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True):
+    """One player of a ticket with what the rules may look at."""
+
+    id: str
+    name: str = ""
+    attributes: Annotated[
+        dict[str, str | float | list[str] | dict[str, float]], Meta(max_length=MAX_ATTRIBUTES)
+    ] = {}
+    latencies: Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)] = {}  # region -> ms
+
+
+class Waiting(Struct, frozen=True):
+    """A ticket in its queue, as grouping sees it. `since_ms` is when its wait began and survives a requeue."""
+
+    id: str
+    since_ms: int
+    players: list[TicketPlayer]
+
+
+class MatchPlayer(Struct, frozen=True):
+    """A seat in a match."""
+
+    id: str
+    name: str
+    team: str
+    ticket: str
+
+
+class Match(Struct, frozen=True):
+    """What a server must know of its match; fixed when it is claimed."""
+
+    id: str
+    game: str
+    game_version: int
+    created_ms: int
+    players: list[MatchPlayer]
+    server: Server
+    timers: Timers
+    tries: int
+    move_ttl_s: int
+
+    @property
+    def tickets(self) -> list[str]:
+        """Ticket ids, each once, in the order of the seats."""
+        return list(dict.fromkeys(player.ticket for player in self.players))
+
+
+class OpenPort(Struct, frozen=True):
+    """A port of a running server as players reach it."""
+
+    name: str
+    protocol: Protocol
+    port: int
+
+
+class Connection(Struct, frozen=True):
+    """Where a match is played."""
+
+    address: str
+    ports: list[OpenPort]
+
+
+def teams_of(spec: GameSpec) -> list[Team]:
+    """The teams to fill; a game without teams has one of `players_per_match`."""
+    if spec.teams:
+        return list(spec.teams)
+    players = spec.players_per_match or 1
+    return [Team("players", players, players)]
+
+
+def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> None:
+    """Raise Invalid with a JSON pointer at the first thing in a registration that cannot work."""
+    if not is_game_id(game_id):
+        raise Invalid(
+            f"the game id {game_id[:64]!r} must be 1-40 of a-z, 0-9 and '-', not starting or ending with '-'",
+            pointer="/id",
+        )
+    _check_server(spec.server, commands_allowed=commands_allowed)
+    _check_teams(spec)
+
+
+def _check_server(server: Server, *, commands_allowed: bool) -> None:
+    kinds = [k for k in ("arena", "image", "command") if getattr(server, k) is not None]
+    if len(kinds) != 1:
+        raise Invalid(
+            f"a server is exactly one of arena, image or command; this one names {' and '.join(kinds) or 'none'}",
+            pointer="/server",
+        )
+    if server.command is not None and not commands_allowed:
+        raise Invalid(
+            "this installation runs no commands, only images: the operator may allow them with "
+            "MUSTER_ALLOW_COMMANDS=true where developers are trusted with the host",
+            pointer="/server/command",
+        )
+    if server.arena is not None and len(msgspec.json.encode(server.arena)) > MAX_SETTINGS_BYTES:
+        raise Invalid(f"arena settings are larger than {MAX_SETTINGS_BYTES} bytes", pointer="/server/arena")
+    names = [port.name for port in server.ports]
+    if len(set(names)) != len(names):
+        raise Invalid("two ports have the same name", pointer="/server/ports")
+    if server.ready.when == "port" and not any(p.protocol != "udp" for p in server.ports):
+        raise Invalid("ready when `port` needs a tcp or ws port to try", pointer="/server/ready/when")
+
+
+def _check_teams(spec: GameSpec) -> None:
+    if not spec.teams and spec.players_per_match is None:
+        raise Invalid("say players_per_match, or teams with min_players and max_players", pointer="/players_per_match")
+    for i, team in enumerate(spec.teams):
+        if team.min_players > team.max_players:
+            raise Invalid(
+                f"team {team.name!r}: min_players {team.min_players} is more than max_players {team.max_players}",
+                pointer=f"/teams/{i}/min_players",
+            )
+    names = [team.name for team in spec.teams]
+    if len(set(names)) != len(names):
+        raise Invalid("two teams have the same name", pointer="/teams")
+    total = sum(team.max_players for team in teams_of(spec))
+    if total > MAX_PLAYERS_PER_MATCH:
+        raise Invalid(f"the teams hold {total} players; a match has at most {MAX_PLAYERS_PER_MATCH}", pointer="/teams")
+    if spec.teams and spec.players_per_match not in (None, total):
+        raise Invalid(
+            f"players_per_match is {spec.players_per_match}, the teams hold {total}", pointer="/players_per_match"
+        )

@@ -1,0 +1,145 @@
+"""Redis for webapi, matchmaker and tools, on redis-py; one node, Sentinel-less fail-over by URL, or a cluster.
+
+Everything that writes goes through `call`, a function of `core.redis.library`; reads may use `do` and `do_many`.
+All functions recognise a repeat, so a retry after a lost reply is safe and the client retries by itself, a few
+times and briefly. What then still fails is `Unavailable`. Nothing blocks on these connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+from redis import exceptions as rx
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from core.redis.errors import FunctionMissing, from_reply, unreachable
+from core.redis.library import LIBRARY
+
+Arg = str | bytes | int | float
+
+CONNECTIONS: Final = 64  # of one process; a further call waits for a free one
+SOCKET_TIMEOUT_S: Final = 2.0  # a healthy Redis answers in milliseconds
+RETRIES: Final = 2
+RETRY_CAP_S: Final = 0.3
+
+
+class Caller(Protocol):
+    """What a store needs: call a function of the library on the base key of one slot."""
+
+    async def call(self, function: str, base: str, *args: Arg) -> Any:
+        """The function's reply. Raises Unavailable, Fenced."""
+
+
+class Database:
+    """See the module. Make one with `open_database`."""
+
+    def __init__(self, client: Redis | RedisCluster) -> None:
+        self._client: Any = client
+
+    async def call(self, function: str, base: str, *args: Arg) -> Any:
+        """Call a function of the library. Raises Unavailable (passing) or Fenced."""
+        command = ("FCALL", LIBRARY.functions[function], 1, base, *args)
+        try:
+            return await self._run(command)
+        except FunctionMissing:
+            await self.load()
+            return await self._run(command)
+
+    async def do(self, *command: Arg) -> Any:
+        """Run one plain command (a read, or a write that may be repeated). Raises Unavailable."""
+        return await self._run(command)
+
+    async def do_many(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        """Run commands in one round trip a node, each for itself, in order. Raises Unavailable."""
+        if not commands:
+            return []
+        try:
+            pipe = self._client.pipeline(transaction=False)
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute())
+        except rx.ResponseError as error:
+            raise from_reply(str(error)) from error
+        except (rx.RedisError, OSError) as error:
+            raise _passing(error) from error
+
+    async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Arg]]]) -> list[Any]:
+        """Call functions (name, base, args) in one round trip. Raises Unavailable, Fenced."""
+        commands = [("FCALL", LIBRARY.functions[name], 1, base, *args) for name, base, args in calls]
+        try:
+            return await self.do_many(commands)
+        except FunctionMissing:
+            await self.load()
+            return await self.do_many(commands)
+
+    async def load(self) -> None:
+        """Load the function library (on every primary). Idempotent."""
+        extra = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
+        try:
+            await self._client.execute_command("FUNCTION LOAD", "REPLACE", LIBRARY.source, **extra)
+        except rx.ResponseError as error:
+            raise from_reply(str(error)) from error
+        except (rx.RedisError, OSError) as error:
+            raise _passing(error) from error
+
+    async def _run(self, command: Sequence[Arg]) -> Any:
+        try:
+            return await self._client.execute_command(*command)
+        except rx.ResponseError as error:
+            raise from_reply(str(error)) from error
+        except (rx.RedisError, OSError) as error:
+            raise _passing(error) from error
+
+
+def _passing(error: BaseException) -> Exception:
+    # redis-py strips the kind from replies it has classes for ("LOADING ..." -> BusyLoadingError).
+    kinds = {
+        rx.BusyLoadingError: "LOADING",
+        rx.ReadOnlyError: "READONLY",
+        rx.OutOfMemoryError: "OOM",
+        rx.ClusterDownError: "CLUSTERDOWN",
+        rx.MasterDownError: "MASTERDOWN",
+        rx.TryAgainError: "TRYAGAIN",
+    }
+    kind = kinds.get(type(error))  # type: ignore[call-overload]
+    return from_reply(f"{kind} {error}") if kind else unreachable(error)
+
+
+@asynccontextmanager
+async def open_database(url: str) -> AsyncIterator[Database]:
+    """Connect to `url`: redis://, rediss:// or unix:// for one node, redis+cluster:// for a cluster.
+
+    Connecting is lazy; the library is loaded at the first call that misses it.
+    """
+    retry = Retry(ExponentialBackoff(cap=RETRY_CAP_S, base=0.02), RETRIES)
+    client: Redis | RedisCluster
+    if url.startswith("redis+cluster://"):
+        client = RedisCluster.from_url(
+            url.replace("redis+cluster://", "redis://", 1),
+            decode_responses=True,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            max_connections=CONNECTIONS,
+            retry=retry,
+        )
+    else:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            max_connections=CONNECTIONS,
+            timeout=SOCKET_TIMEOUT_S,
+            retry=retry,
+        )
+        client = Redis(connection_pool=pool)
+    try:
+        yield Database(client)
+    finally:
+        await client.aclose()
+        if isinstance(client, Redis):
+            await client.connection_pool.disconnect()

@@ -1,0 +1,151 @@
+"""A small Redis client for game servers: one multiplexed connection a node, on hiredis' parser.
+
+A game server pays for its memory once per match, and redis-py costs 20 MB and 200 ms of start; this costs nothing
+that is not already loaded. It calls functions of the library and plain commands, pipelines whatever is under way,
+follows MOVED of Redis Cluster, and reconnects at the next call. It does not retry: its callers know what may be sent
+again (everything that carries a number or an id).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Final, cast
+from urllib.parse import unquote, urlsplit
+
+import hiredis
+
+from core.errors import Misconfigured, Unavailable
+from core.redis.errors import FunctionMissing, from_reply, unreachable
+from core.redis.library import LIBRARY
+
+Arg = str | bytes | int | float
+
+TIMEOUT_S: Final = 2.0
+REDIRECTS: Final = 5  # of one command; more means that the cluster does not agree with itself
+UNANSWERED: Final = 1024  # commands under way on a connection; a further one is refused
+
+
+class _Connection(asyncio.Protocol):
+    """Replies come in the order of the commands, so a queue of futures is all the bookkeeping."""
+
+    def __init__(self) -> None:
+        self.reader = hiredis.Reader(encoding="utf-8", errors="replace")
+        self.waiting: deque[asyncio.Future[Any]] = deque()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        self.reader.feed(data)
+        while (reply := self.reader.gets()) is not False:
+            future = self.waiting.popleft()
+            if not future.done():
+                future.set_result(reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        while self.waiting:
+            future = self.waiting.popleft()
+            if not future.done():
+                future.set_exception(unreachable(exc or ConnectionResetError("connection closed")))
+
+    async def run(self, command: tuple[Arg, ...]) -> Any:
+        if self.transport is None or self.transport.is_closing():
+            raise unreachable(ConnectionResetError("connection closed"))
+        if len(self.waiting) >= UNANSWERED:
+            raise Unavailable(f"{UNANSWERED} commands wait for an answer of Redis", code="storage-unavailable")
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        self.transport.write(hiredis.pack_command(command))
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await future
+        except TimeoutError as error:
+            # Later replies would be taken for this one's: the connection is of no more use.
+            if self.transport is not None:
+                self.transport.abort()
+            raise unreachable(error) from error
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+
+class LeanRedis:
+    """See the module. `close` when done."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "redis+cluster") or not parts.hostname:
+            raise Misconfigured(f"a game server speaks redis:// or redis+cluster://, not {url!r}", setting="REDIS_URL")
+        self._home = (parts.hostname, parts.port or 6379)
+        self._auth = tuple(unquote(x) for x in (parts.username, parts.password) if x)
+        self._db = int(parts.path.strip("/") or 0)
+        self._nodes: dict[tuple[str, int], _Connection] = {}
+        self._lock = asyncio.Lock()
+        self._moved: dict[str, tuple[str, int]] = {}  # base key -> node; a server has a handful of bases
+
+    async def call(self, function: str, base: str, *args: Arg) -> Any:
+        """Call a function of the library on `base`. Raises Unavailable."""
+        command = ("FCALL", LIBRARY.functions[function], 1, base, *args)
+        try:
+            return await self._run(base, command)
+        except FunctionMissing:
+            await self._run(base, ("FUNCTION", "LOAD", "REPLACE", LIBRARY.source))
+            return await self._run(base, command)
+
+    async def do(self, *command: Arg) -> Any:
+        """Run one plain command; its second word must be its key. Raises Unavailable."""
+        return await self._run(str(command[1]), command)
+
+    async def _run(self, key: str, command: tuple[Arg, ...]) -> Any:
+        node, asking = self._moved.get(key, self._home), False
+        for _ in range(REDIRECTS):
+            connection = await self._connect(node)
+            if asking:
+                await connection.run(("ASKING",))
+            reply = await connection.run(command)
+            if not isinstance(reply, hiredis.ReplyError):
+                return reply
+            kind, *rest = str(reply).split(" ")
+            if kind not in ("MOVED", "ASK"):
+                raise from_reply(str(reply))
+            host, _, port = rest[1].rpartition(":")
+            node, asking = (host or node[0], int(port)), kind == "ASK"
+            if not asking:
+                self._moved[key] = node
+        self._moved.pop(key, None)
+        raise Unavailable(f"Redis Cluster redirected a command {REDIRECTS} times", code="storage-unavailable")
+
+    async def _connect(self, node: tuple[str, int]) -> _Connection:
+        async with self._lock:
+            connection = self._nodes.get(node)
+            if connection is not None and connection.transport is not None:
+                return connection
+            try:
+                async with asyncio.timeout(TIMEOUT_S):
+                    _, connection = await asyncio.get_running_loop().create_connection(_Connection, *node)
+            except (OSError, TimeoutError) as error:
+                self._moved.clear()  # the node may be gone for good: ask the first one again
+                raise unreachable(error) from error
+            if self._auth:
+                await self._greet(connection, ("AUTH", *self._auth))
+            if self._db:
+                await self._greet(connection, ("SELECT", self._db))
+            self._nodes[node] = connection
+            return connection
+
+    @staticmethod
+    async def _greet(connection: _Connection, command: tuple[Arg, ...]) -> None:
+        reply = await connection.run(command)
+        if isinstance(reply, hiredis.ReplyError):
+            connection.close()
+            raise from_reply(str(reply))
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._nodes.values():
+            connection.close()
+        self._nodes.clear()

@@ -1,0 +1,51 @@
+"""The Redis function library: one Lua file per atomic step, the transition tables before them.
+
+The library's name carries a digest of its source, and so does each function's. Two versions of Muster can
+therefore run side by side on one Redis during an upgrade, each with its own functions; none replaces another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+from core.lifecycle import MATCH, TICKET
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Source to load, and the full name under which each function can be called."""
+
+    name: str
+    source: str
+    functions: Mapping[str, str]
+
+
+def _lua_table(name: str, table: Mapping[tuple[str, str], str]) -> str:
+    rows: dict[str, list[str]] = {}
+    for (state, event), after in table.items():
+        rows.setdefault(str(state), []).append(f"{event} = '{after}'")
+    return f"local {name} = {{ " + ", ".join(f"{s} = {{ {', '.join(r)} }}" for s, r in rows.items()) + " }\n"
+
+
+def build() -> Library:
+    """Assemble the library from the files beside this one."""
+    folder = files("core.redis") / "lua"
+    sources = {f.name.removesuffix(".lua"): f.read_text() for f in folder.iterdir() if f.name.endswith(".lua")}
+    common = sources.pop("_common")
+    body = _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + common
+    # Each file is a block of its own: what it declares local stays there.
+    body += "".join(f"do\n{sources[name]}end\n" for name in sorted(sources))
+    digest = hashlib.sha256(body.encode()).hexdigest()[:10]
+    name = f"muster_{digest}"
+    head = (
+        f"#!lua name={name}\n"
+        f"local function register(name, fn) redis.register_function(name .. '_{digest}', fn) end\n"
+    )
+    return Library(name, head + body, {fn: f"{fn}_{digest}" for fn in sources})
+
+
+LIBRARY: Final = build()

@@ -1,0 +1,52 @@
+-- Shared by every function of the library; not a function itself. TICKET and MATCH are the transition tables,
+-- generated from core/lifecycle.py and put before this file.
+
+local EVENTS_KEPT = 64      -- of one ticket, for replay by Last-Event-ID; a ticket has a handful
+local OVER_KEPT_S = 3600    -- a ticket that is over can still be read for an hour
+local PLAYED_KEPT_S = 90000 -- a completed one outlives the longest match (24 h), which may fail and requeue it
+local RECENT_KEPT = 100     -- matches that are over, for the operator page
+
+local function ticket_key(base, id) return base .. ':ticket:' .. id end
+local function match_key(base, id) return base .. ':match:' .. id end
+
+-- Free a player's place for another ticket, unless it is already another's.
+local function close_players(base, id, doc)
+  for _, player in ipairs(cjson.decode(doc)) do
+    if redis.call('HGET', base .. ':open', player.id) == id then
+      redis.call('HDEL', base .. ':open', player.id)
+    end
+  end
+end
+
+-- Move one ticket by one event. Returns the new state, or nil where the table forbids it (and nothing changed).
+local function ticket_step(base, id, event, now, reason, match)
+  local key = ticket_key(base, id)
+  local state, doc, since = unpack(redis.call('HMGET', key, 'state', 'doc', 'since_ms'))
+  local row = state and TICKET[state]
+  local after = row and row[event]
+  if not after then return nil end
+  local seq = redis.call('HINCRBY', key, 'seq', 1)
+  local entry = cjson.encode({ seq = seq, at_ms = tonumber(now), status = after, event = event,
+                               reason = reason or '', match = match or '' })
+  redis.call('HSET', key, 'state', after, 'reason', reason or '', 'match', match or '', 'e' .. seq, entry)
+  if seq > EVENTS_KEPT then redis.call('HDEL', key, 'e' .. (seq - EVENTS_KEPT)) end
+  if after == 'QUEUED' then
+    redis.call('ZADD', base .. ':queue', since, id)
+    redis.call('ZADD', base .. ':alive', now, id)
+    for _, player in ipairs(cjson.decode(doc)) do redis.call('HSET', base .. ':open', player.id, id) end
+    redis.call('PERSIST', key)
+  elseif after ~= 'SEARCHING' then
+    redis.call('ZREM', base .. ':queue', id)
+    redis.call('ZREM', base .. ':alive', id)
+    if after == 'COMPLETED' then redis.call('EXPIRE', key, PLAYED_KEPT_S) end
+    if after == 'CANCELLED' or after == 'TIMED_OUT' or after == 'FAILED' then redis.call('EXPIRE', key, OVER_KEPT_S) end
+    if after ~= 'PLACING' then close_players(base, id, doc) end
+  end
+  redis.call('HINCRBY', base .. ':stats', 'tickets_' .. event, 1)
+  return after
+end
+
+-- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.
+local function fenced(base, token)
+  return redis.call('HGET', base .. ':lease', 'token') ~= token
+end

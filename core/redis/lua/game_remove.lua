@@ -1,0 +1,12 @@
+-- game_remove: forget a game that nobody waits for or plays. Boards stay.
+-- KEYS[1] base of the game
+-- ARGV    -
+-- Returns {'ok', 0, 0} | {'busy', waiting tickets, live matches}
+-- Keeps   no ticket and no match without its game.
+register('game_remove', function(keys, args)
+  local base = keys[1]
+  local waiting, live = redis.call('ZCARD', base .. ':queue'), redis.call('ZCARD', base .. ':live')
+  if waiting + live > 0 then return { 'busy', waiting, live } end
+  redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent')
+  return { 'ok', 0, 0 }
+end)

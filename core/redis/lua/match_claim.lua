@@ -1,0 +1,30 @@
+-- match_claim: take all tickets of a proposal, or none, and write the match.
+-- KEYS[1] base of the game
+-- ARGV    fencing token, now_ms, look-at ms (when somebody must ask whether its server became ready),
+--         most live matches, match id, match document (JSON of core.model.Match), ticket id...
+-- Returns {'ok'} | {'taken', ticket id...} the ones that are not waiting any more | {'full', live matches}
+--         | error FENCED
+-- Keeps   a ticket is in at most one live match; a match exists with all its tickets or not at all;
+--         only the holder of the lease claims; a repeat of the same call changes nothing.
+register('match_claim', function(keys, args)
+  local base, now, id = keys[1], args[2], args[5]
+  if fenced(base, args[1]) then return redis.error_reply('FENCED the lease of this game has a new holder') end
+  local key = match_key(base, id)
+  if redis.call('EXISTS', key) == 1 then return { 'ok' } end
+  local taken = { 'taken' }
+  for i = 7, #args do
+    local state = redis.call('HGET', ticket_key(base, args[i]), 'state')
+    if not (state and TICKET[state] and TICKET[state].claimed) then
+      taken[#taken + 1] = args[i]
+      redis.call('ZREM', base .. ':queue', args[i])
+    end
+  end
+  if #taken > 1 then return taken end
+  local live = redis.call('ZCARD', base .. ':live')
+  if live >= tonumber(args[4]) then return { 'full', live } end
+  for i = 7, #args do ticket_step(base, args[i], 'claimed', now, '', id) end
+  redis.call('HSET', key, 'state', 'PLACING', 'doc', args[6], 'created_ms', now, 'reason', '')
+  redis.call('ZADD', base .. ':live', args[3], id)
+  redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
+  return { 'ok' }
+end)

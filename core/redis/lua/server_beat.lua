@@ -1,0 +1,17 @@
+-- server_beat: a server tells that it lives, and hears whether its match does.
+-- KEYS[1] base of the game
+-- ARGV    match id, server id, now_ms, look-at ms (0 leaves it: the start timer runs on), server state,
+--         figures (JSON for the page), players who left by their own will (JSON list)
+-- Returns {'ok', state} | {'over', state} | {'gone', ''} | {'foreign', state}; on anything but ok the server ends itself
+-- Keeps   only the match's own server moves its look-at time, and only while it is live.
+register('server_beat', function(keys, args)
+  local base, id = keys[1], args[1]
+  local key = match_key(base, id)
+  local state, owner = unpack(redis.call('HMGET', key, 'state', 'server'))
+  if not state then return { 'gone', '' } end
+  if owner ~= args[2] then return { 'foreign', state } end
+  if not MATCH[state] then return { 'over', state } end
+  redis.call('HSET', key, 'beat_ms', args[3], 'server_state', args[5], 'figures', args[6], 'left', args[7])
+  if args[4] ~= '0' then redis.call('ZADD', base .. ':live', 'XX', args[4], id) end
+  return { 'ok', state }
+end)

@@ -1,0 +1,1 @@
+"""What runs beside or inside a game server: sidecar, built-in arena, write-behind to Redis."""

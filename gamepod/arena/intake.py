@@ -1,0 +1,81 @@
+"""The gate for commands: sequence numbers, rates and values. What passes may be applied; what does not is counted.
+
+Clients re-send every command that was not acknowledged, so a number at or below the last one taken in is an
+ordinary duplicate: it is skipped in silence and costs no allowance. A number far ahead of what was seen is not
+believed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gamepod.arena.commands import Command, MoveCommand, Refusal, ShootCommand
+from gamepod.arena.settings import ArenaSettings
+from gamepod.arena.tank import Player
+
+MAX_DEGREES = 36_000.0  # a client may count its turns, but a hundred of them is a mistake
+
+
+class Refusals:
+    """Counts of refused commands by reason, of a whole session and on each player."""
+
+    __slots__ = ("by_reason",)
+
+    def __init__(self) -> None:
+        self.by_reason: dict[str, int] = dict.fromkeys(Refusal, 0)
+
+    def count(self, player: Player, reason: Refusal, times: int = 1) -> None:
+        self.by_reason[reason] += times
+        player.refused += times
+        player.last_refusal = reason.value
+
+
+def take_in(
+    player: Player, seq: int, commands: Sequence[Command], settings: ArenaSettings, refusals: Refusals
+) -> int:
+    """Queue what is new of a batch whose first command has number `seq`; returns how many were queued.
+
+    Numbers up to `player.last_seq` are duplicates. Commands over the bound per tick or per second are refused,
+    but their numbers are used up: sending them again would not help.
+    """
+    fresh = player.last_seq + 1 - seq
+    if fresh >= len(commands):
+        return 0
+    if -fresh > settings.sequence_window:
+        refusals.count(player, Refusal.OUT_OF_WINDOW, len(commands))
+        return 0
+    player.last_seq = seq + len(commands) - 1
+    return enqueue(player, commands[fresh:] if fresh > 0 else commands, settings, refusals)
+
+
+def enqueue(player: Player, commands: Sequence[Command], settings: ArenaSettings, refusals: Refusals) -> int:
+    """Queue commands for the next tick within the player's bounds; returns how many were queued."""
+    room = min(settings.max_commands_per_tick - len(player.pending), int(player.allowance))
+    queued = commands if len(commands) <= room else commands[: max(0, room)]
+    if len(queued) < len(commands):
+        refusals.count(player, Refusal.TOO_MANY, len(commands) - len(queued))
+    player.allowance -= len(queued)
+    player.pending.extend(queued)
+    return len(queued)
+
+
+def check_move(command: MoveCommand) -> Refusal | None:
+    """Is this a steering the tank could do? Comparisons are written so that a NaN fails them."""
+    if not (-1.0 <= command.throttle <= 1.0 and -1.0 <= command.turn <= 1.0):
+        finite = math.isfinite(command.throttle) and math.isfinite(command.turn)
+        return Refusal.TOO_FAST if finite else Refusal.BAD_VALUE
+    return _check_aim(command.aim)
+
+
+def check_shot(command: ShootCommand) -> Refusal | None:
+    """Is this a shot that can be understood? A target and an aim together contradict each other."""
+    if command.target is not None and command.aim is not None:
+        return Refusal.BAD_VALUE
+    return _check_aim(command.aim)
+
+
+def _check_aim(aim: float | None) -> Refusal | None:
+    if aim is None or -MAX_DEGREES <= aim <= MAX_DEGREES:
+        return None
+    return Refusal.BAD_VALUE

@@ -1,0 +1,1 @@
+"""Groups players from their queues and starts and ends one server per match."""

@@ -1,0 +1,1 @@
+"""Stateless REST API, status streams and the operator page."""
