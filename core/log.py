@@ -14,7 +14,9 @@ def setup(service: str, *, form: str, level: str) -> None:
     """Configure logging of this process once. `form` is `json` or `text`."""
     number = getattr(logging, level.upper(), logging.INFO)
     render: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if form == "text" else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if form == "text"
+        else structlog.processors.JSONRenderer()
     )
     structlog.configure(
         processors=[

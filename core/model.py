@@ -116,9 +116,7 @@ class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: str
     name: str = ""
-    attributes: Annotated[
-        dict[str, str | float | list[str] | dict[str, float]], Meta(max_length=MAX_ATTRIBUTES)
-    ] = {}
+    attributes: Annotated[dict[str, str | float | list[str] | dict[str, float]], Meta(max_length=MAX_ATTRIBUTES)] = {}
     latencies: Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)] = {}  # region -> ms
 
 
@@ -231,5 +229,6 @@ def _check_teams(spec: GameSpec) -> None:
         raise Invalid(f"the teams hold {total} players; a match has at most {MAX_PLAYERS_PER_MATCH}", pointer="/teams")
     if spec.teams and spec.players_per_match not in (None, total):
         raise Invalid(
-            f"players_per_match is {spec.players_per_match}, the teams hold {total}", pointer="/players_per_match"
+            f"players_per_match is {spec.players_per_match}, the teams hold {total}",
+            pointer="/players_per_match",
         )

@@ -105,7 +105,7 @@ def _passing(error: BaseException) -> Exception:
         rx.MasterDownError: "MASTERDOWN",
         rx.TryAgainError: "TRYAGAIN",
     }
-    kind = kinds.get(type(error))  # type: ignore[call-overload]
+    kind = kinds.get(type(error))
     return from_reply(f"{kind} {error}") if kind else unreachable(error)
 
 

@@ -64,7 +64,11 @@ class EmbeddedRedis:
         ]  # fmt: skip
         # Its own session: Ctrl-C in the terminal goes to us, and we stop it last.
         self.process = subprocess.Popen(  # noqa: S603 - the program was found, not given
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         deadline = time.monotonic() + START_S
         while not answers(self.port):

@@ -58,7 +58,7 @@ class _Connection(asyncio.Protocol):
             raise Unavailable(f"{UNANSWERED} commands wait for an answer of Redis", code="storage-unavailable")
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.waiting.append(future)
-        self.transport.write(hiredis.pack_command(command))
+        self.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub allows one argument
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return await future

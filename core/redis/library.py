@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Final
+from typing import Final, TypeVar
 
 from core.lifecycle import MATCH, TICKET
 
@@ -24,7 +24,11 @@ class Library:
     functions: Mapping[str, str]
 
 
-def _lua_table(name: str, table: Mapping[tuple[str, str], str]) -> str:
+S = TypeVar("S", bound=str)
+E = TypeVar("E", bound=str)
+
+
+def _lua_table(name: str, table: Mapping[tuple[S, E], S]) -> str:
     rows: dict[str, list[str]] = {}
     for (state, event), after in table.items():
         rows.setdefault(str(state), []).append(f"{event} = '{after}'")
@@ -42,8 +46,7 @@ def build() -> Library:
     digest = hashlib.sha256(body.encode()).hexdigest()[:10]
     name = f"muster_{digest}"
     head = (
-        f"#!lua name={name}\n"
-        f"local function register(name, fn) redis.register_function(name .. '_{digest}', fn) end\n"
+        f"#!lua name={name}\nlocal function register(name, fn) redis.register_function(name .. '_{digest}', fn) end\n"
     )
     return Library(name, head + body, {fn: f"{fn}_{digest}" for fn in sources})
 

@@ -1,0 +1,1 @@
+"""One file per promise; each prints a JSON line per figure. See `docs/benchmarks.md`."""

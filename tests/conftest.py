@@ -1,0 +1,45 @@
+"""Fixtures of all tests: a real Valkey for each test run, emptied for each test. Warnings are errors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.redis.client import Database, open_database
+from core.redis.embedded import EmbeddedRedis, embedded_redis
+from tests.support import free_port
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Where CI=true nothing may be skipped: a skip there is a failure that says so."""
+    if (
+        os.environ.get("CI") == "true"
+        and call.excinfo is not None
+        and call.excinfo.errisinstance(pytest.skip.Exception)
+    ):
+        pytest.fail(f"{item.nodeid} was skipped in CI: {call.excinfo.value}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """One embedded Valkey for the whole run; `redis_url` empties it for each test."""
+    folder: Path = tmp_path_factory.mktemp("valkey")
+    with embedded_redis(folder, free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+async def db(valkey: EmbeddedRedis) -> AsyncIterator[Database]:
+    """An empty database on a real Valkey."""
+    async with open_database(valkey.url) as database:
+        await database.do("FLUSHALL")
+        yield database
+
+
+@pytest.fixture
+async def redis_url(valkey: EmbeddedRedis, db: Database) -> str:
+    """URL of an empty real Valkey."""
+    return valkey.url
