@@ -1,0 +1,44 @@
+"""Write docs/lifecycle.md from the transition tables. `make docs` runs it; a test fails where the page is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, TICKET
+
+PAGE = Path(__file__).parent.parent / "docs" / "lifecycle.md"
+
+
+def diagram(table: Mapping[tuple[str, str], str], first: str) -> str:
+    """A Mermaid state diagram of one table."""
+    rows = [f"    [*] --> {first}"]
+    rows += [f"    {state} --> {after}: {event}" for (state, event), after in table.items()]
+    lasting = dict.fromkeys(after for after in table.values() if after not in {state for state, _ in table})
+    rows += [f"    {state} --> [*]" for state in lasting]
+    return "\n".join(["```mermaid", "stateDiagram-v2", *rows, "```"])
+
+
+def page() -> str:
+    """The whole page."""
+    return f"""# Lives
+
+Drawn from `core/lifecycle.py` by `make docs`; the Redis functions are generated from the same tables. An event that a
+state does not list is illegal: it raises in Python, is refused in Redis, and changes nothing.
+
+## Ticket
+{diagram(TICKET, "QUEUED")}
+
+A ticket that is `requeued` keeps its wait: its place in the queue is by the moment at which it first entered. After
+`limits.tries` failed matches it is FAILED (`gave_up`).
+
+## Match
+{diagram(MATCH, "PLACING")}
+
+Reasons of `finish`: {", ".join(f"`{r}`" for r in FINISH_REASONS)}.
+Reasons of `fail`: {", ".join(f"`{r}`" for r in FAIL_REASONS)}.
+"""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
