@@ -9,7 +9,7 @@ import sys
 import bench
 from bench.harness import Report, say
 
-HELPERS = {"__main__", "harness", "load", "players", "by_hand"}
+HELPERS = {"__main__", "harness", "load", "players", "by_hand", "udp_players"}
 
 
 def main(names: list[str]) -> int:

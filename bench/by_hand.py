@@ -39,7 +39,7 @@ async def make_match(services: Stack, db: Database, players: int = 2, arena: dic
     """Write a PLACING match of `players` into Redis, as webapi and matchmaker would."""
     base, now = keys.game(GAME), now_ms()
     await db.do("SET", keys.registration(GAME), '{"version": 1, "spec": {"accepting": true}}')
-    token = (await db.call("lease_take", base, "bench", LEASE_MS))[0]
+    token = (await db.call("lease_take", base, "bench", LEASE_MS, 0))[0]
     seats = []
     for number in range(players):
         ticket, player = new_id("ticket"), TicketPlayer(new_id("player"), name=f"bot{number}")

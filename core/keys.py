@@ -29,14 +29,14 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |
 | `muster:{game.boards}:score` | zset | best score by player |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
-| `muster:login:{name}` | hash | a folded user name -> player, password hash |
+| `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, times |
-| `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry |
+| `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
-| `muster:tries:{who}` | string | failed logins by name or address, for the lock-out |
+| `muster:tries:{who}` | zset | failed logins by name or address by their ms, for the lock-out |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
-| `muster:partyof:{player}` | string | the party a player is in |
+| `muster:partyof:{player}` | string | the party a player is in (JSON) |
 """
 
 from __future__ import annotations

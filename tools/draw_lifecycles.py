@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, TICKET
 
 PAGE = Path(__file__).parent.parent / "docs" / "lifecycle.md"
 
 
-def diagram(table: Mapping[tuple[str, str], str], first: str) -> str:
+S = TypeVar("S", bound=str)
+E = TypeVar("E", bound=str)
+
+
+def diagram(table: Mapping[tuple[S, E], S], first: str) -> str:
     """A Mermaid state diagram of one table."""
     rows = [f"    [*] --> {first}"]
     rows += [f"    {state} --> {after}: {event}" for (state, event), after in table.items()]

@@ -1,1 +1,1 @@
-"""Stateless REST API, status streams and the operator page."""
+"""The API that players, developers and pages speak to. Stateless: any replica answers any request."""

@@ -16,6 +16,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from core.errors import MusterError
 from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
 
@@ -42,7 +43,7 @@ class Database:
 
     async def call(self, function: str, base: str, *args: Arg) -> Any:
         """Call a function of the library. Raises Unavailable (passing) or Fenced."""
-        command = ("FCALL", LIBRARY.functions[function], 1, base, *args)
+        command = function_call(function, base, *args)
         try:
             return await self._run(command)
         except FunctionMissing:
@@ -55,26 +56,37 @@ class Database:
 
     async def do_many(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         """Run commands in one round trip a node, each for itself, in order. Raises Unavailable."""
+        replies = await self.run_many(commands)
+        for reply in replies:
+            if isinstance(reply, MusterError):
+                raise reply
+        return replies
+
+    async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Arg]]]) -> list[Any]:
+        """Call functions (name, base, args) in one round trip. Raises Unavailable, Fenced."""
+        return await self.do_many([function_call(name, base, *args) for name, base, args in calls])
+
+    async def run_many(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        """As `do_many`, but a command that fails leaves its error among the replies. Raises Unavailable for all."""
+        replies = await self._pipeline(commands)
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, FunctionMissing)]
+        if missing:
+            await self.load()
+            for i, reply in zip(missing, await self._pipeline([commands[i] for i in missing]), strict=True):
+                replies[i] = reply
+        return replies
+
+    async def _pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         if not commands:
             return []
         try:
             pipe = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
-            return list(await pipe.execute())
-        except rx.ResponseError as error:
-            raise from_reply(str(error)) from error
+            replies = await pipe.execute(raise_on_error=False)
         except (rx.RedisError, OSError) as error:
             raise _passing(error) from error
-
-    async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Arg]]]) -> list[Any]:
-        """Call functions (name, base, args) in one round trip. Raises Unavailable, Fenced."""
-        commands = [("FCALL", LIBRARY.functions[name], 1, base, *args) for name, base, args in calls]
-        try:
-            return await self.do_many(commands)
-        except FunctionMissing:
-            await self.load()
-            return await self.do_many(commands)
+        return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     async def load(self) -> None:
         """Load the function library (on every primary). Idempotent."""
@@ -95,7 +107,19 @@ class Database:
             raise _passing(error) from error
 
 
-def _passing(error: BaseException) -> Exception:
+def function_call(function: str, base: str, *args: Arg) -> tuple[Arg, ...]:
+    """The command that calls a function of the library, for `do_many`."""
+    return ("FCALL", LIBRARY.functions[function], 1, base, *args)
+
+
+def _translated(error: Exception) -> Exception:
+    # In a pipeline redis-py puts "Command # 1 (...) of pipeline caused error: " before what Redis said.
+    if type(error) is rx.ResponseError:
+        return from_reply(str(error).rpartition("of pipeline caused error: ")[2])
+    return _passing(error)
+
+
+def _passing(error: BaseException) -> MusterError:
     # redis-py strips the kind from replies it has classes for ("LOADING ..." -> BusyLoadingError).
     kinds = {
         rx.BusyLoadingError: "LOADING",

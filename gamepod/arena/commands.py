@@ -1,8 +1,8 @@
 """What a player may ask for, and why it may be refused.
 
-The commands are msgspec structs so that the wire decoder fills them directly: at 60 Hz and a hundred players a
-second copy of each would cost more than applying it. Angles on this surface are degrees, counter-clockwise from
-east; inside the simulation they are radians.
+The commands are msgspec structs so that the wire decoder fills them directly: at 60 Hz and a hundred
+players a second copy of each would cost more than applying it. Angles on this surface are degrees,
+counter-clockwise from east; inside the simulation they are radians.
 """
 
 from __future__ import annotations

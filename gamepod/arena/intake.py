@@ -1,8 +1,8 @@
-"""The gate for commands: sequence numbers, rates and values. What passes may be applied; what does not is counted.
+"""The gate for commands: numbers, rates and values. What does not pass is counted and never applied.
 
 Clients re-send every command that was not acknowledged, so a number at or below the last one taken in is an
-ordinary duplicate: it is skipped in silence and costs no allowance. A number far ahead of what was seen is not
-believed.
+ordinary duplicate: it is skipped in silence and costs no allowance. A number far ahead of what was seen is
+not believed.
 """
 
 from __future__ import annotations
@@ -23,30 +23,28 @@ class Refusals:
     __slots__ = ("by_reason",)
 
     def __init__(self) -> None:
-        self.by_reason: dict[str, int] = dict.fromkeys(Refusal, 0)
+        self.by_reason: dict[str, int] = {reason.value: 0 for reason in Refusal}
 
     def count(self, player: Player, reason: Refusal, times: int = 1) -> None:
-        self.by_reason[reason] += times
+        self.by_reason[reason.value] += times
         player.refused += times
         player.last_refusal = reason.value
 
 
-def take_in(
-    player: Player, seq: int, commands: Sequence[Command], settings: ArenaSettings, refusals: Refusals
-) -> int:
+def take_in(player: Player, seq: int, commands: Sequence[Command], settings: ArenaSettings, refusals: Refusals) -> int:
     """Queue what is new of a batch whose first command has number `seq`; returns how many were queued.
 
-    Numbers up to `player.last_seq` are duplicates. Commands over the bound per tick or per second are refused,
-    but their numbers are used up: sending them again would not help.
+    Numbers up to `player.last_seq` are duplicates. Commands over the bound per tick or per second are
+    refused, but their numbers are used up: sending them again would not help.
     """
-    fresh = player.last_seq + 1 - seq
-    if fresh >= len(commands):
+    seen = player.last_seq + 1 - seq  # how many of the batch came before; below 0 there is a gap
+    if not commands or seen >= len(commands):
         return 0
-    if -fresh > settings.sequence_window:
+    if -seen > settings.sequence_window:
         refusals.count(player, Refusal.OUT_OF_WINDOW, len(commands))
         return 0
     player.last_seq = seq + len(commands) - 1
-    return enqueue(player, commands[fresh:] if fresh > 0 else commands, settings, refusals)
+    return enqueue(player, commands[seen:] if seen > 0 else commands, settings, refusals)
 
 
 def enqueue(player: Player, commands: Sequence[Command], settings: ArenaSettings, refusals: Refusals) -> int:

@@ -1,7 +1,7 @@
 """Driving: one tick of one tank. Pure arithmetic on the tank it is given.
 
-Tanks pass through each other: solid tanks would need a pair test per tick, and let one player wall another in.
-Walls and the border of the world are solid, and a tank that meets one slides along it.
+Tanks pass through each other: solid tanks would need a pair test per tick, and let one player wall another
+in. Walls and the border of the world are solid, and a tank that meets one slides along it.
 """
 
 from __future__ import annotations
@@ -15,22 +15,23 @@ _FULL_CIRCLE = 2.0 * math.pi
 
 def blocked(x: float, y: float, physics: Physics) -> bool:
     """Would a tank centred here stand in a wall? Corners count as square: simple, and never lets one in."""
-    for west, south, east, north in physics.thick_walls:
-        if west < x < east and south < y < north:
-            return True
-    return False
+    return any(west < x < east and south < y < north for west, south, east, north in physics.thick_walls)
 
 
-def advance(tank: Tank, tick: int, physics: Physics) -> None:
-    """Regenerate, steer and move a living tank by one tick; sets `tank.moved` if its place or heading changed."""
+def advance(tank: Tank, tick: int, physics: Physics) -> bool:
+    """Regenerate, steer and move a living tank by one tick. Returns whether anything of it changed.
+
+    Sets `tank.moved` if it drove or turned.
+    """
     settings = physics.settings
+    changed = tank.mana < settings.max_mana or tank.stamina < settings.max_stamina
     if tank.mana < settings.max_mana:
         tank.mana = min(settings.max_mana, tank.mana + physics.mana_step)
     if tick > tank.control_until:
         tank.stop()
     limit = _speed_limit(tank, physics)
     if tank.throttle == 0.0 and tank.speed == 0.0 and tank.turn == 0.0:
-        return
+        return changed
     if tank.turn:
         tank.heading = (tank.heading + tank.turn * physics.turn_step) % _FULL_CIRCLE
     wanted = tank.throttle * limit
@@ -42,6 +43,7 @@ def advance(tank: Tank, tick: int, physics: Physics) -> None:
     tank.speed = max(-limit, min(limit, tank.speed))
     _drive(tank, physics)
     tank.moved = True
+    return True
 
 
 def _speed_limit(tank: Tank, physics: Physics) -> float:

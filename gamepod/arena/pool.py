@@ -1,8 +1,8 @@
 """A bounded pool of tanks, shared by every session of a server process.
 
 A match that ends hands its tanks back for the next one, so a long-lived server neither grows nor pays for
-allocation in the middle of a tick. The pool knows each tank it lent, so a tank can be neither returned twice nor
-slipped in from elsewhere.
+allocation in the middle of a tick. The pool knows each tank it lent, so a tank can be neither returned
+twice nor slipped in from elsewhere.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TankPool:
             raise ValueError("a pool needs room for one tank")
         self._capacity = capacity
         self._free: list[Tank] = []
-        self._lent: set[int] = set()  # by identity: a tank has no other name
+        self._lent: dict[int, Tank] = {}  # by identity: a tank has no other name
 
     @property
     def capacity(self) -> int:
@@ -49,13 +49,13 @@ class TankPool:
             tank = Tank()
         else:
             raise PoolExhausted(f"all {self._capacity} tanks are in use")
-        self._lent.add(id(tank))
+        self._lent[id(tank)] = tank
         return tank
 
     def release(self, tank: Tank) -> None:
-        """Take a tank back. Raises `ValueError` for one that is not lent: returning twice is a bug of ours."""
+        """Take a tank back. Raises `ValueError` for one that is not lent: that is a bug of ours."""
         if id(tank) not in self._lent:
             raise ValueError("this tank was not lent by this pool")
-        self._lent.remove(id(tank))
+        del self._lent[id(tank)]
         tank.clear()
         self._free.append(tank)

@@ -1,7 +1,7 @@
 """Every number of the arena game, with its unit, its bounds and the reason for its default.
 
-A game's developer may override any of them in JSON (`ArenaSettings.from_dict`). A wrong name, type or value is
-refused here, once and precisely, so that nothing in the simulation ever has to doubt a setting.
+A game's developer may override any of them in JSON (`ArenaSettings.from_dict`). A wrong name, type or value
+is refused here, once and precisely, so that nothing in the simulation ever has to doubt a setting.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ MAX_WALLS = 64  # each tank tests each wall every tick, so a map is bounded
 
 def _within(default: _Value, low: float, high: float) -> _Value:
     """A number field with inclusive bounds; the bounds travel in the field's metadata."""
-    return cast(_Value, field(default=default, metadata={"low": low, "high": high}))
+    spec: Any = field(default=default, metadata={"low": low, "high": high})
+    return cast(_Value, spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class ArenaSettings:
     max_roster: int = _within(400, 1, 2000)  # players ever in one match, so that churn cannot fill memory
     width_m: float = _within(240.0, 20.0, 5000.0)  # 20 s from side to side at full speed
     height_m: float = _within(160.0, 20.0, 5000.0)  # 3:2, the shape of a browser canvas
-    origin_lat: float = _within(48.8584, -80.0, 80.0)  # degrees, south-west corner; the flat map fails at poles
+    origin_lat: float = _within(48.8584, -80.0, 80.0)  # degrees, south-west corner; a flat map fails at poles
     origin_lon: float = _within(2.2945, -179.0, 179.0)  # degrees; kept off the date line
     walls: tuple[Wall, ...] = (
         (56.0, 36.0, 62.0, 72.0),  # two pillars and a bar: cover near each spawn side, no dead ends
@@ -48,9 +49,9 @@ class ArenaSettings:
     max_speed_mps: float = _within(12.0, 1.0, 50.0)  # 43 km/h: crossing fire takes long enough to aim
     reverse_factor: float = _within(0.5, 0.0, 1.0)  # share of full speed backwards, so fleeing costs sight
     sprint_factor: float = _within(1.6, 1.0, 3.0)  # times full speed while stamina lasts
-    acceleration_mps2: float = _within(24.0, 1.0, 200.0)  # half a second to full speed: responsive, still heavy
+    acceleration_mps2: float = _within(24.0, 1.0, 200.0)  # half a second to full speed: still feels heavy
     turn_rate_dps: float = _within(150.0, 10.0, 720.0)  # degrees per second at full turn
-    control_timeout_s: float = _within(0.5, 0.1, 5.0)  # a silent client's tank brakes: no runaway on packet loss
+    control_timeout_s: float = _within(0.5, 0.1, 5.0)  # a silent client's tank brakes
 
     # Body
     max_hit_points: float = _within(100.0, 1.0, 10_000.0)
@@ -79,7 +80,7 @@ class ArenaSettings:
     sequence_window: int = _within(1024, 1, 100_000)  # how far a number may jump ahead after packet loss
 
     # What is told
-    snapshot_repeats: int = _within(3, 1, 10)  # a change is sent in so many ticks: three losses in a row are rare
+    snapshot_repeats: int = _within(3, 1, 10)  # ticks a change is sent in: three losses in a row are rare
     refresh_s: float = _within(1.0, 0.1, 10.0)  # every tank is sent at least this often, whatever was lost
     moved_event_s: float = _within(0.5, 0.05, 60.0)  # `tank_moved` is history for people, not a replay
     last_actions: int = _within(8, 0, 64)  # kept per player for the operator's view

@@ -19,6 +19,7 @@ class Player:
     team: str  # "" where everyone plays alone
     slot: int  # the player's short number in this match, never given to another
     last_actions: deque[str]
+    interaction: str = ""  # what the player did last: "move" or "attack:<target>"
     score: int = 0
     kills: int = 0
     deaths: int = 0
@@ -94,7 +95,7 @@ class Tank:
 
 
 class Physics:
-    """`ArenaSettings` counted per tick, and the walls grown by a tank's radius: divisions done once a match."""
+    """`ArenaSettings` counted per tick, and walls grown by a tank's radius: computed once a match."""
 
     __slots__ = (
         "acceleration_step",
@@ -126,7 +127,7 @@ class Physics:
         self.mana_step = settings.mana_per_second * dt
         self.stamina_step = settings.stamina_per_second * dt
         self.control_ticks = settings.ticks(settings.control_timeout_s)
-        # A cooldown of nothing is allowed, but one tick still separates two shots: a tick is the shortest time.
+        # Even with no cooldown one tick separates two shots: there is no shorter time.
         self.cooldown_ticks = settings.ticks(settings.shot_cooldown_s)
         self.respawn_ticks = settings.ticks(settings.respawn_s)
         self.min_edge = radius

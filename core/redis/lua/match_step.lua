@@ -2,8 +2,10 @@
 -- KEYS[1] base of the game
 -- ARGV    match id, event (ready | fail | finish), now_ms, server id ('' from the control plane), reason,
 --         what to keep (JSON: the connection for ready, the result for finish, else ''), look-at ms (for ready),
---         most tries of a ticket (for fail)
+--         most tries of a ticket (for fail); from the control plane also, to judge nobody by facts that have passed:
+--         fencing token, the state and the beat_ms ('' for none) by which it judges
 -- Returns {'ok', state, ticket id...} | {'illegal', state} | {'gone', ''} | {'foreign', state} where another server has it
+--         | {'changed', state} where the facts it was judged by are not the facts any more | error FENCED
 -- Keeps   the match and ticket tables. ready: tickets COMPLETED. fail: tickets whose players did not leave by their own
 --         will are QUEUED again with their wait, or FAILED after the last try. A finished or failed match is not live.
 local function requeue(base, id, now, reason, match, most)
@@ -31,8 +33,9 @@ end
 
 register('match_step', function(keys, args)
   local base, id, event, now, server, reason = keys[1], args[1], args[2], args[3], args[4], args[5]
+  if args[9] and fenced(base, args[9]) then return redis.error_reply('FENCED the lease of this game has a new holder') end
   local key = match_key(base, id)
-  local state, doc, owner = unpack(redis.call('HMGET', key, 'state', 'doc', 'server'))
+  local state, doc, owner, beat = unpack(redis.call('HMGET', key, 'state', 'doc', 'server', 'beat_ms'))
   if not state then
     redis.call('ZREM', base .. ':live', id)
     return { 'gone', '' }
@@ -40,6 +43,7 @@ register('match_step', function(keys, args)
   if server ~= '' and owner ~= server then return { 'foreign', state } end
   local after = MATCH[state] and MATCH[state][event]
   if not after then return { 'illegal', state } end
+  if args[10] and (state ~= args[10] or (beat or '') ~= args[11]) then return { 'changed', state } end
   redis.call('HSET', key, 'state', after, 'reason', reason, event .. '_ms', now)
   local left, result, done = left_of(key), { 'ok', after }, {}
   if event == 'ready' then

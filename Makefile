@@ -1,0 +1,56 @@
+# Every command of the project. Needs git, make and Python 3.11; all else goes into .venv (tools/install.sh).
+SHELL := /bin/sh
+BIN := .venv/bin
+B ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo check static unit test test-deps docs bench fmt lock clean
+
+help:  ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+install:  ## Make .venv with everything for working on Muster
+	@tools/install.sh dev
+
+run:  ## Install what is needed, start Redis, webapi and matchmaker, print one URL
+	@tools/install.sh run
+	@exec $(BIN)/muster up
+
+demo:  ## Send 100 bots over UDP, TCP and WebSocket through the running stack (or one of its own), print what happened
+	@tools/install.sh run
+	@exec $(BIN)/muster demo
+
+check: install static unit  ## The inner loop, under a minute: format, lint, types, layers, style, unit tests
+
+static: install
+	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fmt" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo >.cache/layers.log 2>&1 || { cat .cache/layers.log; exit 1; }
+	@$(BIN)/python -m tests.tidy
+
+unit: install
+	@$(BIN)/python -m pytest -q tests/unit tests/test_tidy.py
+
+test: install test-deps static  ## Install what the tests need, then check and every test, with coverage
+	@tools/test.sh
+
+test-deps:
+	@tools/install-test-deps.sh
+
+docs: install  ## Draw the pages that are made from code
+	@$(BIN)/python -m tools.draw_lifecycles
+
+bench: install  ## Measure the promises; B=webapi runs that one only
+	@$(BIN)/python -m bench $(B)
+
+fmt: install  ## Format, and fix what the linter can
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix .
+
+lock: install  ## Bring the locks up to date: versions and hashes, no URLs
+	@tools/lock.sh
+
+clean:  ## Remove what was installed and cached; .data (accounts, boards) stays
+	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

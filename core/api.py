@@ -1,0 +1,238 @@
+"""What a game's author calls from Python: write interactions and read what Muster knows, in a match or outside of one.
+
+    async with connect("redis://127.0.0.1:6379/0", game="tanks") as muster:
+        await muster.add_interaction("alice", target="bob", damage=12.5)
+        print(await muster.get_leaderboard(top=10))
+
+`docs/python-api.md` has the whole of it. Writes of one connection are numbered, so one that is sent again after a lost
+reply counts once. A connection may be shared by many tasks; it writes one interaction after another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from core import keys
+from core.clock import new_id, now_ms
+from core.errors import Invalid, Unavailable
+from core.ids import is_game_id
+from core.interactions import Action, Attack, Interaction, Move, Views, count, pack, view_calls
+from core.leaderboard import (
+    EXPIRE_STEP,
+    MAX_TOP,
+    Board,
+    Entry,
+    around_range,
+    count_args,
+    entries,
+    is_past,
+    oldest_bucket,
+)
+from core.redis.client import Database, open_database
+
+SENDS: Final = 4  # of one write before Unavailable reaches the caller
+PAUSE_S: Final = 0.1  # before the second, doubled each time: a restart of Redis takes about a second
+MAX_ELEMENTS: Final = 1_000  # read of one key; the rest of a longer one is not returned
+LOG_BATCHES: Final = 50_000  # kept of a shard's log
+FUTURE_MS: Final = 60_000  # clocks of game servers disagree by so much at most
+_PLAYER: Final = re.compile(r"[^\s:{}]{1,64}")
+
+# How to read a bounded part of each type of key; {} stands for its name.
+_READS: Final[dict[str, tuple[str | int, ...]]] = {
+    "string": ("GET", "{}"),
+    "hash": ("HSCAN", "{}", 0, "COUNT", MAX_ELEMENTS),
+    "list": ("LRANGE", "{}", 0, MAX_ELEMENTS - 1),
+    "set": ("SSCAN", "{}", 0, "COUNT", MAX_ELEMENTS),
+    "zset": ("ZRANGE", "{}", 0, MAX_ELEMENTS - 1, "REV", "WITHSCORES"),
+    "stream": ("XREVRANGE", "{}", "+", "-", "COUNT", MAX_ELEMENTS),
+}
+
+
+class Muster:
+    """A game's data. Make one with `connect`. Every method raises Unavailable where Redis stays away."""
+
+    def __init__(self, db: Database, game: str) -> None:
+        self._db = db
+        self._game = game
+        self._writer = new_id("session")  # names our numbered writes
+        self._number = 0
+        self._writing = asyncio.Lock()
+
+    async def read(self, key: str) -> Any:
+        """What a key holds, or None where there is none.
+
+        `key` is `attack:<attacker>:<target>`, `move:<player>` or `player:<player>` of this game, or a whole key
+        of `core/keys.py`. A hash is a dict, a string a str, a list or set a list, a sorted set a list of (member,
+        score) in descending order, a stream a list of (id, fields), newest first; at most MAX_ELEMENTS of them.
+        """
+        name = key if key.startswith("muster:") else self._full(key)
+        kind = await self._db.do("TYPE", name)
+        if kind == "none":
+            return None
+        if kind not in _READS:
+            raise Invalid(f"{name} is a {kind}, which cannot be read here", pointer="key")
+        found = await self._db.do(*(name if word == "{}" else word for word in _READS[kind]))
+        return _plain(kind, found)
+
+    async def add_interaction(
+        self,
+        player: str,
+        *,
+        what: str = "interaction",
+        target: str | None = None,
+        damage: float = 0.0,
+        position: tuple[float, float] | None = None,
+        at_s: float | None = None,
+        move_ttl_s: int = 30,
+    ) -> str:
+        """Write one interaction: to the log, to the view of its kind, and to the activity board. Returns its id.
+
+        With `target` it is an attack of `damage` hit points; with `position` (latitude, longitude in degrees) a move,
+        forgotten after `move_ttl_s` (10-60); else an action, named `what`. `at_s` is its UNIX time, by default now;
+        one that is older than the board's window is logged but no longer counts.
+        Raises Invalid, and Unavailable when Redis stays away (the interaction may then be written or not).
+        """
+        now = now_ms()
+        at_ms = now if at_s is None else round(_finite("at_s", at_s) * 1000)
+        if at_ms > now + FUTURE_MS or at_ms < 0:
+            raise Invalid("at_s lies in the future, or before 1970", pointer="at_s")
+        if not 10 <= move_ttl_s <= 60:
+            raise Invalid("a position is kept for 10-60 s", pointer="move_ttl_s")
+        _check_player("player", player)
+        async with self._writing:
+            number = self._number = self._number + 1
+            id_ = f"{self._writer}-{number}"
+            one = _interaction(id_, at_ms, player, what, target, damage, position)
+            await self._write(number, one, now, move_ttl_s)
+        return id_
+
+    async def cleanup_old_interactions(self) -> int:
+        """Take what is older than 24 hours out of the activity board, in bounded steps. Returns how many entries.
+
+        The running stack does this by itself; a program without one calls it before it reads the board.
+        """
+        removed, taken = 0, EXPIRE_STEP
+        while taken >= EXPIRE_STEP:
+            oldest = oldest_bucket(now_ms())
+            taken = int(await self._db.call("boards_expire", keys.boards(self._game), oldest, EXPIRE_STEP))
+            removed += taken
+        return removed
+
+    async def get_leaderboard(self, *, top: int = 10, board: Board = "activity") -> list[Entry]:
+        """The first `top` (1-1000) lines of a board, best first."""
+        if not 1 <= top <= MAX_TOP:
+            raise Invalid(f"top is 1-{MAX_TOP}", pointer="top")
+        return await self._range(board, 0, top - 1)
+
+    async def rank(self, player: str, *, board: Board = "activity") -> Entry | None:
+        """The player's line, or None for one who is not on the board."""
+        key = self._board(board)
+        rank, score = await self._db.do_many([("ZREVRANK", key, player), ("ZSCORE", key, player)])
+        return None if rank is None or score is None else Entry(int(rank) + 1, player, float(score))
+
+    async def neighbours(self, player: str, *, around: int = 2, board: Board = "activity") -> list[Entry]:
+        """The lines from `around` (0-500) before the player's to as many after; empty for one not on the board."""
+        if not 0 <= around <= MAX_TOP // 2:
+            raise Invalid(f"around is 0-{MAX_TOP // 2}", pointer="around")
+        mine = await self.rank(player, board=board)
+        return [] if mine is None else await self._range(board, *around_range(mine.rank, around))
+
+    async def _range(self, board: Board, first: int, last: int) -> list[Entry]:
+        found = await self._db.do("ZRANGE", self._board(board), first, last, "REV", "WITHSCORES")
+        return entries(_plain("zset", found), first)
+
+    def _board(self, board: Board) -> str:
+        return f"{keys.boards(self._game)}:{board}"
+
+    def _full(self, key: str) -> str:
+        kind, _, rest = key.partition(":")
+        if kind not in ("attack", "move", "player") or not rest:
+            raise Invalid(
+                "a key is attack:<attacker>:<target>, move:<player>, player:<player> or a whole key", pointer="key"
+            )
+        return f"{keys.shard(self._game, rest.partition(':')[0])}:{key}"
+
+    async def _write(self, number: int, one: Interaction, now: int, move_ttl_s: int) -> None:
+        log = keys.shard(self._game, self._writer)
+        await self._send("log_append", log, self._writer, number, 1, pack([one]), LOG_BATCHES)
+        views = Views()
+        views.add([one])
+        for base, args in view_calls(self._game, views, move_ttl_s=move_ttl_s):
+            await self._send("views_write", base, *args)
+        if not is_past(one.at_ms, now):
+            for bucket, rest in count_args(count([one])):
+                await self._send("boards_add", keys.boards(self._game), self._writer, number, bucket, *rest)
+
+    async def _send(self, function: str, base: str, *args: str | bytes | int) -> None:
+        for attempt in range(SENDS):
+            try:
+                await self._db.call(function, base, *args)
+                return
+            except Unavailable:
+                if attempt == SENDS - 1:
+                    raise
+            await asyncio.sleep(PAUSE_S * 2**attempt)
+
+
+def _interaction(
+    id_: str,
+    at_ms: int,
+    player: str,
+    what: str,
+    target: str | None,
+    damage: float,
+    position: tuple[float, float] | None,
+) -> Interaction:
+    if target is not None and position is not None:
+        raise Invalid("an interaction has a target or a position, not both", pointer="target")
+    if target is not None:
+        _check_player("target", target)
+        return Attack(id_, at_ms, player, target, _finite("damage", damage))
+    if position is not None:
+        lat, lon = position
+        if not (-90 <= lat <= 90 and -180 <= lon <= 180):
+            raise Invalid("a position is a latitude of -90 to 90 and a longitude of -180 to 180", pointer="position")
+        return Move(id_, at_ms, player, lat, lon)
+    if not 1 <= len(what) <= 64:
+        raise Invalid("`what` has 1-64 characters", pointer="what")
+    return Action(id_, at_ms, player, what)
+
+
+def _check_player(name: str, player: str) -> None:
+    if not _PLAYER.fullmatch(player):
+        raise Invalid(f"{name} has 1-64 characters other than spaces, colons and braces", pointer=name)
+
+
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise Invalid(f"{name} is not a number", pointer=name)
+    return value
+
+
+def _plain(kind: str, found: Any) -> Any:
+    """A reply of redis-py in the form `read` promises: it differs with the protocol version spoken."""
+    if kind == "set":
+        return sorted(found[1])[:MAX_ELEMENTS]
+    if kind == "zset":
+        flat = found if not found or isinstance(found[0], list | tuple) else zip(found[::2], found[1::2], strict=True)
+        return [(str(member), float(score)) for member, score in flat]
+    if kind == "hash":
+        return dict(found[1])
+    return found
+
+
+@asynccontextmanager
+async def connect(url: str, *, game: str) -> AsyncIterator[Muster]:
+    """The data of `game` at the Redis at `url` (redis://, rediss://, unix://, redis+cluster://).
+
+    Raises Invalid for a name that no game can have. Connecting is lazy: a Redis that is away is told at the first call.
+    """
+    if not is_game_id(game):
+        raise Invalid(f"{game[:64]!r} is no id of a game", pointer="game")
+    async with open_database(url) as db:
+        yield Muster(db, game)

@@ -1,0 +1,51 @@
+"""The metrics port that every service has: `/metrics` in the text format that Prometheus reads, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from core.errors import Misconfigured
+
+
+@asynccontextmanager
+async def metrics_server(
+    registry: CollectorRegistry, host: str, port: int, *, setting: str = "MUSTER_METRICS_PORT"
+) -> AsyncIterator[int]:
+    """Serve `registry` for the length of the block; yields the port (0 takes a free one).
+
+    Raises Misconfigured naming `setting`, the environment variable of this service's metrics port, where it is taken.
+    """
+
+    async def scrape(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/metrics", scrape)
+    async with listening(app, host, port, setting=setting) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, host: str, port: int, *, setting: str, shutdown_s: float = 5.0
+) -> AsyncIterator[int]:
+    """Serve an application for the length of the block; yields the port it is bound to.
+
+    A handler whose client is gone is cancelled. Raises Misconfigured naming `setting` where the port is taken.
+    """
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=shutdown_s)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise Misconfigured(
+                f"cannot listen on {host}:{port}: {error.strerror or error}", setting=setting
+            ) from error
+        yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

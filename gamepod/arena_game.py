@@ -1,0 +1,200 @@
+"""The built-in arena as the game of this process: session, ports and the fixed-tick loop.
+
+Everything here runs on the event loop's one thread. A tick is: play it, send what changed, hand the interactions to the
+flusher. Nothing in it waits, so Redis may be away and the match plays on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from core import interactions as log_form
+from core.clock import now_ms
+from core.errors import Invalid
+from core.jointoken import verify
+from core.model import Connection, Match, MatchPlayer, OpenPort, Port
+from gamepod.arena import ArenaSettings, Attack, Interaction, MatchResult, Session, SessionManager, TickOutput
+from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
+from gamepod.flush import Flusher
+from gamepod.outcome import GameFailed, Outcome
+from gamepod.pacer import Pacer
+from gamepod.settings import Settings
+from gamepod.timers import MatchTimers
+from gamepod.transport.auth_types import JoinRefused, PlayerClaims
+from gamepod.transport.gateway import Gateway
+from gamepod.transport.tcp import serve_tcp
+from gamepod.transport.udp import serve_udp
+from gamepod.transport.websocket import serve_websocket
+
+PORTS: Final = (Port("udp", "udp"), Port("tcp", "tcp"), Port("ws", "ws"))  # where the registration names none
+TOLD_S: Final = 1.0  # the result is repeated so long to those who play over UDP
+OWN_REASONS: Final = ("no_show", "empty", "too_long", "stopped")  # what the arena itself ends for is `finished`
+
+
+class Listener(Protocol):
+    """A bound transport."""
+
+    port: int
+
+    async def close(self) -> None: ...
+
+
+class ArenaGame:
+    """See `gamepod.outcome.Game`."""
+
+    def __init__(self, settings: Settings, match: Match, flusher: Flusher) -> None:
+        self._settings = settings
+        self._match = match
+        self._flusher = flusher
+        self._seats = {player.id: player for player in match.players}
+        self._teams = len({player.team for player in match.players}) > 1
+        self._session: Session | None = None
+        self._sessions = SessionManager(max_sessions=1)
+        self.gateway = Gateway(self._sessions, self._authenticate, now_ms)
+        self._listeners: list[Listener] = []
+        self._ticker: asyncio.Task[None] | None = None
+        self._pacer: Pacer | None = None
+        self._over: asyncio.Future[MatchResult] | None = None
+        self._left: set[str] = set()
+        self._states_due_s = 0.0
+
+    async def start(self) -> Connection:
+        settings = self._arena_settings()
+        self._session = self._sessions.create(self._match.id, settings, id_prefix=self._match.id, now_ms=now_ms())
+        ports = []
+        for port in self._match.server.ports or PORTS:
+            serve: Callable[..., Any] = {"udp": serve_udp, "tcp": serve_tcp, "ws": serve_websocket}[port.protocol]
+            try:
+                listener: Listener = await serve(self.gateway, self._settings.bind, port.port)
+            except OSError as error:
+                raise GameFailed("launch_failed", f"port {port.port} ({port.name}) cannot be opened: {error}") from None
+            self._listeners.append(listener)
+            ports.append(OpenPort(port.name, port.protocol, listener.port))
+        return Connection(self._settings.address, ports)
+
+    async def until_ready(self) -> None:
+        """The arena is playable as soon as its ports are open."""
+        self._over = asyncio.get_running_loop().create_future()
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def play(self) -> Outcome:
+        if self._over is None or self._ticker is None:
+            raise RuntimeError("the game was not started")
+        either: set[asyncio.Future[Any]] = {self._over, self._ticker}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not self._over.done():
+            self._ticker.result()  # raises what ended it
+        return _outcome(self._over.result())
+
+    async def stop(self, reason: str, drain_s: float) -> Outcome:
+        if self._session is None or self._ticker is None:
+            return Outcome("finish", reason)
+        self._session.end(reason)
+        return await self.play()
+
+    async def close(self) -> None:
+        if self._over is not None and self._over.done() and self._ticker is not None and self.gateway.clients:
+            await asyncio.wait({self._ticker}, timeout=TOLD_S)
+        if self._ticker is not None:
+            self._ticker.cancel()
+            await asyncio.gather(self._ticker, return_exceptions=True)
+        self.gateway.close()
+        for listener in self._listeners:
+            await listener.close()
+        self._sessions.remove(self._match.id, now_ms())
+
+    def figures(self) -> dict[str, Any]:
+        pacer = self._pacer
+        return {
+            "players": self.gateway.clients,
+            "tick": self._session.tick if self._session else 0,
+            "tick_late_ms": round(pacer.take_worst_s() * 1000, 2) if pacer else 0.0,
+            "ticks_late": pacer.late if pacer else 0,
+            "ticks_skipped": pacer.skipped if pacer else 0,
+        }
+
+    def left(self) -> list[str]:
+        return sorted(self._left)
+
+    @property
+    def pacer(self) -> Pacer | None:
+        """The pace so far; None before the first tick."""
+        return self._pacer
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Commands refused by reason."""
+        return self._session.refused_by_reason if self._session else {}
+
+    async def _tick(self) -> None:
+        """Play tick after tick; goes on after the end, to tell the result again, until it is cancelled."""
+        if self._session is None:
+            raise RuntimeError("the game was not started")
+        pacer = self._pacer = Pacer(self._session.settings.tick_rate_hz, time.monotonic())
+        timers = MatchTimers(self._match.timers, time.monotonic())
+        while True:
+            await asyncio.sleep(pacer.wait_s(time.monotonic()))
+            now_s = time.monotonic()
+            for _ in range(pacer.due(now_s)):
+                outputs = self._sessions.step(now_ms())
+                self.gateway.broadcast(outputs)
+                for output in outputs:
+                    self._carry(output)
+            self._follow_members()
+            if reason := timers.ending(self.gateway.clients, self.gateway.stats.joins, now_s):
+                self._session.end(reason)
+            if now_s >= self._states_due_s:
+                self._states_due_s = now_s + self._settings.views_s
+                self._flusher.add_states(self._session.player_states(changed_only=True))
+
+    def _carry(self, output: TickOutput) -> None:
+        if output.interactions:
+            self._flusher.add([_for_log(one) for one in output.interactions])
+        if output.result is not None and self._over is not None and not self._over.done():
+            self._over.set_result(output.result)
+
+    def _follow_members(self) -> None:
+        for event in self._sessions.drain_events():
+            if event.name == PLAYER_JOINED:
+                self._left.discard(event.player)
+            elif event.name == PLAYER_LEFT and event.data["reason"] == "left":
+                self._left.add(event.player)
+
+    def _arena_settings(self) -> ArenaSettings:
+        """The registration's arena with room for the whole roster. Raises GameFailed."""
+        try:
+            settings = ArenaSettings.from_dict(self._match.server.arena or {})
+        except Invalid as error:
+            detail = f"the arena's settings are wrong at {error.pointer}: {error.detail}"
+            raise GameFailed("launch_failed", detail) from None
+        return dataclasses.replace(settings, capacity=max(settings.capacity, len(self._seats)))
+
+    def _authenticate(self, token: str) -> PlayerClaims:
+        claims = verify(self._settings.join_key, token, self._match.id, time.time())
+        seat = self._seats.get(claims.player)
+        if seat is None:
+            raise JoinRefused("not-in-roster", "this player has no seat in this match")
+        return PlayerClaims(
+            seat.id, self._match.id, seat.name or claims.name, self._team(seat), claims.expires_s * 1000
+        )
+
+    def _team(self, seat: MatchPlayer) -> str:
+        # A match of one team is a game without teams: all against all.
+        return seat.team if self._teams else ""
+
+
+def _for_log(one: Interaction) -> log_form.Interaction:
+    """The arena's value as the log's: the arena knows nothing of logs."""
+    return log_form.Attack(*one) if isinstance(one, Attack) else log_form.Move(*one)
+
+
+def _outcome(result: MatchResult) -> Outcome:
+    reason = result.reason if result.reason in OWN_REASONS else "finished"
+    scores = {player.player: float(player.score) for player in result.players}
+    return Outcome("finish", reason, msgspec.json.encode(result), scores)

@@ -1,0 +1,67 @@
+"""What a game server tells about itself: with each beat for the operator page, and to whoever scrapes its metrics."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from gamepod.arena_game import ArenaGame
+from gamepod.flush import Flusher
+from gamepod.metrics import Metric, labelled, one
+from gamepod.outcome import Game
+
+
+def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
+    """For the page. Times in milliseconds, counts since the start."""
+    return {
+        **game.figures(),
+        "interactions": flusher.backlog.accepted,
+        "interactions_waiting": flusher.backlog.interactions,
+        "interactions_dropped": flusher.backlog.dropped,
+        "flush_lag_ms": round(flusher.lag_s() * 1000, 1),
+    }
+
+
+def metrics(game: Game, flusher: Flusher, running: bool) -> list[Metric]:
+    """For Prometheus."""
+    found = [one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running)), *_flush(flusher)]
+    if isinstance(game, ArenaGame):
+        found += _arena(game)
+    return found
+
+
+def _flush(flusher: Flusher) -> list[Metric]:
+    stats, backlog = flusher.stats, flusher.backlog
+    away_s = 0.0 if stats.away_since_s is None else time.monotonic() - stats.away_since_s
+    return [
+        one("muster_interactions_total", "counter", "Interactions taken in.", backlog.accepted),
+        one("muster_interactions_written_total", "counter", "Interactions acknowledged by the log.", stats.written),
+        one("muster_interactions_dropped_total", "counter", "Interactions dropped, the buffer full.", backlog.dropped),
+        one("muster_flush_batches_total", "counter", "Batches acknowledged by the log.", stats.batches),
+        one("muster_flush_failures_total", "counter", "Calls to Redis that failed and are repeated.", stats.failures),
+        one("muster_flush_waiting_interactions", "gauge", "Interactions not yet in the log.", backlog.interactions),
+        one("muster_flush_waiting_bytes", "gauge", "Memory that they take.", backlog.bytes),
+        one("muster_flush_lag_seconds", "gauge", "Age of the oldest of them.", flusher.lag_s()),
+        one("muster_redis_away_seconds", "gauge", "How long Redis has not answered; 0 while it does.", away_s),
+    ]
+
+
+def _arena(game: ArenaGame) -> list[Metric]:
+    stats, pacer = game.gateway.stats, game.pacer
+    found = [
+        one("muster_arena_players", "gauge", "Players connected.", game.gateway.clients),
+        one("muster_arena_messages_total", "counter", "Messages of clients read.", stats.messages),
+        one("muster_arena_bad_messages_total", "counter", "Messages that were none.", stats.bad_messages),
+        one("muster_arena_rate_limited_total", "counter", "Messages over a client's rate.", stats.rate_limited),
+        one("muster_arena_joins_total", "counter", "Joins granted.", stats.joins),
+        labelled("muster_arena_joins_refused_total", "counter", "Joins refused.", "reason", stats.joins_refused),
+        labelled("muster_arena_commands_refused_total", "counter", "Commands refused.", "reason", game.refused),
+        one("muster_arena_snapshots_total", "counter", "Snapshots sent.", stats.snapshots_sent),
+        one("muster_arena_snapshots_dropped_total", "counter", "Dropped for slow readers.", stats.snapshots_dropped),
+    ]
+    if pacer is not None:
+        found += [
+            one("muster_arena_ticks_late_total", "counter", "Ticks a period or more behind.", pacer.late),
+            one("muster_arena_ticks_skipped_total", "counter", "Ticks given up, far behind.", pacer.skipped),
+        ]
+    return found

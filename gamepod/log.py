@@ -1,0 +1,53 @@
+"""Logs of a game server: one JSON object a line on stderr, as the other services write them.
+
+On the standard library: structlog costs a game server 5 MB and 40 ms, once per match.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any, Final
+
+import orjson
+
+from core.clock import iso
+
+_OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """A record with its extras as one JSON object; `bound` is on every line."""
+
+    def __init__(self, bound: dict[str, str]) -> None:
+        super().__init__()
+        self._bound = bound
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "timestamp": iso(int(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+            **self._bound,
+            **{name: value for name, value in vars(record).items() if name not in _OWN},
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class Text(JsonLines):
+    """The same for people: time, level, event, and what is bound to it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        extras = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in _OWN)
+        line = f"{iso(int(record.created * 1000))} {record.levelname.lower():7} {record.getMessage()} {extras}".rstrip()
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+def setup(*, form: str, level: str, **bound: str) -> None:
+    """Configure logging of this process once. `form` is `json` or `text`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Text(bound) if form == "text" else JsonLines({"service": "gamepod", **bound}))
+    logging.basicConfig(handlers=[handler], level=getattr(logging, level.upper(), logging.INFO), force=True)

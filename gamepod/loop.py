@@ -1,0 +1,275 @@
+"""The life of one game server, from the lock to the exit code.
+
+    lock file -> attach -> start the game -> Ready -> play -> last interactions written -> result told -> exit
+
+Whatever ends it, the order at the end is the same: the game stops, what it did is written, and only then is the match
+told its result. While Redis is away the game plays on; a match that turns out to be over, or another's, ends the game.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from core.clock import new_id
+from core.doorbell import Doorbell, open_doorbell
+from core.errors import Conflict, Misconfigured, Unavailable
+from core.model import Connection, Match
+from core.redis.lean import LeanRedis
+from gamepod.arena_game import ArenaGame
+from gamepod.command_game import CommandGame
+from gamepod.figures import figures, metrics
+from gamepod.flush import Flusher
+from gamepod.lock import match_lock
+from gamepod.metrics import MetricsPage
+from gamepod.outcome import Game, GameFailed, Outcome
+from gamepod.sdk.document import game_server
+from gamepod.sdk.rest import LIMITS, SidecarRest
+from gamepod.sdk.server import ServerLife
+from gamepod.sdk.state import ServerEvent
+from gamepod.settings import Settings
+from gamepod.store import BEAT_S, NotOurs, Store, until_answered
+from gamepod.transport.http import HttpServer, serve_http
+from gamepod.transport.http_types import Handler, HttpLimits
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Exit codes; 78 (core.serve) is a wrong setting.
+EXIT_OVER: Final = 0  # the match is over, and Redis knows how
+EXIT_FAILED: Final = 1  # there was no playable game, or it was lost, and Redis knows
+EXIT_NOT_OURS: Final = 3  # another process has the match, or it is over or gone
+EXIT_UNTOLD: Final = 4  # Redis stayed away: the result, or interactions, could not be written in time
+
+ATTACH_S: Final = 20.0  # for Redis to answer at the start; the matchmaker's start timer runs meanwhile
+DRAIN_SHARE: Final = 0.3  # of the drain time for each: the game's end, the last interactions, the result
+RING_S: Final = 0.05  # for the last ring to leave: closing the doorbell would drop it
+
+
+async def serve(settings: Settings, stop: asyncio.Event) -> int:
+    """Run the server of one match until it is over or `stop` is set. Returns the exit code."""
+    try:
+        with match_lock(settings.run_dir, settings.match):
+            return await _attached(settings, stop)
+    except (Conflict, NotOurs) as error:
+        log.warning("this match is not ours to run", extra={"reason": error.detail})
+        return EXIT_NOT_OURS
+    except Unavailable as error:
+        log.error("Redis stayed away", extra={"error": error.detail})
+        return EXIT_UNTOLD
+
+
+async def _attached(settings: Settings, stop: asyncio.Event) -> int:
+    redis = LeanRedis(settings.redis_url)
+    store = Store(redis, settings.game, settings.match, new_id("server"))
+    where = {"host": socket.gethostname(), "pid": os.getpid(), "server": settings.server}
+    try:
+        async with open_doorbell(redis) as bell:
+            try:
+                async with asyncio.timeout(ATTACH_S):
+                    match = await until_answered(lambda: store.attach(where))
+            except TimeoutError:
+                raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
+            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s)
+            return await Life(settings, match, store, bell, flusher, stop).run()
+    finally:
+        redis.close()
+
+
+class Life:
+    """One match on this process, attached."""
+
+    def __init__(
+        self, settings: Settings, match: Match, store: Store, bell: Doorbell, flusher: Flusher, stop: asyncio.Event
+    ) -> None:
+        self._settings = settings
+        self._match = match
+        self._store = store
+        self._bell = bell
+        self._flusher = flusher
+        self._stop = stop
+        self._server = ServerLife(time.monotonic())
+        self._connection = Connection(settings.address, [])
+        self._running = False  # Ready was told
+        self._lost: NotOurs | None = None
+        self._ending = asyncio.Event()  # set with `_lost`
+
+    async def run(self) -> int:
+        """Play the match. Returns the exit code."""
+        async with self._ports() as (sdk_port, game):
+            flushing = asyncio.create_task(self._flusher.run())
+            beating = asyncio.create_task(self._beat(game))
+            try:
+                outcome = await self._play(game, flushing)
+                return await self._finish(outcome, flushing)
+            finally:
+                log.info("the server ends", extra={"sdk_port": sdk_port})
+                beating.cancel()
+                flushing.cancel()
+                await asyncio.gather(beating, flushing, return_exceptions=True)
+                await game.close()
+
+    @asynccontextmanager
+    async def _ports(self) -> AsyncIterator[tuple[int, Game]]:
+        """The sidecar and the metrics, and the game that they tell about."""
+        settings = self._settings
+        rest = SidecarRest(self._server, self._describe, commands=self._match.server.command is not None)
+        sidecar = await _listen(rest, "127.0.0.1", settings.sdk_port, "MUSTER_SDK_PORT", LIMITS)
+        try:
+            game = self._make_game(sidecar.port)
+            page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
+            where = (settings.metrics_bind, settings.metrics_port)
+            exposed = await _listen(page, *where, "MUSTER_METRICS_PORT", None)
+            try:
+                log.info("attached", extra={"sdk_port": sidecar.port, "metrics_port": exposed.port})
+                yield sidecar.port, game
+            finally:
+                await exposed.close()
+        finally:
+            await sidecar.close()
+
+    def _make_game(self, sdk_port: int) -> Game:
+        if self._match.server.command is not None:
+            return CommandGame(self._settings, self._match, self._server, sdk_port)
+        return ArenaGame(self._settings, self._match, self._flusher)
+
+    async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
+        """The game's outcome, however it came about; None where the match is not ours any more."""
+        course = asyncio.create_task(self._course(game))
+        stopped = asyncio.create_task(self._stop.wait())
+        lost = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait({course, stopped, lost, flushing}, return_when=asyncio.FIRST_COMPLETED)
+            if course.done() and not self._ending.is_set():
+                return course.result()
+        except GameFailed as error:
+            return self._failure(error)
+        except NotOurs as error:
+            self._lose(error)
+        except Exception:
+            # A defect of ours: what was played until here is written, and the players need not wait for a timer.
+            log.exception("a defect ended the game")
+            return self._failure(GameFailed("crashed", "a defect of the server; its log has the trace"))
+        finally:
+            for task in (course, stopped, lost):
+                task.cancel()
+            await asyncio.gather(course, stopped, lost, return_exceptions=True)
+        return await self._halt(game)
+
+    async def _course(self, game: Game) -> Outcome:
+        """What happens if nobody interferes."""
+        self._connection = await game.start()
+        await game.until_ready()
+        await until_answered(lambda: self._store.ready(self._connection))
+        self._running = True
+        self._server.became_ready()
+        self._ring()
+        log.info("ready", extra={"ports": {port.name: port.port for port in self._connection.ports}})
+        return await game.play()
+
+    async def _halt(self, game: Game) -> Outcome | None:
+        """End the game from outside: we were told to stop, or the match is not ours any more."""
+        self._server.end(ServerEvent.SHUTDOWN)
+        outcome = await game.stop("stopped", self._match.timers.drain_s * DRAIN_SHARE)
+        if self._lost is not None:
+            return None
+        # Nobody has played yet: the players are better off in the queue.
+        return outcome if self._running else self._failure(GameFailed("died_early", "stopped before it was ready"))
+
+    def _failure(self, error: GameFailed) -> Outcome:
+        log.error("the game failed", extra={"reason": error.code, "detail": error.detail, "output": error.last_lines})
+        self._server.end(ServerEvent.FAILED)
+        kept = {"detail": error.detail, "output": error.last_lines}
+        return Outcome("fail", error.code, orjson.dumps(kept))
+
+    async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
+        """Write what is left, then tell the match. Returns the exit code."""
+        if outcome is not None and outcome.scores:
+            self._flusher.add_scores(outcome.scores)
+        self._flusher.close()
+        if not await self._in_time(asyncio.shield(flushing)):
+            waiting = self._flusher.backlog.interactions
+            log.error("Redis stayed away: interactions are lost", extra={"interactions": waiting})
+            return EXIT_UNTOLD
+        if outcome is None:
+            log.warning("the match went on without us", extra={"found": self._lost.detail if self._lost else ""})
+            return EXIT_NOT_OURS
+        try:
+            if not await self._in_time(until_answered(lambda: self._store.end(outcome, self._match.tries))):
+                log.error("Redis stayed away: the result could not be told", extra={"reason": outcome.reason})
+                return EXIT_UNTOLD
+        except NotOurs as error:
+            log.warning("the match was ended by somebody else", extra={"found": error.detail})
+            return EXIT_NOT_OURS
+        self._server.end(ServerEvent.SHUTDOWN)
+        self._ring()
+        await asyncio.sleep(RING_S)
+        log.info("over", extra={"outcome": outcome.event, "reason": outcome.reason})
+        return EXIT_OVER if outcome.event == "finish" else EXIT_FAILED
+
+    async def _in_time(self, work: Awaitable[Any]) -> bool:
+        """Whether `work` ended in the time there is, which is less once we were told to stop. Raises what it raises."""
+        task = asyncio.ensure_future(work)
+        stopped = asyncio.create_task(self._stop.wait())
+        either: set[asyncio.Future[Any]] = {task, stopped}
+        try:
+            await asyncio.wait(either, timeout=self._settings.final_flush_s, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() and stopped.done():
+                await asyncio.wait({task}, timeout=self._match.timers.drain_s * DRAIN_SHARE)
+            if task.done():
+                task.result()
+            return task.done()
+        finally:
+            task.cancel()
+            stopped.cancel()
+            await asyncio.gather(task, stopped, return_exceptions=True)
+
+    async def _beat(self, game: Game) -> None:
+        """Tell every BEAT_S that we live, and hear whether the match does."""
+        while not self._ending.is_set():
+            told = figures(game, self._flusher)
+            try:
+                await self._store.beat(self._server.state, told, game.left(), running=self._running)
+            except NotOurs as error:
+                self._lose(error)
+            except Unavailable as error:
+                log.debug("a beat was not heard", extra={"error": error.detail})
+            await asyncio.sleep(BEAT_S)
+
+    def _lose(self, error: NotOurs) -> None:
+        self._lost = self._lost or error
+        self._ending.set()
+
+    def _ring(self) -> None:
+        self._bell.ring("match", [self._settings.game])
+        self._bell.ring("ticket", self._match.tickets)
+
+    def _describe(self) -> dict[str, Any]:
+        server = self._server
+        return game_server(
+            name=self._match.id,
+            namespace=self._settings.game,
+            uid=self._settings.server or self._match.id,
+            created_s=self._match.created_ms // 1000,
+            state=server.state,
+            connection=self._connection,
+            labels={"muster.dev/game": self._match.game, "muster.dev/match": self._match.id},
+            health=server.rules,
+            health_watched=server.heard_s is not None,
+            revision=server.revision,
+        )
+
+
+async def _listen(handler: Handler, host: str, port: int, setting: str, limits: HttpLimits | None) -> HttpServer:
+    try:
+        return await serve_http(handler, host, port, limits=limits)
+    except OSError as error:
+        raise Misconfigured(f"port {port} on {host} cannot be opened: {error}", setting=setting) from None

@@ -1,0 +1,51 @@
+"""How a game ends, and the face that both kinds of game (the arena, a child) show to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+from core.errors import MusterError
+from core.model import Connection
+
+
+class Outcome(NamedTuple):
+    """What the match is told at its end. `reason` is one of core.lifecycle's, `result` JSON or empty."""
+
+    event: Literal["finish", "fail"]
+    reason: str
+    result: bytes = b""
+    scores: Mapping[str, float] = {}  # player -> score, for the board
+
+
+class GameFailed(MusterError):
+    """No playable game came of it, or it was lost; `code` is the match's reason, `detail` is for its developer."""
+
+    def __init__(self, reason: str, detail: str, last_lines: list[str] | None = None) -> None:
+        super().__init__(detail, code=reason)
+        self.last_lines = last_lines or []
+
+
+class Game(Protocol):
+    """A game of one match. `start`, `until_ready` and `play` are called once each, in this order."""
+
+    async def start(self) -> Connection:
+        """Open its ports. Raises GameFailed."""
+
+    async def until_ready(self) -> None:
+        """Return when it is playable. Raises GameFailed."""
+
+    async def play(self) -> Outcome:
+        """Return when the game is over by itself. Raises GameFailed."""
+
+    async def stop(self, reason: str, drain_s: float) -> Outcome:
+        """End it now, for `reason`, taking `drain_s` at most; returns what there is of a result."""
+
+    async def close(self) -> None:
+        """Release everything. The last call, also after a failed start."""
+
+    def figures(self) -> dict[str, Any]:
+        """What the operator page shows of it."""
+
+    def left(self) -> list[str]:
+        """Players who left by their own will and have not come back."""

@@ -1,0 +1,47 @@
+"""When the next tick is due. PURE: the clock is an argument, in seconds.
+
+Ticks keep to a fixed grid of time, so a late one does not delay those after it. A loop that falls behind plays a few
+ticks at once to catch up; when it is further behind than that it gives the time up, and counts it, since a server that
+is too slow would only fall behind more by playing it all (the spiral of death).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_CATCH_UP: Final = 5  # ticks played at once; at 60 Hz this hides a stall of 80 ms
+EARLY_S: Final = 0.001  # event loops sleep in whole milliseconds, and so may wake a little early
+
+
+class Pacer:
+    """A grid of `rate_hz` ticks a second from `start_s` on."""
+
+    def __init__(self, rate_hz: float, start_s: float) -> None:
+        self.period_s = 1.0 / rate_hz
+        self.next_s = start_s + self.period_s
+        self.late = 0  # ticks that began a whole period or more after their time
+        self.skipped = 0  # ticks never played
+        self._worst_s = 0.0
+
+    def due(self, now_s: float) -> int:
+        """How many ticks to play now, 0 to MAX_CATCH_UP; they count as played."""
+        behind_s = now_s - self.next_s
+        if behind_s < -EARLY_S:
+            return 0
+        self._worst_s = max(self._worst_s, behind_s)
+        ticks = 1 + max(0, int(behind_s / self.period_s))
+        if ticks > 1:
+            self.late += ticks - 1
+        if ticks > MAX_CATCH_UP:
+            self.skipped += ticks - MAX_CATCH_UP
+        self.next_s += ticks * self.period_s
+        return min(ticks, MAX_CATCH_UP)
+
+    def wait_s(self, now_s: float) -> float:
+        """How long to sleep until the next tick."""
+        return max(0.0, self.next_s - now_s)
+
+    def take_worst_s(self) -> float:
+        """The worst lateness of a tick since the last call, in seconds."""
+        worst_s, self._worst_s = self._worst_s, 0.0
+        return worst_s

@@ -1,0 +1,68 @@
+"""Ports for a game's command: free ones where the game leaves the choice, and whether somebody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from core.errors import MusterError
+from core.model import OpenPort, Port
+
+_LISTEN: Final = "0A"  # of the state column of /proc/net/tcp
+_TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+
+
+class PortTaken(MusterError):
+    """A port that the game fixes is in use on this host."""
+
+    code = "port-taken"
+
+
+def choose_ports(wanted: Sequence[Port], bind: str) -> list[OpenPort]:
+    """A free port for each that is 0, and the others as they are. Raises PortTaken.
+
+    All are held until all are chosen, so they differ; then they are free for the game. Somebody else may be quicker:
+    then the game cannot bind it and dies, and its players are queued again.
+    """
+    with ExitStack() as held:
+        chosen = []
+        for port in wanted:
+            kind = socket.SOCK_DGRAM if port.protocol == "udp" else socket.SOCK_STREAM
+            family = socket.AF_INET6 if ":" in bind else socket.AF_INET
+            probe = held.enter_context(socket.socket(family, kind))
+            if kind == socket.SOCK_STREAM:
+                # As a server would: connections of an earlier match that linger do not keep it out.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((bind, port.port))
+            except OSError as error:
+                raise PortTaken(f"port {port.port} ({port.name}) is not free on {bind}: {error}") from None
+            chosen.append(OpenPort(port.name, port.protocol, int(probe.getsockname()[1])))
+        return chosen
+
+
+async def listens(port: int) -> bool:
+    """Whether somebody on this host listens on this TCP port.
+
+    Read from the kernel's table where there is one: to connect would be an odd first player to a simple game.
+    """
+    tables = [table for table in _TABLES if table.exists()]
+    if tables:
+        return any(_in_table(table.read_text(), port) for table in tables)
+    try:
+        async with asyncio.timeout(1.0):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+def _in_table(table: str, port: int) -> bool:
+    suffix = f":{port:04X}"
+    rows = (line.split() for line in table.splitlines()[1:])
+    return any(row[1].endswith(suffix) and row[3] == _LISTEN for row in rows)

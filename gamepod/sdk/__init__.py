@@ -1,0 +1,6 @@
+"""The sidecar that a game's process talks to: Agones' REST interface on a life of Muster's.
+
+state.py     PURE: what may follow what, and when silence means that the game is lost
+document.py  PURE: the server as a game sees it
+rest.py      the calls over HTTP
+"""

@@ -1,0 +1,78 @@
+"""The life of one game server as its SDK sees it: one table, and the health rules. PURE.
+
+The states are Agones'. Two things differ, because a Muster server is made for one match. It is allocated as soon as it
+is ready: its players are told the address in the same step. And health is watched from a game's first sign of health
+on, so a game that never gives one is judged by its process alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from core.errors import IllegalTransition
+from core.lifecycle import ServerState
+
+S = ServerState
+
+
+class ServerEvent(StrEnum):
+    """What can happen to a server."""
+
+    READY_ASKED = "ready_asked"  # the game says that it is playable
+    READY_TOLD = "ready_told"  # ... and the players know
+    ALLOCATED = "allocated"  # it has its match
+    UNHEALTHY = "unhealthy"  # the game's signs of health stayed away
+    FAILED = "failed"  # the game died, or never came up
+    SHUTDOWN = "shutdown"  # the game asked for its end, or Muster did
+
+
+E = ServerEvent
+
+SERVER: Final[dict[tuple[ServerState, ServerEvent], ServerState]] = {
+    (S.SCHEDULED, E.READY_ASKED): S.REQUEST_READY,
+    (S.REQUEST_READY, E.READY_ASKED): S.REQUEST_READY,  # a client library repeats what it got no answer to
+    (S.REQUEST_READY, E.READY_TOLD): S.READY,
+    (S.READY, E.ALLOCATED): S.ALLOCATED,
+    (S.READY, E.READY_ASKED): S.READY,
+    (S.ALLOCATED, E.READY_ASKED): S.ALLOCATED,
+    (S.SCHEDULED, E.FAILED): S.ERROR,
+    (S.REQUEST_READY, E.FAILED): S.ERROR,
+    (S.READY, E.FAILED): S.ERROR,
+    (S.ALLOCATED, E.FAILED): S.ERROR,
+    (S.SCHEDULED, E.UNHEALTHY): S.UNHEALTHY,
+    (S.REQUEST_READY, E.UNHEALTHY): S.UNHEALTHY,
+    (S.READY, E.UNHEALTHY): S.UNHEALTHY,
+    (S.ALLOCATED, E.UNHEALTHY): S.UNHEALTHY,
+    (S.SCHEDULED, E.SHUTDOWN): S.SHUTDOWN,
+    (S.REQUEST_READY, E.SHUTDOWN): S.SHUTDOWN,
+    (S.READY, E.SHUTDOWN): S.SHUTDOWN,
+    (S.ALLOCATED, E.SHUTDOWN): S.SHUTDOWN,
+    (S.UNHEALTHY, E.SHUTDOWN): S.SHUTDOWN,
+    (S.ERROR, E.SHUTDOWN): S.SHUTDOWN,
+    (S.SHUTDOWN, E.SHUTDOWN): S.SHUTDOWN,
+}
+
+
+def step_server(state: ServerState, event: ServerEvent) -> ServerState:
+    """The state after `event`. Raises IllegalTransition, and then nothing has changed."""
+    try:
+        return SERVER[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a server that is {state} cannot be {event}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRules:
+    """Agones' defaults."""
+
+    period_s: float = 5.0  # a sign is expected in each
+    failure_threshold: int = 3  # periods without one
+    initial_delay_s: float = 5.0  # after the start, before the first check
+
+    def unhealthy(self, started_s: float, heard_s: float | None, now_s: float) -> bool:
+        """Whether the game counts as lost. `heard_s`: its last sign, None before the first. All on one clock."""
+        if heard_s is None or now_s < started_s + self.initial_delay_s:
+            return False
+        return now_s - heard_s > self.period_s * self.failure_threshold

@@ -1,0 +1,55 @@
+"""Settings of one game server, from its environment; `docs/architecture.md` says who sets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from core.errors import Misconfigured
+from core.settings import setting
+
+SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fixed to
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the launcher gives, and the bounds of writing behind."""
+
+    game: str = setting("MUSTER_GAME", "")
+    match: str = setting("MUSTER_MATCH", "")
+    # Verifies join tokens of this match and of no other.
+    join_key: str = field(default="", metadata={"env": "MUSTER_JOIN_KEY"}, repr=False)
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", metadata={"env": "REDIS_URL"}, repr=False)
+    address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # that players reach this host by
+    bind: str = setting("MUSTER_BIND", "127.0.0.1")  # that game ports listen on
+    server: str = setting("MUSTER_SERVER", "")  # <installation>/<match>: how a launcher recognises its servers
+    run_dir: str = setting("MUSTER_RUN_DIR", ".")  # lock file and a child's log
+    sdk_port: int = setting("MUSTER_SDK_PORT", SDK_PORT)  # 0 takes a free one
+    metrics_port: int = setting("MUSTER_METRICS_PORT", 8001)  # 0 takes a free one
+    metrics_bind: str = setting("MUSTER_METRICS_BIND", "127.0.0.1")  # in a pod 0.0.0.0: the scraper is elsewhere
+    log_level: str = setting("MUSTER_LOG_LEVEL", "info")
+    log_format: str = setting("MUSTER_LOG_FORMAT", "json")  # json, or text for people
+
+    # A crash of this process loses what happened since the last flush.
+    flush_s: float = setting("MUSTER_FLUSH_S", 0.05)
+    # Views and boards are read by people: four times a second is live to them.
+    views_s: float = setting("MUSTER_VIEWS_S", 0.25)
+    # While Redis is away: a minute of 100 players at 60 Hz, an hour of a duel.
+    buffer_interactions: int = setting("MUSTER_BUFFER_INTERACTIONS", 500_000)
+    buffer_bytes: int = setting("MUSTER_BUFFER_BYTES", 16 * 1024 * 1024)
+    # How long the end of a match waits for Redis to take the last interactions and the result.
+    final_flush_s: float = setting("MUSTER_FINAL_FLUSH_S", 60.0)
+    # Batches kept in a shard's log (8 shards a game): 40 min of one match at full beat, 10 MB where it is a duel.
+    log_batches: int = setting("MUSTER_LOG_BATCHES", 50_000)
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("MUSTER_GAME", self.game),
+            ("MUSTER_MATCH", self.match),
+            ("MUSTER_JOIN_KEY", self.join_key),
+        ):
+            if not value:
+                raise Misconfigured("a game server is started by the matchmaker, which sets this", setting=name)
+        for name, number in (("MUSTER_FLUSH_S", self.flush_s), ("MUSTER_VIEWS_S", self.views_s)):
+            if not 0.005 <= number <= 10:
+                raise Misconfigured(f"{number} s is not between 0.005 and 10", setting=name)

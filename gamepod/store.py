@@ -1,0 +1,110 @@
+"""A game server's own part of Redis: its match's document, state and beats.
+
+Every step recognises its repeat, so one whose reply was lost is asked again. `NotOurs` means that the match has ended,
+is gone, or has another server: then this process has nothing more to do for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
+
+import msgspec
+import orjson
+
+from core import keys
+from core.clock import now_ms
+from core.errors import MusterError, Unavailable
+from core.lifecycle import MatchEvent, MatchState
+from core.model import Connection, Match
+from gamepod.outcome import Outcome
+
+T = TypeVar("T")
+
+BEAT_S: Final = 2.0
+LOST_S: Final = 10.0  # without a beat the matchmaker looks for the server
+PAUSE_S: Final = 0.2  # before a step is asked again; a restart of Redis takes about a second
+MOST_TRIES: Final = 0  # match_step reads the bound of a ticket's tries for fail only
+
+# What a step finds when an earlier attempt of the same arrived and its reply was lost.
+_REPEAT: Final = {
+    MatchEvent.READY: ("illegal", MatchState.RUNNING),
+    MatchEvent.FINISH: ("illegal", MatchState.ENDED),
+    MatchEvent.FAIL: ("illegal", MatchState.FAILED),
+}
+
+
+class NotOurs(MusterError):
+    """The match is over, gone, or another server's; `code` says which."""
+
+    def __init__(self, found: str, state: str) -> None:
+        super().__init__(f"the match is {found} {state}".rstrip(), code=found)
+
+
+class Caller(Protocol):
+    """What the store needs of a Redis client."""
+
+    async def call(self, function: str, base: str, *args: str | bytes | int | float) -> Any: ...
+
+
+class Store:
+    """The match's own server speaks. All methods raise Unavailable while Redis is away."""
+
+    def __init__(self, redis: Caller, game: str, match: str, server: str) -> None:
+        self._redis = redis
+        self._base = keys.game(game)
+        self._match = match
+        self._server = server
+
+    async def attach(self, where: dict[str, Any]) -> Match:
+        """Take the match for this process, for ever. Raises NotOurs."""
+        host = orjson.dumps(where)
+        reply = await self._redis.call("server_attach", self._base, self._match, self._server, now_ms(), host)
+        if reply[0] != "ok":
+            raise NotOurs(*reply[:2])
+        return msgspec.json.decode(reply[2], type=Match)
+
+    async def ready(self, connection: Connection) -> None:
+        """The server is playable: the players are told where. Raises NotOurs."""
+        kept = msgspec.json.encode(connection)
+        await self._step(MatchEvent.READY, "", kept, now_ms() + int(LOST_S * 1000), MOST_TRIES)
+
+    async def end(self, outcome: Outcome, tries: int) -> None:
+        """Tell how the match ended. `tries`: how many matches may fail under a ticket. Raises NotOurs."""
+        await self._step(MatchEvent(outcome.event), outcome.reason, outcome.result, 0, tries)
+
+    async def beat(self, state: str, figures: dict[str, Any], left: list[str], *, running: bool) -> None:
+        """Tell that this server lives. Before `running` the start timer runs on. Raises NotOurs."""
+        now = now_ms()
+        look_at = now + int(LOST_S * 1000) if running else 0
+        reply = await self._redis.call(
+            "server_beat",
+            self._base,
+            self._match,
+            self._server,
+            now,
+            look_at,
+            state,
+            orjson.dumps(figures),
+            orjson.dumps(left),
+        )
+        if reply[0] != "ok":
+            raise NotOurs(*reply[:2])
+
+    async def _step(self, event: MatchEvent, reason: str, kept: bytes, look_at: int, tries: int) -> None:
+        reply = await self._redis.call(
+            "match_step", self._base, self._match, event, now_ms(), self._server, reason, kept, look_at, tries
+        )
+        found, state = reply[0], reply[1] if len(reply) > 1 else ""
+        if found != "ok" and (found, state) != _REPEAT[event]:
+            raise NotOurs(found, state)
+
+
+async def until_answered(step: Callable[[], Awaitable[T]]) -> T:
+    """Take a step again and again until Redis answers. The caller bounds it in time."""
+    while True:
+        try:
+            return await step()
+        except Unavailable:
+            await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,110 @@
+"""One WebSocket connection. Handshake and framing are those of the `websockets` library's sans-I/O core."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request as Handshake
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gamepod.transport.http_types import Request
+from gamepod.transport.writer import BoundedWriter, close_unless_joined
+
+if TYPE_CHECKING:
+    from gamepod.transport.websocket import GameUpgrade
+
+
+class WebSocketLink(asyncio.Protocol):
+    """A connection from its handshake on; a `Link`."""
+
+    datagram: Final = False
+
+    _transport: asyncio.Transport
+    _writer: BoundedWriter
+    _deadline: asyncio.TimerHandle
+
+    def __init__(self, owner: GameUpgrade, request: Request) -> None:
+        self._owner = owner
+        self._gateway = owner.gateway
+        self._request = request
+        self._text = bytearray()  # of a message in fragments
+        # No compression: snapshots are small and many, and a deflate context per client costs 300 KB.
+        self._protocol = ServerProtocol(extensions=None, max_size=self._gateway.limits.max_message_bytes)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._owner.links) >= self._gateway.limits.max_connections:
+            self._owner.refused += 1
+            self._transport.abort()
+            return
+        self._owner.links.add(self)
+        self._writer = BoundedWriter(self._transport, self._gateway.limits)
+        self._deadline = close_unless_joined(self._gateway, self)
+        self._shake_hands()
+
+    def data_received(self, data: bytes) -> None:
+        if self in self._owner.links and not self._transport.is_closing():
+            self._protocol.receive_data(data)
+            self._read_frames()
+            self._flush()
+
+    def eof_received(self) -> None:
+        if self in self._owner.links and not self._transport.is_closing():
+            self._protocol.receive_eof()
+            self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self in self._owner.links:
+            self._owner.links.remove(self)
+            self._deadline.cancel()
+            self._gateway.closed(self)
+
+    def send(self, message: bytes) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_text(message)
+            self._flush()
+
+    def offer(self, message: bytes) -> bool:
+        if self._protocol.state is not State.OPEN or not self._writer.ready():
+            return False
+        self._protocol.send_text(message)
+        self._flush()
+        return True
+
+    def close(self) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
+            self._flush()
+        self._writer.close()
+
+    def _shake_hands(self) -> None:
+        """Let the library read the request again: its checks of a handshake are the complete ones."""
+        lines = [f"GET {self._request.target} HTTP/1.1"]
+        lines.extend(f"{name}: {value}" for name, value in self._request.headers.items())
+        self._protocol.receive_data(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        for event in self._protocol.events_received():
+            if isinstance(event, Handshake):
+                self._protocol.send_response(self._protocol.accept(event))
+        self._flush()
+
+    def _read_frames(self) -> None:
+        for event in self._protocol.events_received():
+            if not isinstance(event, Frame) or self._protocol.state is not State.OPEN:
+                continue
+            if event.opcode is Opcode.BINARY:
+                self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
+            elif event.opcode in (Opcode.TEXT, Opcode.CONT):
+                self._text += event.data
+                if event.fin:
+                    message, self._text = bytes(self._text), bytearray()
+                    self._gateway.received(self, message)
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._writer.send(data)
+            else:
+                self._writer.close()  # the library's mark for the end of what it will ever send

@@ -1,0 +1,102 @@
+"""`python -m matchmaker`: settings, parts, and their ends in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from prometheus_client import CollectorRegistry
+
+from core import log
+from core.doorbell import Doorbell, open_doorbell
+from core.metrics import metrics_server
+from core.redis.client import Database, open_database
+from core.serve import run
+from core.settings import Common, from_env
+from matchmaker.launch.base import Launcher
+from matchmaker.launch.instant import InstantLauncher
+from matchmaker.launch.process import ProcessLauncher
+from matchmaker.loop import Matchmaker
+from matchmaker.metrics import Metrics
+from matchmaker.settings import ProcessSettings, Settings
+from matchmaker.shared import Shared
+
+
+class _Ears:
+    """What rings and launchers call before the matchmaker exists, and after."""
+
+    def __init__(self) -> None:
+        self.matchmaker: Matchmaker | None = None
+
+    def hear(self, topic: str, ids: list[str]) -> None:
+        if self.matchmaker is not None:
+            self.matchmaker.hear(topic, ids)
+
+    def server_ended(self, game: str, match: str) -> None:
+        if self.matchmaker is not None:
+            self.matchmaker.server_ended(game, match)
+
+
+def owner_name() -> str:
+    """A name that no other replica has, now or later."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+
+
+@asynccontextmanager
+async def _open_launcher(
+    common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
+) -> AsyncIterator[Launcher]:
+    launcher: Launcher
+    if settings.launcher == "instant":
+        launcher = InstantLauncher(db, bell)
+    else:
+        launcher = ProcessLauncher(
+            from_env(ProcessSettings, os.environ),
+            secret=common.require_secret(),
+            redis_url=common.redis_url,
+            changed=ears.server_ended,
+        )
+    try:
+        yield launcher
+    finally:
+        await launcher.close(stop_servers=settings.stop_servers)
+
+
+async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
+    """Open the parts, work until `stop`, close them."""
+    ears = _Ears()
+    registry = CollectorRegistry()
+    async with AsyncExitStack() as parts:
+        db = await parts.enter_async_context(open_database(common.redis_url))
+        await parts.enter_async_context(
+            metrics_server(
+                registry,
+                settings.metrics_host,
+                settings.metrics_port,
+                setting="MUSTER_MATCHMAKER_METRICS_PORT",
+            )
+        )
+        bell = await parts.enter_async_context(
+            open_doorbell(
+                db,
+                topics=["queue", "match"],
+                heard=ears.hear,
+                bind=common.doorbell_bind,
+                host=common.doorbell_host,
+            )
+        )
+        launcher = await parts.enter_async_context(_open_launcher(common, settings, db, bell, ears))
+        ears.matchmaker = Matchmaker(Shared(db, bell, launcher, settings, Metrics(registry)), owner_name())
+        log.get("matchmaker").info("ready", launcher=settings.launcher)
+        await ears.matchmaker.run(stop)
+
+
+if __name__ == "__main__":
+    _common, _settings = from_env(Common, os.environ), from_env(Settings, os.environ)
+    log.setup("matchmaker", form=_common.log_format, level=_common.log_level)
+    sys.exit(run(partial(main, _common, _settings)))

@@ -1,0 +1,67 @@
+"""Everything about one game while this replica holds its lease: its queue is worked, its matches are watched.
+
+The two run side by side, so a slow look at the matches never delays a player. An engine ends when it is fenced off or
+cancelled, and takes with it whatever it knew; the next one starts from what Redis holds. No engine can stop another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from core import log
+from core.errors import Fenced
+from matchmaker.leases import Lease
+from matchmaker.matching import Matching
+from matchmaker.shared import Contact, Shared, keep_doing
+from matchmaker.store import GameStore
+from matchmaker.watch import Watch
+
+
+class Engine:
+    """See the module. `fenced` is called with the game when another replica turns out to own it."""
+
+    def __init__(self, shared: Shared, lease: Lease, fenced: Callable[[Lease], None]) -> None:
+        self.lease = lease
+        self._shared, self._fenced = shared, fenced
+        self._log = log.get("matchmaker.engine").bind(game=lease.game)
+        self._queue_rung, self._match_rung = asyncio.Event(), asyncio.Event()
+        self._contact = Contact()
+        store = GameStore(shared.db, lease.game, lease.token)
+        self._watch = Watch(shared, store, self._contact, self._match_rung)
+        self._matching = Matching(shared, store, self._watch.launch, self._watch.mark)
+        self._task = asyncio.create_task(self._run())
+
+    def hear(self, topic: str) -> None:
+        """A doorbell rang for this game."""
+        if topic == "match":
+            # A match that ended makes room, one that failed puts its tickets back: both concern the queue too.
+            self._matching.room_again()
+            self._match_rung.set()
+        self._queue_rung.set()
+
+    def mark(self, match: str) -> None:
+        """The launcher saw the server of this match end."""
+        self._watch.mark([match])
+
+    async def close(self) -> None:
+        """Stop working; servers go on. Never raises."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._watch.close()
+        self._shared.metrics.forget(self.lease.game)
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_doing(self._matching.step, self._queue_rung))
+                tasks.create_task(self._keep_doing(self._watch.step, self._match_rung))
+        except* Fenced:
+            self._log.warning("another replica works this game now", token=self.lease.token)
+            self._fenced(self.lease)
+
+    async def _keep_doing(self, step: Callable[[], Coroutine[None, None, float]], rung: asyncio.Event) -> None:
+        await keep_doing(step, rung, self._contact, self._log, self._count_error)
+
+    def _count_error(self) -> None:
+        self._shared.metrics.errors.labels(self._shared.metrics.name(self.lease.game)).inc()

@@ -1,0 +1,67 @@
+"""What a server process is given: its environment and its command line. Built by pure functions, tested whole."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from core import jointoken
+from core.errors import Misconfigured
+from core.model import Match
+from matchmaker.settings import ProcessSettings
+
+# A server gets these of our own environment and nothing else: above all not the secret that signs everybody's tokens.
+PASSED_ON: Final = (
+    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH",
+    "PYTHONUNBUFFERED", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV",
+    # Settings of gamepod that the operator chose for all servers.
+    "MUSTER_BUFFER_BYTES", "MUSTER_BUFFER_INTERACTIONS", "MUSTER_FINAL_FLUSH_S", "MUSTER_FLUSH_S", "MUSTER_LOG_BATCHES",
+    "MUSTER_LOG_FORMAT", "MUSTER_LOG_LEVEL", "MUSTER_METRICS_BIND", "MUSTER_VIEWS_S",
+)  # fmt: skip
+
+
+def installation_name(settings: ProcessSettings, secret: str, redis_url: str) -> str:
+    """What keeps the servers of this installation apart from another's on the same host: same secret, same Redis."""
+    if settings.installation:
+        return settings.installation
+    return hmac.digest(secret.encode(), f"installation:{redis_url}".encode(), hashlib.sha256).hex()[:16]
+
+
+def server_command(settings: ProcessSettings) -> list[str]:
+    """The command line of a server process. Raises Misconfigured where the setting cannot be split."""
+    if not settings.server_command:
+        return [sys.executable, "-m", "gamepod"]
+    try:
+        return shlex.split(settings.server_command)
+    except ValueError as error:
+        raise Misconfigured(f"{settings.server_command!r}: {error}", setting="MUSTER_SERVER_COMMAND") from None
+
+
+def server_environment(
+    match: Match,
+    settings: ProcessSettings,
+    base: Mapping[str, str],
+    *,
+    installation: str,
+    run_dir: str,
+    secret: str,
+    redis_url: str,
+) -> dict[str, str]:
+    """The environment of the server of `match`, as docs/architecture.md lists it. `base` is our own."""
+    return {name: base[name] for name in PASSED_ON if name in base} | {
+        "MUSTER_GAME": match.game,
+        "MUSTER_MATCH": match.id,
+        "MUSTER_JOIN_KEY": jointoken.match_key(secret, match.id),
+        "REDIS_URL": redis_url,
+        "MUSTER_ADDRESS": settings.address,
+        "MUSTER_BIND": settings.bind,
+        "MUSTER_SERVER": f"{installation}/{match.id}",
+        "MUSTER_RUN_DIR": run_dir,
+        # Many servers share this host: none can have the fixed ports.
+        "MUSTER_SDK_PORT": "0",
+        "MUSTER_METRICS_PORT": "0",
+    }

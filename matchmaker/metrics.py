@@ -1,0 +1,55 @@
+"""What the matchmaker tells Prometheus. Labels are bounded: the first `GAMES` games by name, then `other`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+GAMES: Final = 50
+WAITS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+PASSES_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+
+
+class Metrics:
+    """The instruments, registered in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"muster_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"muster_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"muster_{name}", text, ("game",), buckets=buckets, registry=registry)
+
+        self.queued = gauge("queue_tickets", "Tickets that wait", "game")
+        self.oldest = gauge("queue_oldest_wait_seconds", "Wait of the oldest ticket", "game")
+        self.live = gauge("matches_live", "Matches that are placing or running", "game")
+        self.leases = gauge("leases_held", "Games that this replica works")
+        self.servers = gauge("servers", "Servers this launcher sees", "state")
+        self.matches = counter("matches_claimed", "Matches made", "game")
+        self.refused = counter("claims_refused", "Claims that Redis refused", "game", "why")
+        self.launches = counter("launches", "Starts of servers", "outcome")
+        self.failed = counter("matches_failed", "Matches failed by the matchmaker", "reason")
+        self.ended_tickets = counter("tickets_ended", "Tickets that left their queue without a match", "why")
+        self.orphans = counter("servers_orphaned", "Servers ended because no live match needed them")
+        self.errors = counter("errors", "Unexpected errors while working a game", "game")
+        self.to_match = histogram("time_to_match_seconds", "Wait of a ticket until its match was made", WAITS_S)
+        self.to_playable = histogram("time_to_playable_seconds", "Match made until its server was ready", WAITS_S)
+        self.passes = histogram("pass_duration_seconds", "Duration of one matching pass", PASSES_S)
+        self._names: set[str] = set()
+
+    def name(self, game: str) -> str:
+        """The label value for `game`."""
+        if game in self._names or len(self._names) < GAMES:
+            self._names.add(game)
+            return game
+        return "other"
+
+    def forget(self, game: str) -> None:
+        """This replica does not work `game` any more: its gauges would stand still."""
+        if game in self._names:
+            for gauge in (self.queued, self.oldest, self.live):
+                gauge.remove(game)

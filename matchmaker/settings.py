@@ -1,0 +1,78 @@
+"""Settings of the matchmaker. Read from the environment once; unit and reason stand beside each default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.errors import Misconfigured
+from core.settings import setting
+
+LAUNCHERS = ("process", "instant")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How queues are worked and matches watched."""
+
+    launcher: str = setting("MUSTER_LAUNCHER", "process")  # or instant: no servers at all, for benches
+    metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
+    metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)
+    # How long a crashed owner's game waits for a new one; renewed each third of it, so two renewals may be late.
+    lease_s: float = setting("MUSTER_LEASE_S", 3.0)
+    # A lost ring costs at most so long.
+    poll_s: float = setting("MUSTER_POLL_S", 1.0)
+    # Tickets that one pass looks at, oldest first: 5000 are 30 ms, of which Redis works 7.
+    pool_tickets: int = setting("MUSTER_POOL_TICKETS", 5000)
+    # Matches that one pass makes; the next pass follows at once.
+    claims: int = setting("MUSTER_CLAIMS", 64)
+    # A server beats each 2 s: five are lost before it counts as gone.
+    beat_timeout_s: float = setting("MUSTER_BEAT_TIMEOUT_S", 10.0)
+    # An open stream or long poll gives a sign of life at least each 15 s: four are lost before its player is gone.
+    vanished_s: float = setting("MUSTER_VANISHED_S", 60.0)
+    # At a clean stop, end the servers too (a laptop). Otherwise they play on, and the next matchmaker knows them.
+    stop_servers: bool = setting("MUSTER_STOP_SERVERS", False)
+
+    def __post_init__(self) -> None:
+        if self.launcher not in LAUNCHERS:
+            raise Misconfigured(
+                f"there is no launcher {self.launcher!r}, only {' and '.join(LAUNCHERS)}", setting="MUSTER_LAUNCHER"
+            )
+        for name, variable, least in (
+            ("lease_s", "MUSTER_LEASE_S", 0.5),
+            ("poll_s", "MUSTER_POLL_S", 0.01),
+            ("pool_tickets", "MUSTER_POOL_TICKETS", 1),
+            ("claims", "MUSTER_CLAIMS", 1),
+            ("beat_timeout_s", "MUSTER_BEAT_TIMEOUT_S", 0.1),
+            ("vanished_s", "MUSTER_VANISHED_S", 0.1),
+        ):
+            if getattr(self, name) < least:
+                raise Misconfigured(f"{getattr(self, name)} is less than {least}", setting=variable)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """How the process launcher starts servers on this host."""
+
+    # Keeps the installations on one host apart; '' derives it from the secret and the Redis URL.
+    installation: str = setting("MUSTER_INSTALLATION", "")
+    # Logs and lock files of servers. The same for all matchmakers of a host.
+    run_dir: str = setting("MUSTER_RUN_DIR", ".data/run")
+    # What a server is started with, split as a shell would; '' is this Python's `-m gamepod`.
+    server_command: str = setting("MUSTER_SERVER_COMMAND", "")
+    address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # players reach this host by
+    bind: str = setting("MUSTER_BIND", "127.0.0.1")  # servers listen on
+    max_servers: int = setting("MUSTER_MAX_SERVERS", 256)  # on this host; 30 MB each make 8 GB
+    # Servers that start at the same time: more than the cores hold only makes each of them late.
+    starts: int = setting("MUSTER_STARTS", 8)
+    log_bytes: int = setting("MUSTER_SERVER_LOG_BYTES", 1_000_000)  # of one server; its older half is cut off
+    logs_kept: int = setting("MUSTER_SERVER_LOGS_KEPT", 500)  # of servers that are over
+    # Commands are strangers' programs run as this user: only where all developers are trusted.
+    allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
+
+    def __post_init__(self) -> None:
+        if self.max_servers < 1:
+            raise Misconfigured(f"{self.max_servers} is less than 1", setting="MUSTER_MAX_SERVERS")
+        if self.starts < 1:
+            raise Misconfigured(f"{self.starts} is less than 1", setting="MUSTER_STARTS")
+        if self.log_bytes < 4096:
+            raise Misconfigured(f"{self.log_bytes} is less than 4096", setting="MUSTER_SERVER_LOG_BYTES")

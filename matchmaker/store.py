@@ -1,0 +1,201 @@
+"""What the matchmaker reads and writes of one game. Each write is one Redis function: it happens whole or not at all.
+
+Every write of an owner carries its fencing token: `Fenced` means that another replica works this game now. All calls
+raise Unavailable while Redis cannot be reached; each may then be repeated as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from core import keys, log
+from core.lifecycle import MatchState, TicketState
+from core.model import Game, Limits, Match, TicketPlayer, Timers, Waiting
+from core.redis.client import Database
+from matchmaker.planner import Facts
+
+VANISHED_AT_ONCE: Final = 256  # the rest follows a second later
+FACT_FIELDS: Final = (
+    "state", "doc", "server", "created_ms", "attached_ms", "ready_ms", "beat_ms", "finish_ms", "fail_ms",
+)  # fmt: skip
+
+_log = log.get("matchmaker.store")
+_players = msgspec.json.Decoder(list[TicketPlayer])
+_match = msgspec.json.Decoder(Match)
+_game = msgspec.json.Decoder(Game)
+
+
+class _Head(Struct):
+    """The part of a match document that planning needs; decoding the rest would cost ten times as much."""
+
+    timers: Timers = Timers()
+    tries: int = Limits().tries
+
+
+_head = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A ticket in its queue. `searched` tells whether its players know that somebody looks for a match."""
+
+    ticket: Waiting
+    searched: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What came of a claim: made, some tickets not waiting any more (`taken`), or the game at its limit (`full`)."""
+
+    match: Match
+    taken: tuple[str, ...] = ()
+    full: bool = False
+
+    @property
+    def made(self) -> bool:
+        return not self.taken and not self.full
+
+
+class GameStore:
+    """See the module. `token` is the fencing token of the lease."""
+
+    def __init__(self, db: Database, game: str, token: int) -> None:
+        self._db, self.game, self._token = db, game, token
+        self._base = keys.game(game)
+
+    async def registration(self) -> Game | None:
+        """The game as registered now; None where it is not. Raises msgspec.DecodeError where it cannot be read."""
+        text = await self._db.do("GET", keys.registration(self.game))
+        return _game.decode(text) if text else None
+
+    async def queue(self, most: int) -> list[Queued]:
+        """The waiting tickets, longest wait first. One whose document cannot be read is left out, and said so."""
+        found = await self._db.call("queue_read", self._base, most)
+        queued = []
+        for ticket, since_ms, state, doc in zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True):
+            try:
+                players = _players.decode(doc)
+            except msgspec.DecodeError as error:
+                _log.error("ticket cannot be read", game=self.game, ticket=ticket, error=str(error))
+                continue
+            if players:
+                queued.append(Queued(Waiting(ticket, int(since_ms), players), state != TicketState.QUEUED))
+        return queued
+
+    async def queue_length(self) -> int:
+        return int(await self._db.do("ZCARD", f"{self._base}:queue"))
+
+    async def silent(self, before_ms: int) -> list[str]:
+        """Waiting tickets for which nobody gave a sign of life since `before_ms`, a bounded number."""
+        query = ("ZRANGE", f"{self._base}:alive", "-inf", before_ms, "BYSCORE", "LIMIT", 0, VANISHED_AT_ONCE)
+        return list(await self._db.do(*query))
+
+    async def time_out(self, tickets: Sequence[str], now_ms: int) -> list[str]:
+        """These waited too long. Returns the ones that left the queue now."""
+        return await self._end([(t, ["timed_out", now_ms, "ticket_timeout"]) for t in tickets])
+
+    async def vanish(self, tickets: Sequence[str], now_ms: int, before_ms: int) -> list[str]:
+        """Nobody waits for these any more, unless a sign of life came after `before_ms`. Returns the ones that left."""
+        return await self._end([(t, ["vanished", now_ms, "vanished", before_ms]) for t in tickets])
+
+    async def _end(self, ends: Sequence[tuple[str, list[str | int]]]) -> list[str]:
+        replies = await self._db.call_many([("ticket_end", self._base, [t, *args]) for t, args in ends])
+        return [ticket for (ticket, _), reply in zip(ends, replies, strict=True) if reply[0] == "ok"]
+
+    async def claim(
+        self, matches: Sequence[Match], searched: Sequence[str], *, now_ms: int, live_most: int
+    ) -> tuple[list[Claimed], list[str]]:
+        """Make these matches, each whole or not at all, and mark tickets as searched for, in one round trip.
+
+        Returns what came of each match, and the tickets whose status changed to SEARCHING. Raises Fenced and
+        Unavailable; some of the matches may have been made then, and are found among the live ones.
+        """
+        calls: list[tuple[str, str, list[Any]]] = [
+            ("match_claim", self._base, [self._token, m.created_ms, *self._claim_args(m, live_most)]) for m in matches
+        ]
+        if searched:
+            calls.append(("tickets_searched", self._base, [self._token, now_ms, *searched]))
+        replies = await self._db.call_many(calls)
+        claimed = [_claimed(match, reply) for match, reply in zip(matches, replies, strict=False)]
+        return claimed, list(replies[-1]) if searched else []
+
+    @staticmethod
+    def _claim_args(match: Match, live_most: int) -> list[Any]:
+        look_at_ms = match.created_ms + int(match.timers.start_s * 1000)
+        return [look_at_ms, live_most, match.id, msgspec.json.encode(match), *match.tickets]
+
+    async def live(self) -> dict[str, int]:
+        """Live matches and the ms at which each wants to be looked at, the most urgent first."""
+        found = await self._db.do("ZRANGE", f"{self._base}:live", 0, -1, "WITHSCORES")
+        return _scores(found)
+
+    async def facts(self, matches: Sequence[str], look_at: dict[str, int]) -> list[Facts]:
+        """What Redis knows of these matches; the ones it does not know are left out."""
+        commands = [("HMGET", keys.match(self.game, match), *FACT_FIELDS) for match in matches]
+        replies = await self._db.do_many(commands)
+        found = (read_facts(m, row, look_at.get(m, 0)) for m, row in zip(matches, replies, strict=True))
+        return [facts for facts in found if facts is not None]
+
+    async def match(self, match: str) -> Match | None:
+        """The document of a match, to start its server."""
+        text = await self._db.do("HGET", keys.match(self.game, match), "doc")
+        return _match.decode(text) if text else None
+
+    async def fail(self, facts: Facts, reason: str, now_ms: int) -> list[str] | None:
+        """Fail the match, if the facts still stand. Returns the tickets that moved, None where the match did not."""
+        return await self._step(facts, "fail", reason, now_ms)
+
+    async def finish(self, facts: Facts, reason: str, now_ms: int) -> list[str] | None:
+        """End the match, if the facts still stand. Returns as `fail`."""
+        return await self._step(facts, "finish", reason, now_ms)
+
+    async def _step(self, facts: Facts, event: str, reason: str, now_ms: int) -> list[str] | None:
+        judged_by: list[Any] = [self._token, facts.state, facts.beat_ms or ""]
+        reply = await self._db.call(
+            "match_step", self._base, facts.match, event, now_ms, "", reason, "", 0, facts.tries, *judged_by
+        )
+        return list(reply[2:]) if reply[0] == "ok" else None
+
+    async def postpone(self, match: str, look_at_ms: int) -> None:
+        """Nothing to do about this match before `look_at_ms`."""
+        await self._db.call("match_postpone", self._base, self._token, match, look_at_ms)
+
+
+def _claimed(match: Match, reply: list[Any]) -> Claimed:
+    kind, *rest = reply
+    return Claimed(match, tuple(rest) if kind == "taken" else (), kind == "full")
+
+
+def _scores(found: list[Any]) -> dict[str, int]:
+    """Members and scores, in the flat form of RESP 2 or the paired form of RESP 3."""
+    pairs = found if found and isinstance(found[0], list | tuple) else zip(found[::2], found[1::2], strict=True)
+    return {member: int(float(score)) for member, score in pairs}
+
+
+def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts | None:
+    """Facts from the values of `FACT_FIELDS`; None where there is no such match."""
+    state, doc, server, created, attached, ready, beat, finished, failed = row
+    if state is None:
+        return None
+    try:
+        head = _head.decode(doc or "{}")
+    except msgspec.DecodeError:
+        head = _Head()  # never written so; judged by the defaults all the same
+    return Facts(
+        match,
+        MatchState(state),
+        server or "",
+        int(created or 0),
+        int(attached or 0),
+        int(ready or 0),
+        int(beat or 0),
+        int(finished or failed or 0),
+        look_at_ms,
+        head.timers,
+        head.tries,
+    )

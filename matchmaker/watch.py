@@ -1,0 +1,192 @@
+"""Watches the live matches of one game: starts servers that are missing, ends what is over time, puts players back.
+
+Level-triggered. Each step reads which matches are live, looks at the ones that are due, rung for, or next in a slow
+round over all, and does what `matchmaker.planner` says. The first step after taking a game looks at all of them:
+whatever its last owner left half done, a match without a server above all, is done then. Every write names the facts
+it was judged by, so a verdict that was overtaken (the server became ready meanwhile) changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from core import log
+from core.clock import now_ms
+from core.lifecycle import MatchState
+from core.model import Match
+from matchmaker.launch.base import EXIT_TURNED_AWAY, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Sight, Start, Stop, plan
+from matchmaker.shared import Contact, Shared
+from matchmaker.store import GameStore
+
+LOOKS: Final = 512  # matches in one round trip
+ROUND: Final = 64  # ... of them looked at without a reason: 10,000 live ones are gone round in under three minutes
+GAP_S: Final = 0.05  # rings of matches come in swarms, and the players need none of them
+
+
+class Watch:
+    """See the module. `step` is run by one task only, again as soon as `rung` is set."""
+
+    def __init__(self, shared: Shared, store: GameStore, contact: Contact, rung: asyncio.Event) -> None:
+        self._shared, self._store, self._contact, self._rung = shared, store, contact, rung
+        self._name = shared.metrics.name(store.game)
+        self._log = log.get("matchmaker.watch").bind(game=store.game)
+        self._launching: dict[str, asyncio.Task[None]] = {}
+        self._placing: set[str] = set()  # claimed or started here, not yet seen playable
+        self._refused: set[str] = set()  # ... that this launcher cannot start
+        self._dirty: set[str] = set()
+        self._round_at = -1  # place in the slow round; -1 before the first step
+
+    def launch(self, match: Match) -> None:
+        """Start the server of a match, in the background."""
+        if match.id in self._launching:
+            return
+        self._placing.add(match.id)
+        task = self._launching[match.id] = asyncio.create_task(self._start(match))
+        task.add_done_callback(lambda _: self._launching.pop(match.id, None))
+
+    def mark(self, matches: Iterable[str]) -> None:
+        """Look at these soon."""
+        self._dirty.update(matches)
+        self._rung.set()
+
+    async def close(self) -> None:
+        """Drop launches under way; a match without a server is found by its next owner."""
+        tasks = list(self._launching.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def step(self) -> float:
+        """One look. Returns the seconds until the next if nobody rings. Raises Unavailable, Fenced."""
+        await self._end_vanished()
+        placing = set(self._placing)  # before the reading: a match claimed during it is not among the live ones
+        live = await self._store.live()
+        self._forget(placing.difference(live))
+        seen = await self._shared.launcher.seen()
+        self._measure(len(live), await self._store.queue_length())
+        wanted = self._choose(live, seen)
+        for i in range(0, len(wanted), LOOKS):
+            now = now_ms()  # before the reading, so that no silence looks longer than it is
+            deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
+            for facts in await self._store.facts(wanted[i : i + LOOKS], live):
+                await self._judge(facts, self._sight(facts.match, seen), deadlines, now)
+        await asyncio.sleep(min(GAP_S, self._shared.settings.poll_s))
+        return self._shared.settings.poll_s
+
+    def _measure(self, live: int, queued: int) -> None:
+        self._shared.metrics.live.labels(self._name).set(live)
+        self._shared.metrics.queued.labels(self._name).set(queued)
+
+    async def _end_vanished(self) -> None:
+        settings, now = self._shared.settings, now_ms()
+        # While Redis was away no sign of life could come: give everybody time for one.
+        if not self._contact.deadlines(settings.vanished_s / 2).trusted(now):
+            return
+        before = now - int(settings.vanished_s * 1000)
+        if silent := await self._store.silent(before):
+            ended = await self._store.vanish(silent, now, before)
+            self._shared.bell.ring("ticket", ended)
+            self._shared.metrics.ended_tickets.labels("vanished").inc(len(ended))
+
+    def _choose(self, live: Mapping[str, int], seen: Mapping[str, Seen]) -> list[str]:
+        """Which live matches to look at now: all at first, then those with a reason and a few more in turn."""
+        order = sorted(live)
+        dirty, self._dirty = self._dirty, set()
+        if self._round_at < 0:
+            self._round_at = 0
+            return order
+        now = now_ms()
+        chosen = {match for match, look_at in live.items() if look_at <= now}
+        chosen |= {match for match in dirty | self._placing if match in live}
+        chosen |= {match for match, server in seen.items() if server.ended and match in live}
+        if self._round_at >= len(order):
+            self._round_at = 0
+        chosen.update(order[self._round_at : self._round_at + ROUND])
+        self._round_at += ROUND
+        return sorted(chosen)
+
+    def _forget(self, over: Iterable[str]) -> None:
+        """These are not live any more: whoever still starts a server for them need not."""
+        for match in over:
+            self._placing.discard(match)
+            self._refused.discard(match)
+            self._shared.launcher.settled(match)
+            if (task := self._launching.get(match)) is not None:
+                task.cancel()
+
+    def _sight(self, match: str, seen: Mapping[str, Seen]) -> Sight:
+        if match in self._launching:
+            return Sight.STARTING
+        if match in self._refused:
+            return Sight.REFUSED
+        server = seen.get(match)
+        if server is None:
+            return Sight.NEVER
+        if not server.ended:
+            return Sight.RUNS
+        return Sight.TURNED_AWAY if server.exit_code == EXIT_TURNED_AWAY else Sight.ENDED
+
+    async def _judge(self, facts: Facts, sight: Sight, deadlines: Deadlines, now: int) -> None:
+        if facts.state is MatchState.RUNNING and facts.match in self._placing:
+            self._placing.discard(facts.match)
+            self._shared.launcher.settled(facts.match)
+            waited_s = max(0, facts.ready_ms - facts.created_ms) / 1000
+            self._shared.metrics.to_playable.labels(self._name).observe(waited_s)
+        for action in plan(facts, sight, deadlines, now):
+            if not await self._apply(action, facts):
+                break
+
+    async def _apply(self, action: Action, facts: Facts) -> bool:
+        """Do it. Returns whether the plan still stands."""
+        match action:
+            case Start():
+                if (document := await self._store.match(facts.match)) is not None:
+                    self.launch(document)
+                return True
+            case Fail(reason):
+                return await self._fail(facts, reason)
+            case Finish(reason):
+                if await self._store.finish(facts, reason, now_ms()) is None:
+                    return False
+                self._log.warning("match ended", match=facts.match, reason=reason)
+                self._shared.bell.ring("match", [self._store.game])
+                return True
+            case Stop(grace_s):
+                await self._shared.launcher.stop(facts.match, grace_s)
+                return True
+            case Postpone(look_at_ms):
+                await self._store.postpone(facts.match, look_at_ms)
+                return True
+
+    async def _fail(self, facts: Facts, reason: str) -> bool:
+        moved = await self._store.fail(facts, reason, now_ms())
+        if moved is None:
+            return False
+        self._shared.metrics.failed.labels(reason).inc()
+        words = await self._shared.launcher.tail(facts.match)
+        self._log.warning("match failed", match=facts.match, reason=reason, last_words=words)
+        self._shared.bell.ring("ticket", moved)
+        self._shared.bell.ring("queue", [self._store.game])
+        self._shared.bell.ring("match", [self._store.game])
+        return True
+
+    async def _start(self, match: Match) -> None:
+        """Start the server once. What fails for now is planned again at a later step, until the start timer is over."""
+        outcome = self._shared.metrics.launches
+        try:
+            await self._shared.launcher.start(match)
+            outcome.labels("started").inc()
+        except LaunchRetryable as error:
+            outcome.labels("postponed").inc()
+            self._log.warning("launch postponed", match=match.id, error=error.detail)
+        except LaunchRefused as error:
+            outcome.labels("refused").inc()
+            self._log.error("launch refused", match=match.id, error=error.detail)
+            self._refused.add(match.id)
+            self.mark([match.id])
+        except Exception:
+            outcome.labels("error").inc()
+            self._log.exception("launch failed", match=match.id)

@@ -1,0 +1,118 @@
+"""Two tabs play a match in a real browser, with real key and mouse events."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+from playwright.async_api import WebSocketRoute
+
+from core.cli.rest import Rest
+from tests.browser.conftest import OpenTab, Register
+from tests.browser.player import Player
+from tests.support import eventually
+
+pytestmark = pytest.mark.slow
+
+
+async def test_two_tabs_play_a_match_to_its_end(open_tab: OpenTab, register: Register, rest: Rest) -> None:
+    """Two tabs press Play, are matched, drive and shoot, see the result and the moved board, and the server is gone."""
+    game = register("page-duel")
+    players = [Player(await open_tab()) for _ in range(2)]
+    for player in players:
+        await player.press_play(game)
+    await asyncio.gather(*(player.joined() for player in players))
+    await asyncio.gather(*(player.fight(for_s=40) for player in players))
+    for player in players:
+        await player.page.get_by_role("button", name="Play again").wait_for()
+
+    verdicts = sorted([await player.page.locator(".verdict").inner_text() for player in players])
+    assert verdicts in (["You lost", "You won"], ["A draw", "A draw"])
+    for player in players:
+        await player.page.locator(".result table").nth(1).locator("tr.own").wait_for()
+        assert await player.page.locator(".result table").first.locator("tr.own").count() == 1
+    match = rest.call("GET", f"/v1/games/{game}/matches")["matches"][0]
+    assert match["state"] == "ENDED"
+    assert sum(player["damage"] for player in match["result"]["players"]) > 0
+    assert all(player["interactions"] > 0 for player in match["result"]["players"])
+    board = rest.call("GET", f"/v1/games/{game}/boards/score")["entries"]
+    assert {entry["player"] for entry in board} == {player["player"] for player in match["result"]["players"]}
+
+    async def no_server() -> bool:
+        launchers = rest.call("GET", "/v1/overview")["servers"]
+        return not [server for launcher in launchers for server in launcher["servers"] if server["game"] == game]
+
+    assert await eventually(no_server, within_s=15)
+
+
+async def test_a_reload_goes_on_in_the_same_match(open_tab: OpenTab, register: Register) -> None:
+    """A reloaded tab is the same player in the same match."""
+    game = register("page-reload")
+    first, second = Player(await open_tab()), Player(await open_tab())
+    for player in (first, second):
+        await player.press_play(game)
+    await asyncio.gather(first.joined(), second.joined())
+    name = await first.page.locator(".scores .own th").inner_text()
+    await first.page.reload()
+    await first.joined()
+    assert await first.page.locator(".scores .own th").inner_text() == name
+    await first.page.get_by_role("button", name="Leave").click()
+    await first.page.get_by_role("button", name="Play", exact=True).wait_for()
+
+
+async def test_a_lost_connection_is_made_again(open_tab: OpenTab, register: Register) -> None:
+    """A tab whose socket breaks says so, joins again with a fresh token, and drives on."""
+    game = register("page-rejoin")
+    first, second = Player(await open_tab()), Player(await open_tab())
+    sockets: list[WebSocketRoute] = []
+
+    def through(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        socket.connect_to_server()
+
+    await first.page.route_web_socket("**/ws", through)
+    for player in (first, second):
+        await player.press_play(game)
+    await asyncio.gather(first.joined(), second.joined())
+    await sockets[0].close(code=1011)
+    await first.page.get_by_text("Connection lost").wait_for()
+    await first.page.get_by_text("Connection lost").wait_for(state="detached")
+    assert len(sockets) == 2
+    await first.joined()
+
+
+async def test_a_killed_server_leads_to_a_new_match(open_tab: OpenTab, register: Register, rest: Rest) -> None:
+    """When the server dies both tabs are back in the queue, and in a new match without a key pressed."""
+    game = register("page-killed")
+    players = [Player(await open_tab()) for _ in range(2)]
+    for player in players:
+        await player.press_play(game)
+    await asyncio.gather(*(player.joined() for player in players))
+    before = rest.call("GET", f"/v1/games/{game}/matches")["matches"][0]
+
+    async def server() -> int:
+        launchers = rest.call("GET", "/v1/overview")["servers"]
+        mine = [server for launcher in launchers for server in launcher["servers"] if server["match"] == before["id"]]
+        return mine[0]["pid"] if mine else 0
+
+    os.kill(await eventually(server), signal.SIGKILL)
+    for player in players:
+        await player.page.get_by_text("You are back in the queue").or_(player.page.get_by_text("Joining")).first.wait_for()
+    await asyncio.gather(*(player.joined() for player in players))
+    after = rest.call("GET", f"/v1/games/{game}/matches")["matches"]
+    assert [match["state"] for match in after] == ["RUNNING", "FAILED"]
+
+
+async def test_a_duplicated_tab_is_another_player(open_tab: OpenTab, register: Register) -> None:
+    """A tab opened with a copy of this one's storage becomes a guest of its own, so the two can be matched."""
+    game = register("page-copy")
+    first = Player(await open_tab())
+    await first.press_play(game)
+    await first.page.locator(".steps .now").wait_for()
+    async with first.page.expect_popup() as opening:
+        await first.page.evaluate("() => { window.open(location.href); }")
+    second = Player(await opening.value)
+    await second.press_play(game)
+    await asyncio.gather(first.joined(), second.joined())

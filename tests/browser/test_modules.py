@@ -1,0 +1,46 @@
+"""The page's own logic, run where it runs: modules imported in the browser, no element touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import OpenTab
+
+pytestmark = pytest.mark.slow
+
+
+async def test_event_streams_are_read_however_they_are_cut(open_tab: OpenTab) -> None:
+    """Events come out the same whether the text arrives whole or letter by letter; comments are skipped."""
+    page = await open_tab()
+    events = await page.evaluate("""async () => {
+      const { EventParser } = await import("/assets/api.js");
+      const text = ': beat\\n\\nid: 7\\nevent: status\\ndata: {"a":\\ndata: 1}\\n\\ndata: 2\\r\\n\\r\\ndata: 3\\n';
+      const whole = new EventParser().feed(text);
+      const parser = new EventParser();
+      return [whole, [...text].flatMap((letter) => parser.feed(letter))];
+    }""")
+    expected = [
+        {"id": "7", "event": "status", "data": {"a": 1}},
+        {"id": "7", "event": "message", "data": 2},
+    ]
+    assert events == [expected, expected]
+
+
+async def test_a_tank_is_shown_between_its_snapshots(open_tab: OpenTab) -> None:
+    """Halfway in time is halfway in place, angles turn the short way, and a tank that stood starts where it was."""
+    page = await open_tab()
+    shown = await page.evaluate("""async () => {
+      const { ArenaState } = await import("/assets/arena/state.js");
+      const state = new ArenaState();
+      const world = {};
+      state.welcome({ world, slot: 0, ack: 0, tick: 0, tick_rate: 100 }, 0);
+      const at = (tick, x_cm, heading) =>
+        state.snapshot({ tick, ack: 0, changed: [[0, x_cm, 0, heading, 0, 100]] }, tick * 10);
+      at(1, 1000, 350);
+      at(2, 1100, 10);
+      const moving = state.tank(0, 15 + 70);
+      at(100, 2000, 10);
+      const standing = state.tank(0, 900 + 70);
+      return { x: moving.x, heading: moving.heading, standing: standing.x, last: state.tank(0, 5000).x };
+    }""")
+    assert shown == {"x": 10.5, "heading": 360, "standing": 11, "last": 20}

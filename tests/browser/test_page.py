@@ -1,0 +1,79 @@
+"""The page around the game: what it shows, and what it says when something is refused or away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.conftest import OpenTab, Register, running_stack
+from tests.browser.player import Player
+
+pytestmark = pytest.mark.slow
+
+
+async def test_a_new_installation_says_what_to_do_next(open_tab: OpenTab, tmp_path: Path) -> None:
+    """Queues, boards, matches and servers are there, and what is empty says how that changes."""
+    with running_stack(tmp_path) as url:
+        await _look_at_empty_page(await open_tab(url))
+
+
+async def _look_at_empty_page(page: Page) -> None:
+    for title in ("Queues", "Leaderboard", "Matches", "Servers"):
+        await page.get_by_role("heading", name=title).wait_for()
+    await page.get_by_role("row", name="Tanks, a duel").first.wait_for()
+    await page.get_by_text("No one is waiting: press Play in two tabs.").wait_for()
+    await page.get_by_text("No one is on this board yet").wait_for()
+    await page.get_by_text("No match yet").wait_for()
+    await page.get_by_text("No server is running").wait_for()
+    assert await page.locator(".chart canvas").count() == 2
+    await page.close()
+
+
+async def test_the_keyboard_alone_can_queue_and_cancel(open_tab: OpenTab, register: Register) -> None:
+    """Tab and Enter reach Play and Cancel; the queue shows the ticket and then none."""
+    game = register("page-cancel")
+    page = await open_tab()
+    await page.locator(".play select").select_option(game)
+    await page.get_by_role("button", name="Play", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await page.locator(".steps .now").wait_for()
+    waiting = page.get_by_role("row", name=game).locator("td").first
+    await waiting.filter(has_text="1").wait_for()
+    await page.get_by_role("button", name="Cancel").focus()
+    await page.keyboard.press("Enter")
+    await page.get_by_role("button", name="Play", exact=True).wait_for()
+    await waiting.filter(has_text="0").wait_for()
+
+
+async def test_a_refusal_is_told_as_a_sentence(open_tab: OpenTab, register: Register, complaints: list[str]) -> None:
+    """Where the queue is full, the page says so and when to try again, and Play is there still."""
+    game = register("page-full", {"limits": {"queued_tickets": 1}})
+    first, second = Player(await open_tab()), Player(await open_tab())
+    await first.press_play(game)
+    await first.page.locator(".steps .now").wait_for()
+    await second.press_play(game)
+    await second.page.get_by_text("it takes no more").wait_for()
+    assert "Try again in 5 s." in await second.page.locator(".notice").inner_text()
+    assert await second.page.get_by_role("button", name="Play", exact=True).is_enabled()
+    complaints[:] = [told for told in complaints if "429" not in told]  # the browser itself logs the refusal
+
+
+async def test_it_comes_back_when_the_server_does(open_tab: OpenTab, complaints: list[str]) -> None:
+    """While the overview is out of reach the page says that it reconnects, and then it is live again."""
+    page = await open_tab()
+    await page.route("**/v1/overview/events", lambda route: route.abort())
+    await page.reload()
+    await page.get_by_text("Reconnecting…").wait_for()
+    await page.unroute("**/v1/overview/events")
+    await page.locator(".pill.live").wait_for()
+    complaints[:] = [told for told in complaints if "ERR_FAILED" not in told]  # the browser itself logs the failure
+
+
+async def test_a_narrow_screen_needs_no_sideways_scrolling(open_tab: OpenTab) -> None:
+    """On a phone's width everything stands in one column."""
+    page = await open_tab()
+    await page.set_viewport_size({"width": 375, "height": 740})
+    overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert await page.evaluate(overflow) == 0

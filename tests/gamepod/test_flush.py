@@ -1,0 +1,128 @@
+"""The flusher on a real Valkey whose replies get lost: in the log once, in order, and no view before the log."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from core import keys
+from core.clock import now_ms
+from core.errors import Unavailable
+from core.interactions import MAX_BATCH, Attack, Interaction, Move, unpack
+from core.redis.client import Database
+from gamepod.flush import Flusher
+from gamepod.settings import Settings
+
+GAME, MATCH = "tanks", "m-flush"
+
+
+class Lossy:
+    """Calls Redis; now and then the call does not arrive, or its reply does not."""
+
+    def __init__(self, db: Database, seed: int, share: float) -> None:
+        self.db = db
+        self.share = share
+        self.under_way = 0
+        self.most_under_way = 0
+        self.calls: list[str] = []
+        self._chance = random.Random(seed)
+
+    async def call(self, function: str, base: str, *args: Any) -> Any:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            if self._chance.random() < self.share:
+                raise Unavailable("the request was lost")
+            reply = await self.db.call(function, base, *args)
+            self.calls.append(function)
+            if self._chance.random() < self.share:
+                raise Unavailable("the reply was lost")
+            return reply
+        finally:
+            self.under_way -= 1
+
+
+def settings(**more: Any) -> Settings:
+    return Settings(game=GAME, match=MATCH, join_key="k", flush_s=0.005, views_s=0.01, **more)
+
+
+async def logged(db: Database) -> list[Interaction]:
+    found = await db.do("XRANGE", f"{keys.shard(GAME, MATCH)}:log", "-", "+")
+    assert [int(fields["batch"]) for _, fields in found] == list(range(1, len(found) + 1))
+    return [one for _, fields in found for one in unpack(fields["data"])]
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_lost_requests_and_replies_neither_lose_nor_double(db: Database, seed: int) -> None:
+    """With a third of all calls failing on either way, log and boards hold everything exactly once, in order."""
+    redis = Lossy(db, seed, 0.3)
+    flusher = Flusher(redis, settings(), move_ttl_s=30)
+    task = asyncio.create_task(flusher.run())
+    now = now_ms()
+    sent: list[Interaction] = []
+    for i in range(200):
+        sent.append(Move(f"{MATCH}-{i}", now, f"p-{i % 7}", i / 1000, 2.0))
+        flusher.add(sent[-1:])
+        if i % 20 == 0:
+            await asyncio.sleep(0.005)
+    redis.share = 0.05  # or the pauses between repeats would make a long test
+    flusher.add_scores({"p-0": 5.0, "p-1": -1.0})
+    flusher.close()
+    await task
+    assert await logged(db) == sent
+    board = dict(await db.do("ZRANGE", f"{keys.boards(GAME)}:activity", 0, -1, "WITHSCORES"))
+    assert {player: float(n) for player, n in board.items()} == {
+        f"p-{i}": float(sum(1 for j in range(200) if j % 7 == i)) for i in range(7)
+    }
+    scores = dict(await db.do("ZRANGE", f"{keys.boards(GAME)}:score", 0, -1, "WITHSCORES"))
+    assert {player: float(n) for player, n in scores.items()} == {"p-0": 5.0, "p-1": -1.0}
+    assert float(await db.do("HGET", f"{keys.shard(GAME, 'p-3')}:move:p-3", "lat")) == 0.199  # of 199, the last of p-3
+    assert redis.most_under_way == 1
+    assert flusher.empty
+
+
+async def test_a_view_never_shows_what_the_log_does_not_have(db: Database) -> None:
+    """While appends fail no view is written, not even a coalesced one."""
+
+    class NoLog(Lossy):
+        async def call(self, function: str, base: str, *args: Any) -> Any:
+            if function == "log_append":
+                raise Unavailable("no")
+            return await super().call(function, base, *args)
+
+    redis = NoLog(db, 0, 0.0)
+    flusher = Flusher(redis, settings(), move_ttl_s=30)
+    task = asyncio.create_task(flusher.run())
+    flusher.add([Attack(f"{MATCH}-1", now_ms(), "p-a", "p-b", 5.0)])
+    while flusher.stats.failures < 3:
+        await asyncio.sleep(0.01)
+    assert redis.calls == []
+    assert flusher.stats.away_since_s is not None
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_backlog_is_appended_in_full_batches(db: Database) -> None:
+    """After a long absence thousands of interactions are a handful of calls."""
+    flusher = Flusher(db, settings(), move_ttl_s=30)
+    now = now_ms()
+    flusher.add([Move(f"{MATCH}-{i}", now, "p-a", 1.0, 2.0) for i in range(3 * MAX_BATCH + 1)])
+    flusher.close()
+    await flusher.run()
+    assert flusher.stats.batches == 4
+    assert len(await logged(db)) == flusher.stats.written == 3 * MAX_BATCH + 1
+    assert await db.do("HGET", f"{keys.shard(GAME, 'p-a')}:move:p-a", "id") == f"{MATCH}-{3 * MAX_BATCH}"
+
+
+async def test_states_are_written_coalesced(db: Database) -> None:
+    """Of many states of a player within a beat the last is written, with match and time."""
+    flusher = Flusher(db, settings(), move_ttl_s=30)
+    for hit_points in (100.0, 80.0, 60.0):
+        flusher.add_states({"p-a": {"hit_points": hit_points, "last_actions": ["move"]}})
+    flusher.close()
+    await flusher.run()
+    state = await db.do("HGETALL", f"{keys.shard(GAME, 'p-a')}:player:p-a")
+    assert (state["hit_points"], state["last_actions"], state["match"]) == ("60.0", '["move"]', MATCH)

@@ -1,0 +1,141 @@
+"""Tickets become matches and matches get servers, by a real matchmaker with real server processes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from core import keys
+from core.clock import now_ms
+from core.model import Limits, Match
+from core.redis.client import Database
+from tests.matchmaker.support import Matchmakers, match, over, queue, register, spec, status, ticket
+from tests.support import eventually
+
+
+async def test_two_tickets_become_a_match_with_a_server(db: Database, stack: Matchmakers) -> None:
+    """Two players who queue are COMPLETED with the connection of a server that runs, and it ends with the match."""
+    stack.start()
+    await register(db, "duel", spec(play_s=1.0))
+    first, second = await queue(db, "duel"), await queue(db, "duel")
+    done = await status(db, "duel", first, "COMPLETED")
+    assert (await status(db, "duel", second, "COMPLETED"))["match"] == done["match"]
+    found = await match(db, "duel", done["match"])
+    assert json.loads(found["connection"])["address"] == "127.0.0.1"
+    document = msgspec.json.decode(found["doc"], type=Match)
+    assert sorted(document.tickets) == sorted([first, second])
+    assert [p.team for p in document.players] == ["players", "players"]
+    assert (await over(db, "duel", done["match"]))["reason"] == "finished"
+    await stack.gone()
+
+
+async def test_a_single_ticket_is_searched_for(db: Database, stack: Matchmakers) -> None:
+    """A ticket that finds no other is SEARCHING, and no server runs for it."""
+    stack.start()
+    await register(db, "duel", spec())
+    alone = await queue(db, "duel")
+    await status(db, "duel", alone, "SEARCHING")
+    assert stack.servers() == []
+
+
+async def test_a_ticket_times_out(db: Database, stack: Matchmakers) -> None:
+    """A ticket that waited longer than its game allows is TIMED_OUT and its player may queue again."""
+    stack.start()
+    await register(db, "duel", spec(ticket_timeout_s=5))
+    alone = await queue(db, "duel", waited_s=6)
+    assert (await status(db, "duel", alone, "TIMED_OUT"))["reason"] == "ticket_timeout"
+    assert await db.do("HLEN", f"{keys.game('duel')}:open") == 0
+
+
+async def test_a_vanished_player_leaves_the_queue(db: Database, stack: Matchmakers) -> None:
+    """A ticket for which nobody gives a sign of life is CANCELLED as vanished."""
+    stack.start(MUSTER_VANISHED_S="1")
+    await register(db, "duel", spec())
+    alone = await queue(db, "duel")
+    assert (await status(db, "duel", alone, "CANCELLED"))["reason"] == "vanished"
+
+
+async def test_a_sign_of_life_keeps_a_ticket(db: Database, stack: Matchmakers) -> None:
+    """A ticket whose player is seen stays, while a silent one beside it leaves."""
+    stack.start(MUSTER_VANISHED_S="1.5")
+    await register(db, "duel", spec(players_per_match=3))
+    silent, watched = await queue(db, "duel"), await queue(db, "duel")
+
+    async def silent_left() -> bool:
+        await db.call("tickets_seen", keys.game("duel"), now_ms(), watched)
+        return (await ticket(db, "duel", silent))["state"] == "CANCELLED"
+
+    await eventually(silent_left)
+    assert (await ticket(db, "duel", watched))["state"] == "SEARCHING"
+
+
+async def test_a_game_at_its_limit_lets_tickets_wait(db: Database, stack: Matchmakers) -> None:
+    """With `limits.servers` matches live, further tickets wait, and are matched when one is over."""
+    stack.start()
+    await register(db, "duel", spec(limits=Limits(servers=1)))
+    first = [await queue(db, "duel"), await queue(db, "duel")]
+    done = await status(db, "duel", first[0], "COMPLETED")
+    second = [await queue(db, "duel"), await queue(db, "duel")]
+    await status(db, "duel", second[1], "SEARCHING")
+    assert await db.do("ZCARD", f"{keys.game('duel')}:live") == 1
+    (await stack.server_of(done["match"])).terminate()
+    await status(db, "duel", second[0], "COMPLETED")
+
+
+async def test_a_host_without_room_claims_nothing(db: Database, stack: Matchmakers) -> None:
+    """Where the launcher has no room no match is made: its players keep their place in the queue."""
+    stack.start(MUSTER_MAX_SERVERS="1")
+    await register(db, "duel", spec())
+    first = [await queue(db, "duel"), await queue(db, "duel")]
+    done = await status(db, "duel", first[0], "COMPLETED")
+    second = [await queue(db, "duel"), await queue(db, "duel")]
+    await status(db, "duel", second[1], "SEARCHING")
+    (await stack.server_of(done["match"])).terminate()
+    await status(db, "duel", second[0], "COMPLETED")
+
+
+async def test_a_broken_game_does_not_stop_others(db: Database, stack: Matchmakers) -> None:
+    """A registration that cannot be read is logged with its game, and other games go on."""
+    stack.start()
+    await db.do("SADD", keys.GAMES, "broken", "missing")
+    await db.do("SET", keys.registration("broken"), '{"id": 5')
+    await db.do("ZADD", f"{keys.game('broken')}:queue", 1, "t-1")
+    await db.do("HSET", keys.ticket("broken", "t-1"), "state", "QUEUED", "since_ms", 1, "doc", "[]")
+    await register(db, "duel", spec())
+    first, _ = await queue(db, "duel"), await queue(db, "duel")
+    await status(db, "duel", first, "COMPLETED")
+
+    async def told() -> bool:
+        return '"game": "broken"' in stack.log()
+
+    await eventually(told)
+
+
+async def test_a_changed_registration_is_used(db: Database, stack: Matchmakers) -> None:
+    """A change of a registration holds for the next matches."""
+    stack.start()
+    await register(db, "duel", spec(players_per_match=3))
+    first, second = await queue(db, "duel"), await queue(db, "duel")
+    await status(db, "duel", second, "SEARCHING")
+    await register(db, "duel", spec(players_per_match=2))
+    await status(db, "duel", first, "COMPLETED")
+
+
+async def test_servers_are_published(db: Database, stack: Matchmakers) -> None:
+    """The operator page finds what runs in Redis: match, game, process and memory."""
+    stack.start()
+    await register(db, "duel", spec())
+    first, _ = await queue(db, "duel"), await queue(db, "duel")
+    done = await status(db, "duel", first, "COMPLETED")
+
+    async def entry() -> dict[str, Any] | None:
+        found = await db.do("HVALS", keys.SERVERS)
+        servers = json.loads(found[0])["servers"] if found else []
+        return servers[0] if servers and servers[0]["rss_bytes"] and servers[0]["state"] == "Ready" else None
+
+    server = await eventually(entry)
+    assert (server["match"], server["game"]) == (done["match"], "duel")
+    assert server["pid"] == (await stack.server_of(done["match"])).pid
+    assert server["rss_bytes"] > 1_000_000

@@ -1,0 +1,1 @@
+"""webapi in this process, against a real Valkey."""

@@ -1,0 +1,75 @@
+"""Write docs/settings.md from the settings classes: variable, default, and the comment beside it.
+
+`make docs` runs it; a test fails where the page is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import io
+import tokenize
+from pathlib import Path
+
+import core.cli.settings
+import core.settings
+import gamepod.settings
+import matchmaker.settings
+import webapi.settings
+
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+
+SECTIONS = [
+    ("Every service", core.settings.Common),
+    ("webapi", webapi.settings.Settings),
+    ("matchmaker", matchmaker.settings.Settings),
+    ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
+    ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
+    ("muster up", core.cli.settings.StackSettings),
+]
+
+
+def comments(cls: type) -> dict[str, str]:
+    """Each field's comment: the one on its line, or the lines of comment right above it."""
+    source = inspect.getsource(cls)
+    lines = source.splitlines()
+    trailing: dict[int, str] = {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            trailing[token.start[0]] = token.string.lstrip("# ").strip()
+    found = {}
+    for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        parts = [trailing[node.lineno]] if node.lineno in trailing else []
+        above = node.lineno - 1
+        while above in trailing and lines[above - 1].lstrip().startswith("#"):
+            parts.insert(0, trailing[above])
+            above -= 1
+        found[node.target.id] = " ".join(parts)
+    return found
+
+
+def section(title: str, cls: type) -> str:
+    """One table."""
+    notes = comments(cls)
+    rows = []
+    for item in dataclasses.fields(cls):
+        default = str(item.default).lower() if isinstance(item.default, bool) else str(item.default)
+        shown = f"`{default}`" if default else "–"
+        rows.append(f"| `{item.metadata['env']}` | {shown} | {notes.get(item.name, '').replace('|', '/')} |")
+    return "\n".join([f"## {title}", "| variable | default | meaning |", "|---|---|---|", *rows])
+
+
+def page() -> str:
+    """The whole page."""
+    head = (
+        "# Settings\n\nDrawn from the settings classes by `make docs`. All are environment variables, read once at the "
+        "start;\na value that does not parse stops the service with a message that names the variable (exit code 78).\n"
+    )
+    return "\n\n".join([head.rstrip(), *(section(title, cls) for title, cls in SECTIONS)]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,44 @@
+#!/bin/sh
+# tools/install-test-deps.sh: the two Debian packages that the tests need beside .venv: Redis 7.0 and a browser.
+#
+# As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
+# where CI=true; elsewhere the tests that need it are skipped and say so.
+set -eu
+
+missing=
+command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    as_root=
+elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+    as_root="sudo -n"
+else
+    as_root=none
+fi
+if [ "$as_root" = none ] || ! command -v apt-get >/dev/null; then
+    echo "muster: the tests also need:$missing (here they would be installed with apt-get, by root)" >&2
+    [ "${CI:-}" != true ] && exit 0
+    exit 1
+fi
+
+echo "  installing$missing"
+log=$(mktemp)
+# shellcheck disable=SC2086 # words on purpose
+{
+    $as_root apt-get update -q &&
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $missing
+} >"$log" 2>&1 || { tail -30 "$log" >&2; exit 1; }
+rm -f "$log"
+
+# The package starts a server of its own; the tests start theirs on free ports and that one would only be in the way.
+case $missing in
+*redis-server*)
+    if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
+        $as_root systemctl disable --quiet --now redis-server
+    else
+        $as_root service redis-server stop >/dev/null 2>&1 || true
+    fi
+    ;;
+esac

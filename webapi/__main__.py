@@ -1,0 +1,35 @@
+"""`python -m webapi`: settings from the environment, one process, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from core import log
+from core.metrics import listening, metrics_server
+from core.serve import run
+from core.settings import Common, from_env
+from webapi.app import make_app
+from webapi.metrics import Metrics
+from webapi.settings import Settings
+
+
+async def main(stop: asyncio.Event) -> None:
+    """Serve until `stop`. Raises Misconfigured."""
+    common, settings = from_env(Common, os.environ), from_env(Settings, os.environ)
+    log.setup("webapi", form=common.log_format, level=common.log_level)
+    metrics = Metrics()
+    app = make_app(common, settings, metrics)
+    async with (
+        metrics_server(
+            metrics.registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_WEBAPI_METRICS_PORT"
+        ),
+        listening(app, settings.host, settings.port, setting="MUSTER_WEBAPI_PORT") as port,
+    ):
+        log.get("webapi").info("listening", url=f"http://{settings.host}:{port}")
+        await stop.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

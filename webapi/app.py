@@ -1,0 +1,115 @@
+"""The application: what lives as long as it does, opened and closed in pairs, and the router built from the tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from typing import Final
+
+from aiohttp import web
+
+from core.clock import now_ms
+from core.doorbell import open_doorbell
+from core.errors import Misconfigured, MusterError
+from core.log import get
+from core.redis.client import open_database
+from core.settings import Common
+from webapi.auth import Tokens
+from webapi.context import SERVICES, Services
+from webapi.endpoint import endpoint
+from webapi.guard import add_headers, guard
+from webapi.login import Login
+from webapi.metrics import Metrics
+from webapi.passwords import open_passwords
+from webapi.routes import TABLES
+from webapi.settings import Settings
+from webapi.site import add_site
+from webapi.store.accounts import Accounts
+from webapi.store.batch import Batch
+from webapi.store.boards import Boards
+from webapi.store.games import Games
+from webapi.store.matches import Matches
+from webapi.store.overview import OverviewReader
+from webapi.store.parties import Parties
+from webapi.store.tickets import Tickets
+from webapi.streams import Streams
+from webapi.watch import OverviewWatch
+
+log = get("app")
+
+ADMIN_RETRY_S: Final = 1.0  # Redis may start after us
+
+
+def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Application:
+    """The application. Raises Misconfigured where there is no secret."""
+    secret = common.require_secret()
+    app = web.Application(middlewares=[guard], client_max_size=settings.body_bytes)
+
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
+            for work in (services.streams.run(), services.overview.run(), _ensure_admin(services)):
+                stack.push_async_callback(_end, asyncio.ensure_future(work))
+            yield
+
+    async def say_goodbye(app: web.Application) -> None:
+        app[SERVICES].streams.close()
+        app[SERVICES].overview.close()
+
+    app.cleanup_ctx.append(lifetime)
+    app.on_shutdown.append(say_goodbye)
+    app.on_response_prepare.append(add_headers)
+    routes = [route for table in TABLES for route in table.routes]
+    for route in routes:
+        app.router.add_route(route.method, route.path, endpoint(route, settings.request_s))
+    add_site(app, routes)
+    return app
+
+
+async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secret: str, metrics: Metrics) -> Services:
+    db = await stack.enter_async_context(open_database(common.redis_url))
+    batch = Batch(db, metrics.redis_errors.inc)
+    passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
+    accounts = Accounts(batch, secret, settings.access_s, settings.refresh_s)
+    tickets = Tickets(batch)
+    streams = Streams(tickets, settings, metrics)
+    bell = await stack.enter_async_context(
+        open_doorbell(db, topics=["ticket"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host)
+    )
+    return Services(
+        settings=settings,
+        secret=secret,
+        batch=batch,
+        bell=bell,
+        metrics=metrics,
+        tokens=Tokens(secret, settings.access_s),
+        login=Login(batch, accounts, passwords, settings, metrics),
+        accounts=accounts,
+        games=Games(batch),
+        tickets=tickets,
+        matches=Matches(batch),
+        boards=Boards(batch, accounts),
+        parties=Parties(batch),
+        streams=streams,
+        overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
+    )
+
+
+async def _ensure_admin(services: Services) -> None:
+    """Make the admin account as soon as Redis is there. A name that is somebody else's is logged, and not retried."""
+    while services.settings.admin_name:
+        try:
+            return await services.login.ensure_admin(now_ms())
+        except Misconfigured as error:
+            log.error("no admin account", detail=error.detail)
+            return None
+        except MusterError:
+            await asyncio.sleep(ADMIN_RETRY_S)
+    return None
+
+
+async def _end(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

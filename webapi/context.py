@@ -1,0 +1,105 @@
+"""What a request finds: the services of this process, and who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from core.clock import now_ms
+from core.doorbell import Doorbell
+from core.errors import Forbidden, Unauthorized
+from core.model import Role
+from webapi.auth import Caller, Tokens
+from webapi.login import Login
+from webapi.metrics import Metrics
+from webapi.settings import Settings
+from webapi.store.accounts import Accounts
+from webapi.store.batch import Batch
+from webapi.store.boards import Boards
+from webapi.store.games import Games
+from webapi.store.matches import Matches
+from webapi.store.parties import Parties
+from webapi.store.tickets import Tickets
+from webapi.streams import Streams
+from webapi.watch import OverviewWatch
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that lives as long as the application. Handlers take what they need from here."""
+
+    settings: Settings
+    secret: str
+    batch: Batch
+    bell: Doorbell
+    metrics: Metrics
+    tokens: Tokens
+    login: Login
+    accounts: Accounts
+    games: Games
+    tickets: Tickets
+    matches: Matches
+    boards: Boards
+    parties: Parties
+    streams: Streams
+    overview: OverviewWatch
+
+
+SERVICES: Final = web.AppKey("services", Services)
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+
+
+class Call:
+    """One request under way. `headers` are added to its answer."""
+
+    __slots__ = ("_caller", "headers", "now_ms", "request", "services")
+
+    def __init__(self, request: web.Request, services: Services) -> None:
+        self.request = request
+        self.services = services
+        self.now_ms = now_ms()
+        self.headers: dict[str, str] = {}
+        self._caller: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; only where the route wants to know. Raises Unauthorized for a stranger."""
+        if self._caller is None:
+            raise Unauthorized("this needs an access token: Authorization: Bearer ...", code="token-missing")
+        return self._caller
+
+    @property
+    def known(self) -> Caller | None:
+        """Who asks, or None for a stranger."""
+        return self._caller
+
+    def path(self, name: str) -> str:
+        """A part of the path; its form has been checked."""
+        return self.request.match_info[name]
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from, as far as the proxies before us can be trusted to say."""
+        hops = self.services.settings.trusted_proxies
+        if hops:
+            chain = [part.strip() for part in self.request.headers.get("X-Forwarded-For", "").split(",")]
+            if len(chain) >= hops and chain[-hops]:
+                return chain[-hops][:64]
+        return self.request.remote or "unknown"
+
+    async def authenticate(self, roles: frozenset[Role] | None) -> None:
+        """Find out who asks; `roles` None lets strangers in too. Raises Unauthorized, Forbidden."""
+        header = self.request.headers.get("Authorization")
+        if header is None and roles is None:
+            return
+        scheme, _, token = (header or "").partition(" ")
+        if not token or scheme.lower() != "bearer":
+            raise Unauthorized("this needs an access token: Authorization: Bearer ...", code="token-missing")
+        caller = self.services.tokens.verify(token.strip(), self.now_ms / 1000)
+        if await self.services.accounts.is_revoked(caller.session):
+            raise Unauthorized("the session has ended: log in again", code="token-revoked")
+        if roles is not None and caller.role not in roles:
+            raise Forbidden(f"this is for {', '.join(sorted(roles))}; you are a {caller.role}")
+        self._caller = caller

@@ -1,0 +1,48 @@
+"""What webapi counts, in a registry of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+class Metrics:
+    """One object per process. Label values come from the route table, never from a request: their number is bounded."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "muster_http_requests", "HTTP requests answered", ["route", "method", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "muster_http_request_seconds",
+            "Time to answer; streams and long polls are not in it",
+            ["route", "method"],
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self.streams = Gauge("muster_streams_open", "Open streams and long polls", ["kind"], registry=self.registry)
+        self.cut = Counter(
+            "muster_streams_cut", "Streams cut off because their reader was slow", registry=self.registry
+        )
+        self.hashing = Gauge("muster_password_hashes", "Password hashes waiting or at work", registry=self.registry)
+        self.hash_refused = Counter(
+            "muster_password_hashes_refused", "Logins refused because the line was full", registry=self.registry
+        )
+        self.redis_errors = Counter("muster_redis_errors", "Round trips to Redis that failed", registry=self.registry)
+        self.locked_out = Counter("muster_logins_locked_out", "Logins refused by lock-out", registry=self.registry)
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:
+        """Count an answer. `seconds` is None where the time says nothing of us."""
+        # Looking labels up costs more than counting: each combination is looked up once.
+        known = self._known.get((route, method, status))
+        if known is None:
+            known = (self.requests.labels(route, method, str(status)), self.seconds.labels(route, method))
+            self._known[route, method, status] = known
+        known[0].inc()
+        if seconds is not None:
+            known[1].observe(seconds)

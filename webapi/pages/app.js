@@ -1,0 +1,80 @@
+/** The page: the operator's overview around a Play card, or the arena over all of it. */
+
+import { request } from "./api.js";
+import { Arena } from "./arena/view.js";
+import { Boards } from "./boards.js";
+import { Charts, Matches, Queues, Servers, useOverview } from "./overview.js";
+import { IDLE, Play } from "./play.js";
+import { PlayCard } from "./playview.js";
+import { html, render, useEffect, useRef, useState } from "./ui.js";
+
+const GAMES_MS = 10_000; // how soon a newly registered game can be chosen
+
+function App() {
+  const [view, publish] = useState(IDLE);
+  const play = useRef(null);
+  play.current ??= new Play(publish);
+  useEffect(() => { play.current.resume(); }, []);
+  const playing = view.phase === "playing";
+  const { overview, live, error, history } = useOverview(!playing);
+  const games = useArenaGames(!playing);
+  if (playing) {
+    const leave = () => play.current.reset();
+    return html`<${Arena} match=${view.match} connected=${view.connected} onLeave=${leave} />`;
+  }
+  return html`
+    <${Header} live=${live} error=${error} />
+    <main>
+      <div class="top">
+        <${PlayCard} view=${view} play=${play.current} games=${games} />
+        <${Charts} overview=${overview} history=${history} />
+      </div>
+      <div class="grid">
+        <${Queues} games=${overview?.games ?? []} />
+        <${Boards} games=${overview?.games ?? []} player=${view.me?.player} />
+        <${Matches} matches=${overview?.matches ?? []} />
+        <${Servers} launchers=${overview?.servers ?? []} />
+      </div>
+    </main>`;
+}
+
+function Header({ live, error }) {
+  const state = live ? "Live" : error ? "Reconnecting…" : "Connecting…";
+  return html`
+    <header class="masthead">
+      <img src="assets/icon.svg" alt="" width="32" height="32" />
+      <h1>Muster</h1>
+      <p>Players queue, matches form, one server per match.</p>
+      <nav aria-label="More"><a href="docs">API</a> <a href="status">Status</a></nav>
+      <p class=${live ? "pill live" : "pill"} role="status" title=${error}>${state}</p>
+    </header>`;
+}
+
+/** The games that a browser can play. @returns {import("./playview.js").Playable[] | null} */
+function useArenaGames(watching) {
+  const [games, setGames] = useState(null);
+  useEffect(() => {
+    if (!watching) return undefined;
+    const load = () => document.hidden || request("v1/games").then(
+      ({ games: all }) => setGames(all.filter(isArena).map(playable)),
+      () => {}, // the masthead tells that the server is away
+    );
+    load();
+    const timer = setInterval(load, GAMES_MS);
+    return () => clearInterval(timer);
+  }, [watching]);
+  return games;
+}
+
+/** Only the built-in arena is known to have a client here. */
+function isArena({ spec }) {
+  return Boolean(spec.server.arena) && spec.accepting !== false;
+}
+
+/** @returns {import("./playview.js").Playable} */
+function playable({ id, spec: { name, teams, players_per_match } }) {
+  const seats = (teams ?? []).reduce((sum, team) => sum + team.max_players, 0);
+  return { id, name: name || id, players: players_per_match ?? seats };
+}
+
+render(html`<${App} />`, document.getElementById("app"));

@@ -1,0 +1,169 @@
+/** What runs now: queues, matches and servers, as the overview stream tells them. */
+
+import { follow } from "./api.js";
+import { Chart } from "./charts.js";
+import { duration, html, mebibytes, shortId, useEffect, useState } from "./ui.js";
+
+const WINDOW_S = 300; // the charts' width
+const SHOWN_ROWS = 8;
+const NO_SERVERS = "No server is running: one starts for each match and ends with it.";
+const STOPPED = { live: false, error: "" };
+
+/**
+ * @typedef {{id: string, name: string, waiting: number, oldest_wait_s: number, live: number}} GameRow
+ * @typedef {{id: string, game: string, state: string, reason: string, players: number, created_at: string}} MatchRow
+ * @typedef {{match: string, game: string, pid: number, rss_bytes: number, state: string}} ServerRow
+ * @typedef {{launcher: string, total: number, servers: ServerRow[]}} Launcher
+ * @typedef {{games: GameRow[], matches: MatchRow[], servers: Launcher[]}} Overview
+ * @typedef {{times: number[], waiting: (number | null)[], live: (number | null)[]}} History one entry a second
+ */
+
+/**
+ * Follow the overview while `watching` and while the tab is in sight: a browser opens only six connections to a
+ * server, and hidden tabs must leave them to the ones that play.
+ *
+ * @param {boolean} watching
+ * @returns {{overview: Overview | null, live: boolean, error: string, history: History}}
+ */
+export function useOverview(watching) {
+  const visible = useVisible();
+  const [overview, setOverview] = useState(null);
+  const [state, setState] = useState(STOPPED);
+  useEffect(() => {
+    if (!watching || !visible) return undefined;
+    const stop = new AbortController();
+    follow("v1/overview/events", {
+      signal: stop.signal,
+      onEvent: ({ data }) => setOverview(data),
+      onLive: (live, error) => setState({ live, error: error?.message ?? "" }),
+    }).catch((error) => setState({ live: false, error: error.message }));
+    return () => { stop.abort(); setState(STOPPED); };
+  }, [watching, visible]);
+  return { overview, ...state, history: useHistory(state.live ? overview : null) };
+}
+
+function useVisible() {
+  const [visible, setVisible] = useState(!document.hidden);
+  useEffect(() => {
+    const look = () => setVisible(!document.hidden);
+    document.addEventListener("visibilitychange", look);
+    return () => document.removeEventListener("visibilitychange", look);
+  }, []);
+  return visible;
+}
+
+/** The stream speaks only when something changes; a chart needs an even beat. */
+function useHistory(overview) {
+  const [history, setHistory] = useState({ times: [], waiting: [], live: [] });
+  useEffect(() => {
+    const sample = () => setHistory(({ times, waiting, live }) => ({
+      times: [...times, Date.now() / 1000].slice(-WINDOW_S),
+      waiting: [...waiting, overview && total(overview, "waiting")].slice(-WINDOW_S),
+      live: [...live, overview && total(overview, "live")].slice(-WINDOW_S),
+    }));
+    const timer = setInterval(sample, 1000);
+    return () => clearInterval(timer);
+  }, [overview]);
+  return history;
+}
+
+function total({ games }, field) {
+  return games.reduce((sum, game) => sum + game[field], 0);
+}
+
+/** @param {{overview: Overview | null, history: History}} props */
+export function Charts({ overview, history }) {
+  const { times, waiting, live } = history;
+  const now = overview ?? { games: [] };
+  return html`
+    <section class="card charts" aria-label="The last minutes">
+      <${Chart} title="Waiting tickets" value=${total(now, "waiting")} times=${times} values=${waiting}
+        windowS=${WINDOW_S} colour="--amber" />
+      <${Chart} title="Live matches" value=${total(now, "live")} times=${times} values=${live}
+        windowS=${WINDOW_S} colour="--accent" />
+    </section>`;
+}
+
+/** @param {{games: GameRow[]}} props */
+export function Queues({ games }) {
+  const waiting = games.some((game) => game.waiting > 0);
+  return html`
+    <${Card} title="Queues" empty=${games.length ? "" : "No game is registered yet: POST one to /v1/games."}>
+      <table>
+        <thead><tr><th scope="col">Game</th><th scope="col" class="number">Waiting</th>
+          <th scope="col" class="number">Oldest wait</th><th scope="col" class="number">Live</th></tr></thead>
+        <tbody>${games.map((game) => html`
+          <tr key=${game.id}>
+            <th scope="row">${game.name || game.id} <small>${game.id}</small></th>
+            <td class="number">${game.waiting}</td>
+            <td class="number">${game.waiting ? duration(game.oldest_wait_s) : "–"}</td>
+            <td class="number">${game.live}</td>
+          </tr>`)}
+        </tbody>
+      </table>
+      ${!waiting && html`<p class="empty">No one is waiting: press Play in two tabs.</p>`}
+    <//>`;
+}
+
+/** @param {{matches: MatchRow[]}} props */
+export function Matches({ matches }) {
+  return html`
+    <${Card} title="Matches" empty=${matches.length ? "" : "No match yet: two tickets for the same game make one."}>
+      <table>
+        <thead><tr><th scope="col">Match</th><th scope="col">State</th><th scope="col" class="number">Players</th>
+          <th scope="col" class="number">Age</th></tr></thead>
+        <tbody>${matches.slice(0, SHOWN_ROWS).map((match) => html`
+          <tr key=${match.id}>
+            <th scope="row"><${Id} of=${match.id} game=${match.game} /></th>
+            <td><${State} state=${match.state} /> <small>${match.reason.replaceAll("_", " ")}</small></td>
+            <td class="number">${match.players}</td>
+            <td class="number">${duration((Date.now() - Date.parse(match.created_at)) / 1000)}</td>
+          </tr>`)}
+        </tbody>
+      </table>
+      <${More} count=${matches.length - SHOWN_ROWS} />
+    <//>`;
+}
+
+/** @param {{launchers: Launcher[]}} props */
+export function Servers({ launchers }) {
+  const servers = launchers.flatMap((launcher) => launcher.servers);
+  const total = launchers.reduce((sum, launcher) => sum + launcher.total, 0);
+  return html`
+    <${Card} title="Servers" empty=${servers.length ? "" : NO_SERVERS}>
+      <table>
+        <thead><tr><th scope="col">Match</th><th scope="col">State</th><th scope="col" class="number">Pid</th>
+          <th scope="col" class="number">Memory</th></tr></thead>
+        <tbody>${servers.slice(0, SHOWN_ROWS).map((server) => html`
+          <tr key=${server.match}>
+            <th scope="row"><${Id} of=${server.match} game=${server.game} /></th>
+            <td><${State} state=${server.state} /></td>
+            <td class="number">${server.pid}</td>
+            <td class="number">${server.rss_bytes ? mebibytes(server.rss_bytes) : "–"}</td>
+          </tr>`)}
+        </tbody>
+      </table>
+      <${More} count=${total - SHOWN_ROWS} />
+    <//>`;
+}
+
+function Card({ title, empty, children }) {
+  const id = `${title.toLowerCase()}-title`;
+  return html`
+    <section class="card" aria-labelledby=${id}>
+      <h2 id=${id}>${title}</h2>
+      ${empty ? html`<p class="empty">${empty}</p>` : children}
+    </section>`;
+}
+
+function Id({ of, game }) {
+  return html`<code title=${of}>${shortId(of)}</code> <small>${game}</small>`;
+}
+
+function State({ state }) {
+  return html`<span class=${`state ${state.toLowerCase()}`}>${state}</span>`;
+}
+
+function More({ count }) {
+  return count > 0 && html`<p class="empty">and ${count} more</p>`;
+}

@@ -1,0 +1,127 @@
+/** The Play card: choose a game, watch the ticket, see the result. */
+
+import { Board } from "./boards.js";
+import { duration, html, useEffect, useRef, useState } from "./ui.js";
+
+const STEPS = [
+  ["QUEUED", "Queued", "in line"],
+  ["SEARCHING", "Searching", "looking for an opponent"],
+  ["PLACING", "Placing", "starting your server"],
+  ["COMPLETED", "Playing", "joining"],
+];
+const BUILT_IN = "tanks"; // the game that comes with Muster is the first choice
+const OVER_BECAUSE = {
+  "score-limit": "The score limit was reached.",
+  "time-limit": "Time is up.",
+  empty: "Everybody left.",
+  stopped: "The server was stopped.",
+  too_long: "The match reached its longest time.",
+};
+
+/**
+ * @typedef {{id: string, name: string, players: number}} Playable a game for browsers, and how many it takes
+ * @param {{view: import("./play.js").PlayView, play: import("./play.js").Play, games: Playable[] | null}} props
+ *   `games` is null while they are not known
+ */
+export function PlayCard({ view, play, games }) {
+  const card = useRef(null);
+  const before = useRef(view.phase);
+  useEffect(() => {
+    // What had the focus is gone with its phase; whoever listens to the page goes on at the new heading.
+    if (before.current !== view.phase) card.current.querySelector("h2").focus();
+    before.current = view.phase;
+  }, [view.phase]);
+  return html`
+    <section class="card play" aria-labelledby="play-title" ref=${card}>
+      ${view.phase === "result" ? html`<${Result} view=${view} play=${play} />`
+        : view.phase === "idle" ? html`<${Start} view=${view} play=${play} games=${games} />`
+        : html`<${Waiting} view=${view} play=${play} />`}
+      <p class=${view.failed ? "notice bad" : "notice"} role="status">${view.notice}</p>
+    </section>`;
+}
+
+function Start({ view, play, games }) {
+  const [chosen, choose] = useState(view.game || BUILT_IN);
+  const game = games?.find(({ id }) => id === chosen) ?? games?.[0];
+  const submit = (event) => {
+    event.preventDefault();
+    play.start(game.id);
+  };
+  return html`
+    <h2 id="play-title" tabindex="-1">${game?.name ?? "Tanks"}</h2>
+    <p>Press Play in ${game?.players === 2 || !game ? "two" : game.players} browser tabs. Each is a guest; they are
+      matched, a server process starts for them alone, and when the match is over it is gone.</p>
+    <form onSubmit=${submit} class="start">
+      <button type="submit" class="primary" disabled=${!game}>Play</button>
+      ${games?.length > 1 && html`
+        <label>Game
+          <select value=${game.id} onChange=${(event) => choose(event.target.value)}>
+            ${games.map(({ id, name, players }) => html`
+              <option key=${id} value=${id}>${name} (${players} players)</option>`)}
+          </select>
+        </label>`}
+      ${games?.length === 0 && html`
+        <small>No game with the built-in arena is registered: POST one to /v1/games.</small>`}
+    </form>
+    <p class="keys">
+      <kbd>W</kbd><kbd>A</kbd><kbd>S</kbd><kbd>D</kbd> drive
+      <span><kbd>mouse</kbd> aim</span> <span><kbd>Space</kbd> shoot</span> <span><kbd>Shift</kbd> sprint</span>
+    </p>`;
+}
+
+function Waiting({ view: { ticket, me }, play }) {
+  const reached = STEPS.findIndex(([status]) => status === ticket?.status);
+  return html`
+    <h2 id="play-title" tabindex="-1">${me ? `Hello, ${me.name}` : "Making a guest account…"}</h2>
+    <ol class="steps" aria-label="Your ticket">
+      ${STEPS.map(([status, title, text], index) => html`
+        <li key=${status} class=${index < reached ? "done" : index === reached ? "now" : ""}
+            aria-current=${index === reached ? "step" : undefined}>
+          <b>${title}</b> <small>${text}</small>
+        </li>`)}
+    </ol>
+    <p class="visually-hidden" role="status">${STEPS[reached]?.[1] ?? ""}</p>
+    ${reached < 2 && html`<p>Alone here? Open this page in a second tab and press Play there too.</p>`}
+    <div class="row">
+      <button onClick=${() => play.cancel()} disabled=${!ticket || reached >= 2}>Cancel</button>
+      ${ticket && html`<small>Ticket <code>${ticket.id}</code></small>`}
+    </div>`;
+}
+
+function Result({ view: { result, me, game }, play }) {
+  const own = result.players.find(({ player }) => player === me.player);
+  return html`
+    <h2 id="play-title" tabindex="-1" class=${`verdict ${verdict(result, own)}`} role="status">${TITLES[verdict(result, own)]}</h2>
+    <p>${OVER_BECAUSE[result.reason] ?? `The match is over (${result.reason}).`}
+      ${" "}It lasted ${duration((result.ended_at_ms - result.started_at_ms) / 1000)}.</p>
+    <div class="result">
+      <table>
+        <caption>Result</caption>
+        <thead><tr><th scope="col" class="rank">#</th><th scope="col">Player</th>
+          <th scope="col" class="number">Score</th><th scope="col" class="number">Deaths</th>
+          <th scope="col" class="number">Damage</th></tr></thead>
+        <tbody>
+          ${result.players.map((player) => html`
+            <tr key=${player.player} class=${player === own ? "own" : ""}>
+              <td>${player.rank}</td>
+              <th scope="row">${player.name} <small>${player.team}</small></th>
+              <td class="number">${player.score}</td>
+              <td class="number">${player.deaths}</td><td class="number">${Math.round(player.damage)}</td>
+            </tr>`)}
+        </tbody>
+      </table>
+      <${Board} game=${game} board="score" top=${5} player=${me.player} caption="Leaderboard now" />
+    </div>
+    <div class="row">
+      <button class="primary" onClick=${() => play.start(game)}>Play again</button>
+      <button onClick=${() => play.reset()}>Back</button>
+    </div>`;
+}
+
+const TITLES = { won: "You won", lost: "You lost", draw: "A draw" };
+
+/** @returns {"won" | "lost" | "draw"} */
+function verdict({ winner }, own) {
+  if (!winner) return "draw";
+  return winner === own?.player || (own?.team && winner === own.team) ? "won" : "lost";
+}

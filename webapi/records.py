@@ -1,0 +1,192 @@
+"""Hashes of Redis to values, and values to the API's documents. PURE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from core.lifecycle import WAITING_TICKET, MatchState, TicketState
+from core.model import Connection, Game, GameSpec, Match, MatchPlayer
+from webapi.documents import MatchDocument, Person, Registration, TeamOfMatch, Ticket, TicketEvent
+
+TERMINAL: Final = frozenset(
+    {TicketState.COMPLETED, TicketState.CANCELLED, TicketState.TIMED_OUT, TicketState.FAILED}
+)  # a stream ends after these; a COMPLETED ticket may yet be queued again if its match fails
+
+
+class _Seat(Struct):
+    id: str
+    name: str = ""
+
+
+class Change(Struct, frozen=True):
+    """An event as the Redis functions write it."""
+
+    seq: int
+    at_ms: int
+    status: TicketState
+    event: str
+    reason: str
+    match: str
+
+
+_seats: Final = msgspec.json.Decoder(list[_Seat])
+_entry: Final = msgspec.json.Decoder(Change)
+
+
+class _Seats(Struct):
+    """Of a match document, what a ticket needs."""
+
+    players: list[MatchPlayer]
+
+
+match_decoder: Final = msgspec.json.Decoder(Match)
+game_decoder: Final = msgspec.json.Decoder(Game)
+connection_decoder: Final = msgspec.json.Decoder(Connection)
+_match_seats: Final = msgspec.json.Decoder(_Seats)
+
+
+def iso(ms: float) -> str:
+    """`ms` (UTC milliseconds) as RFC 3339. As `core.clock.iso`, which lives with the clock."""
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRecord:
+    """A ticket as stored. `events` are those still kept, as their JSON, by seq."""
+
+    id: str
+    game: str
+    state: TicketState
+    seq: int
+    since_ms: int
+    reason: str
+    match: str
+    tries: int
+    players: list[Person]
+    events: Mapping[int, str]
+
+    def has(self, player: str) -> bool:
+        """Whether this is one of the ticket's players."""
+        return any(seat.id == player for seat in self.players)
+
+    def changes(self, after: int) -> list[Change]:
+        """Events kept with a seq higher than `after`, in order."""
+        return [_entry.decode(self.events[seq]) for seq in sorted(self.events) if seq > after]
+
+    def waited_until(self, now_ms: int) -> int:
+        """When its wait ended, ms: now, if it still waits."""
+        if self.state in WAITING_TICKET:
+            return now_ms
+        for entry in reversed(self.changes(0)):
+            if entry.event == "claimed" or self.state not in (TicketState.PLACING, TicketState.COMPLETED):
+                return entry.at_ms
+        return now_ms
+
+
+def ticket_record(game: str, ticket: str, found: Mapping[str, str]) -> TicketRecord:
+    """The record in a ticket's hash (not empty)."""
+    players = [Person(seat.id, seat.name) for seat in _seats.decode(found["doc"])]
+    events = {int(name[1:]): text for name, text in found.items() if name[0] == "e" and name[1:].isdigit()}
+    return TicketRecord(
+        ticket, game, TicketState(found["state"]), int(found["seq"]), int(found["since_ms"]), found["reason"],
+        found["match"], int(found["tries"]), players, events,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """Where a match is played, and the seat of one of its players."""
+
+    connection: Connection
+    seat: MatchPlayer
+
+
+def joining(found: Sequence[str | None], player: str) -> Joining | None:
+    """From a match's state, connection and doc: how `player` joins; None while (or after) nobody can."""
+    state, connection, doc = found
+    if state != MatchState.RUNNING or not connection or not doc:
+        return None
+    for seat in _match_seats.decode(doc).players:
+        if seat.id == player:
+            return Joining(connection_decoder.decode(connection), seat)
+    return None
+
+
+def ticket_document(record: TicketRecord, now_ms: int, how: Joining | None = None, token: str = "") -> Ticket:
+    """A ticket as the API tells it."""
+    waited_ms = max(0, record.waited_until(now_ms) - record.since_ms)
+    return Ticket(
+        id=record.id,
+        game=record.game,
+        status=record.state,
+        seq=record.seq,
+        created_at=iso(record.since_ms),
+        waited_s=round(waited_ms / 1000, 3),
+        reason=record.reason,
+        tries=record.tries,
+        players=record.players,
+        match=record.match or UNSET,
+        connection=how.connection if how else UNSET,
+        join_token=token or UNSET,
+    )
+
+
+def event_document(entry: Change, how: Joining | None = None, token: str = "") -> TicketEvent:
+    """A change of a ticket as its stream tells it."""
+    return TicketEvent(
+        seq=entry.seq,
+        at=iso(entry.at_ms),
+        status=entry.status,
+        event=entry.event,
+        reason=entry.reason,
+        match=entry.match or UNSET,
+        connection=how.connection if how else UNSET,
+        join_token=token or UNSET,
+    )
+
+
+def match_document(found: Mapping[str, str]) -> MatchDocument:
+    """A match as the API tells it; no tokens, no way in."""
+    match = match_decoder.decode(found["doc"])
+    teams: dict[str, list[Person]] = {}
+    for seat in match.players:
+        teams.setdefault(seat.team, []).append(Person(seat.id, seat.name))
+    ended_ms = found.get("finish_ms") or found.get("fail_ms")
+    return MatchDocument(
+        id=match.id,
+        game=match.game,
+        game_version=match.game_version,
+        state=MatchState(found["state"]),
+        reason=found.get("reason", ""),
+        teams=[TeamOfMatch(name, players) for name, players in teams.items()],
+        created_at=iso(match.created_ms),
+        ready_at=iso(int(found["ready_ms"])) if found.get("ready_ms") else UNSET,
+        ended_at=iso(int(ended_ms)) if ended_ms else UNSET,
+        result=parsed(found.get("result"), UNSET),
+        figures=parsed(found.get("figures"), UNSET),
+    )
+
+
+def parsed(text: str | None, otherwise: Any) -> Any:
+    """What a server told, which is any JSON; `otherwise` where it told nothing, or no JSON."""
+    if not text:
+        return otherwise
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return otherwise
+
+
+def registration(game: Game, *, whole: bool) -> Registration:
+    """A game as the API tells it; not `whole`: without what runs and with which environment."""
+    spec: GameSpec = game.spec
+    if not whole:
+        server = msgspec.structs.replace(spec.server, command=None, args=[], env={})
+        spec = msgspec.structs.replace(spec, server=server)
+    return Registration(game.id, game.owner, game.version, iso(game.created_ms), iso(game.updated_ms), spec)

@@ -1,0 +1,20 @@
+"""One file per noun of the API. `TABLES` is every route there is: the router and `/openapi.json` are built from it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from webapi.endpoint import Table
+from webapi.routes import accounts, boards, games, matches, overview, parties, players, service, tickets
+
+TABLES: Final[tuple[Table, ...]] = (
+    service.TABLE,
+    accounts.TABLE,
+    games.TABLE,
+    tickets.TABLE,
+    matches.TABLE,
+    boards.TABLE,
+    players.TABLE,
+    parties.TABLE,
+    overview.TABLE,
+)

@@ -1,0 +1,93 @@
+"""Games: a developer registers what is to be started for a match."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core.errors import Conflict, Forbidden, Invalid, NotFound
+from core.model import Game, GameSpec, check_game
+from webapi import documents as doc
+from webapi import records
+from webapi.context import Call
+from webapi.endpoint import DEVELOPERS, Table
+from webapi.problems import PreconditionFailed
+
+TABLE: Final = Table("games")
+
+IF_MATCH: Final = ("If-Match", "the version that is meant, in quotes; another one is refused")
+
+
+@TABLE.route("GET", "/v1/games")
+async def every(call: Call) -> doc.Registrations:
+    """All games. A developer also sees what runs for his own."""
+    return doc.Registrations([_shown(call, game) for game in await call.services.games.every()])
+
+
+@TABLE.route("POST", "/v1/games", who=DEVELOPERS, status=201, errors=(Conflict,))
+async def add(call: Call, body: doc.NewGame) -> doc.Registration:
+    """Register a game."""
+    spec = body.spec()
+    check_game(body.id, spec, commands_allowed=call.services.settings.allow_commands)
+    game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms)
+    call.headers["Location"] = f"/v1/games/{game.id}"
+    return _shown(call, game)
+
+
+@TABLE.route("GET", "/v1/games/{game}", errors=(NotFound,))
+async def read(call: Call) -> doc.Registration:
+    """One game; its version is the ETag."""
+    return _shown(call, await call.services.games.read(call.path("game")))
+
+
+@TABLE.route("PUT", "/v1/games/{game}", who=DEVELOPERS, errors=(NotFound, PreconditionFailed), header=IF_MATCH)
+async def change(call: Call, body: GameSpec) -> doc.Registration:
+    """Change a game; new matches take the new version. If-Match guards against another's change."""
+    game = await _own(call)
+    check_game(game.id, body, commands_allowed=call.services.settings.allow_commands)
+    made = await call.services.games.change(game, body, call.now_ms)
+    call.services.bell.ring("queue", [game.id])
+    return _shown(call, made)
+
+
+@TABLE.route(
+    "DELETE",
+    "/v1/games/{game}",
+    who=DEVELOPERS,
+    status=204,
+    errors=(NotFound, Conflict, PreconditionFailed),
+    header=IF_MATCH,
+)
+async def remove(call: Call) -> None:
+    """Forget a game that nobody waits for or plays. Its boards stay."""
+    game = await _own(call)
+    await call.services.games.remove(game.id)
+    call.services.bell.ring("queue", [game.id])
+
+
+async def _own(call: Call) -> Game:
+    """The game of the path, if the caller may change it, and If-Match fits."""
+    game = await call.services.games.read(call.path("game"))
+    if not _owns(call, game):
+        raise Forbidden(f"the game {game.id!r} is another developer's", code="not-yours")
+    wanted = call.request.headers.get("If-Match", "*").strip()
+    if wanted != "*":
+        tags = [tag.strip() for tag in wanted.split(",")]
+        if any(len(tag) < 2 or tag[0] != '"' or tag[-1] != '"' for tag in tags):
+            raise Invalid('If-Match is the version in quotes, such as "3"', pointer="If-Match")
+        if _tag(game) not in tags:
+            raise PreconditionFailed(f"the game {game.id!r} is at version {game.version}: read it again")
+    return game
+
+
+def _owns(call: Call, game: Game) -> bool:
+    caller = call.known
+    return caller is not None and (caller.role == "admin" or caller.player == game.owner)
+
+
+def _tag(game: Game) -> str:
+    return f'"{game.version}"'
+
+
+def _shown(call: Call, game: Game) -> doc.Registration:
+    call.headers["ETag"] = _tag(game)
+    return records.registration(game, whole=_owns(call, game))

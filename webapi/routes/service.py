@@ -1,0 +1,34 @@
+"""Whether the service runs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from core.errors import Unavailable
+from webapi.context import Call
+from webapi.endpoint import Table
+
+TABLE: Final = Table("service")
+
+
+@TABLE.route("GET", "/status", known=False, media="text/plain", answer=str)
+async def status(call: Call) -> web.Response:
+    """A sentence for people."""
+    return web.Response(text="Server is running !")
+
+
+@TABLE.route("GET", "/healthz", known=False, media="text/plain", answer=str)
+async def healthz(call: Call) -> web.Response:
+    """Liveness: this process answers."""
+    return web.Response(text="ok")
+
+
+@TABLE.route("GET", "/readyz", known=False, media="text/plain", answer=str, errors=(Unavailable,))
+async def readyz(call: Call) -> web.Response:
+    """Readiness: Redis answers this process, and it is not stopping."""
+    if call.services.streams.closing:
+        raise Unavailable("this replica is stopping", code="stopping")
+    await call.services.batch.do("PING")
+    return web.Response(text="ok")

@@ -1,0 +1,226 @@
+"""Tickets: wait for a match, and hear where it is played."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from core import jointoken, party
+from core.clock import new_id, now_ms
+from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
+from core.ids import RANDOM_BYTES, is_game_id, make_id
+from core.lifecycle import TicketState
+from core.log import get
+from core.model import Game, TicketPlayer, teams_of
+from webapi import documents as doc
+from webapi import records
+from webapi.context import Call
+from webapi.endpoint import EVENTS, PLAYERS, Table
+from webapi.problems import TicketOpen
+from webapi.records import TERMINAL, Joining, TicketRecord
+from webapi.sse import HEARTBEAT, EventStream, event, last_event_id
+from webapi.streams import Watcher
+
+log = get("tickets")
+
+TABLE: Final = Table("tickets")
+
+WAIT_MOST_S: Final = 30  # of a long poll: proxies cut silent answers after 30-60 s
+KEY_MOST: Final = 255  # characters of an Idempotency-Key
+
+
+class Wait(Struct, frozen=True, forbid_unknown_fields=True):
+    """With `wait_s` the answer comes when `seq` is higher than `after`, or when that time is over."""
+
+    wait_s: Annotated[float, Meta(ge=0, le=WAIT_MOST_S)] = 0
+    after: Annotated[int, Meta(ge=0, le=2**53)] | None = None
+
+
+@TABLE.route(
+    "POST",
+    "/v1/tickets",
+    who=PLAYERS,
+    status=201,
+    errors=(NotFound, Conflict, TicketOpen, TooMany, Forbidden),
+    header=("Idempotency-Key", "the same request with the same key gives the same ticket"),
+)
+async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
+    """Wait for a match. With an Idempotency-Key the same request again gives the same ticket."""
+    if not is_game_id(body.game):
+        raise NotFound(f"there is no game {body.game!r}", code="no-such-game")
+    game = await call.services.games.recent(body.game, call.now_ms)
+    ticket, repeatable = _ticket_id(call, body)
+    players = await _players(call, body, game)
+    await call.services.tickets.create(game, ticket, players, call.caller.player, call.now_ms)
+    call.services.bell.ring("queue", [game.id])
+    if body.party is not None:
+        await _tell_party(call, body.party, game.id, ticket)
+    log.debug("ticket created", ticket=ticket, game=game.id, player=call.caller.player)
+    call.headers["Location"] = f"/v1/tickets/{game.id}/{ticket}"
+    if repeatable:  # it may be an old ticket, which has moved on
+        return await _document(call, await call.services.tickets.read(game.id, ticket, call.caller.player))
+    people = [doc.Person(player.id, player.name) for player in players]
+    new = TicketRecord(ticket, game.id, TicketState.QUEUED, 1, call.now_ms, "", "", 0, people, {})
+    return records.ticket_document(new, call.now_ms)
+
+
+@TABLE.route("GET", "/v1/tickets/{game}/{ticket}", who=PLAYERS, errors=(NotFound, TooMany), bounded=False)
+async def read(call: Call, query: Wait) -> doc.Ticket:
+    """A ticket of yours, at once or when it has changed."""
+    game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
+    call.headers["Cache-Control"] = "no-store"
+    call.services.streams.was_read((game, ticket))
+    record = await call.services.tickets.read(game, ticket, player)
+    after = record.seq if query.after is None else query.after
+    if not query.wait_s or record.seq > after:
+        return await _document(call, record)
+    deadline = time.monotonic() + query.wait_s
+    with call.services.streams.watch((game, ticket), player, record.seq) as watcher:
+        # Read again: it may have changed before anybody watched.
+        while True:
+            record = await call.services.tickets.read(game, ticket, player)
+            watcher.seq = record.seq
+            left_s = deadline - time.monotonic()
+            if record.seq > after or left_s <= 0 or call.services.streams.closing:
+                return await _document(call, record)
+            await watcher.waker.wait(left_s)
+
+
+@TABLE.route("DELETE", "/v1/tickets/{game}/{ticket}", who=PLAYERS, errors=(NotFound, Conflict))
+async def cancel(call: Call) -> doc.Ticket:
+    """Wait no more. Too late once a match has been found."""
+    game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
+    await call.services.tickets.read(game, ticket, player)
+    cancelled = await call.services.tickets.cancel(game, ticket, call.now_ms)
+    record = await call.services.tickets.read(game, ticket, player)
+    if not cancelled:
+        raise Conflict(f"the ticket is {record.state}, past waiting", code="past-waiting")
+    call.services.bell.ring("ticket", [ticket])
+    call.services.bell.ring("queue", [game])
+    return await _document(call, record)
+
+
+@TABLE.route(
+    "GET",
+    "/v1/tickets/{game}/{ticket}/events",
+    who=PLAYERS,
+    media=EVENTS,
+    answer=doc.TicketEvent,
+    errors=(NotFound, TooMany),
+    bounded=False,
+    header=("Last-Event-ID", "`id` of the last event seen; later ones are replayed"),
+)
+async def events(call: Call) -> web.StreamResponse:
+    """Every change of a ticket as it happens. Last-Event-ID replays what was missed; ends after a terminal status.
+
+    Answers 204 where there is nothing left to tell, which keeps a browser from coming back.
+    """
+    game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
+    record = await call.services.tickets.read(game, ticket, player)
+    seen = last_event_id(call.request)
+    if seen > record.seq:
+        seen = 0  # of another ticket
+    if record.state in TERMINAL and record.seq == seen:
+        return web.Response(status=204)
+    with call.services.streams.watch((game, ticket), player, seen) as watcher:
+        stream = EventStream(call.request, call.services.metrics)
+        try:
+            await stream.open()
+            await _follow(call, stream, watcher)
+        except ConnectionError:
+            log.debug("stream lost its reader", ticket=ticket, player=player)
+    return stream.response
+
+
+async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
+    """Send what is new, wait for more, until there cannot be more."""
+    tickets, streams = call.services.tickets, call.services.streams
+    while not streams.closing:
+        try:
+            record = await tickets.read(*watcher.address, call.caller.player)
+            changes = record.changes(watcher.seq)
+            last = await _event_of_last(call, record, changes[-1]) if changes else None
+        except Unavailable:
+            # The reader keeps his place: it shall not be the storage's trouble that he has to come back.
+            record, changes, last = None, [], None
+        except NotFound:
+            return
+        if record is not None and last is not None:
+            documents = [*map(records.event_document, changes[:-1]), last]
+            await stream.send(b"".join(event("status", doc.encode(it), it.seq) for it in documents))
+            watcher.seq = record.seq
+            if record.state in TERMINAL:
+                return
+        if not await watcher.waker.wait(call.services.settings.heartbeat_s):
+            await stream.send(HEARTBEAT)
+
+
+async def _event_of_last(call: Call, record: TicketRecord, change: records.Change) -> doc.TicketEvent:
+    how = await _joining(call, record)
+    return records.event_document(change, how, _join_token(call, record, how))
+
+
+def _ticket_id(call: Call, body: doc.NewTicket) -> tuple[str, bool]:
+    """The id of the ticket to make, and whether the same request again gives the same one. Raises Invalid."""
+    key = call.request.headers.get("Idempotency-Key")
+    if key is None:
+        return new_id("ticket"), False
+    if not 0 < len(key) <= KEY_MOST:
+        raise Invalid(f"an Idempotency-Key has 1 to {KEY_MOST} characters", pointer="Idempotency-Key")
+    text = b"\0".join((call.caller.player.encode(), key.encode(errors="surrogateescape"), msgspec.json.encode(body)))
+    digest = hmac.digest(call.services.secret.encode(), b"ticket:" + text, hashlib.sha256)
+    # Its first part is no time of birth then: nothing but the order of two ids would be told by it.
+    return make_id("ticket", int.from_bytes(digest[:6]), digest[-RANDOM_BYTES:]), True
+
+
+async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPlayer]:
+    """Who the ticket is for. Raises NotFound, Forbidden, Conflict, Invalid."""
+    caller = call.caller
+    if body.party is None:
+        return [TicketPlayer(caller.player, caller.name, body.attributes, body.latencies)]
+    members = party.ticket_players(await call.services.parties.read(body.party), caller.player)
+    most = max(team.max_players for team in teams_of(game.spec))
+    if len(members) > most:
+        raise Invalid(
+            f"the party has {len(members)} players; a team of {game.id!r} has at most {most}", pointer="/party"
+        )
+    if body.attributes or body.latencies:
+        members = [
+            msgspec.structs.replace(it, attributes=body.attributes, latencies=body.latencies)
+            if it.id == caller.player
+            else it
+            for it in members
+        ]
+    return members
+
+
+async def _tell_party(call: Call, code: str, game: str, ticket: str) -> None:
+    """Let the party's members find their ticket. After a crash before this, the leader's repeat tells it."""
+    parties = call.services.parties
+    await parties.change(await parties.read(code), lambda found: party.with_ticket(found, game, ticket))
+
+
+async def _joining(call: Call, record: TicketRecord) -> Joining | None:
+    if record.state != TicketState.COMPLETED:
+        return None
+    return await call.services.tickets.joining(record, call.caller.player)
+
+
+async def _document(call: Call, record: TicketRecord) -> doc.Ticket:
+    how = await _joining(call, record)
+    return records.ticket_document(record, now_ms(), how, _join_token(call, record, how))
+
+
+def _join_token(call: Call, record: TicketRecord, how: Joining | None) -> str:
+    """The caller's own token, fresh at each read."""
+    if how is None:
+        return ""
+    expires_s = now_ms() // 1000 + jointoken.LIFETIME_S
+    claims = jointoken.JoinClaims(how.seat.id, record.match, how.seat.name, how.seat.team, expires_s)
+    return jointoken.mint(jointoken.match_key(call.services.secret, record.match), claims)

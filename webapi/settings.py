@@ -1,0 +1,84 @@
+"""Settings of webapi, beside those every service has (`core.settings.Common`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Final
+
+from core.errors import Invalid, Misconfigured
+from core.settings import setting
+from webapi.names import check_password, shown
+
+# Bounds of numbers by field; 1 and 10^9 where nothing is said.
+LEAST: Final[dict[str, float]] = {
+    "port": 0,
+    "metrics_port": 0,
+    "trusted_proxies": 0,
+    "allow_commands": 0,
+    "open_developers": 0,
+    "request_s": 0.1,
+    "heartbeat_s": 0.1,
+}
+MOST: Final[dict[str, float]] = {"port": 65_535, "metrics_port": 65_535}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Read once at the start. Numbers are positive; a port of 0 takes a free one."""
+
+    host: str = setting("MUSTER_WEBAPI_HOST", "127.0.0.1")  # loopback unless told otherwise
+    port: int = setting("MUSTER_WEBAPI_PORT", 22548)
+    metrics_host: str = setting("MUSTER_WEBAPI_METRICS_HOST", "127.0.0.1")
+    metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)
+
+    # Commands run strangers' programs on this host: only for operators who trust their developers.
+    allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
+    open_developers: bool = setting("MUSTER_OPEN_DEVELOPERS", False)  # anybody may sign up as a developer
+    admin_name: str = setting("MUSTER_ADMIN_NAME", "")  # made at the start where it does not exist
+    admin_password: str = field(default="", metadata={"env": "MUSTER_ADMIN_PASSWORD"}, repr=False)
+
+    access_s: int = setting("MUSTER_ACCESS_TOKEN_S", 900)  # a stolen one is of use for so long
+    refresh_s: int = setting("MUSTER_REFRESH_TOKEN_S", 2_592_000)  # 30 days; a guest away for longer is forgotten
+
+    body_bytes: int = setting("MUSTER_BODY_BYTES", 262_144)  # the largest registration is a tenth of it
+    request_s: float = setting("MUSTER_REQUEST_S", 10.0)  # body read and answered; streams and long polls excepted
+    # Origins of browser games served elsewhere, comma-separated; * allows all (no cookies are ever used).
+    cors_origins: str = setting("MUSTER_CORS_ORIGINS", "")
+    # Reverse proxies before us that append to X-Forwarded-For; 0 takes the peer's address.
+    trusted_proxies: int = setting("MUSTER_TRUSTED_PROXIES", 0)
+
+    hash_threads: int = setting("MUSTER_HASH_THREADS", 2)  # argon2 takes 30 ms of a core and 19 MiB each
+    hash_waiting: int = setting("MUSTER_HASH_WAITING", 64)  # two threads clear it in a second; beyond: 503
+
+    login_window_s: int = setting("MUSTER_LOGIN_WINDOW_S", 300)
+    login_tries_name: int = setting("MUSTER_LOGIN_TRIES_NAME", 10)  # failures by account name in a window
+    login_tries_address: int = setting("MUSTER_LOGIN_TRIES_ADDRESS", 100)  # ... by address: a school shares one
+
+    streams: int = setting("MUSTER_STREAMS", 10_000)  # ticket streams and long polls of this replica
+    streams_per_player: int = setting("MUSTER_STREAMS_PER_PLAYER", 4)
+    overview_streams: int = setting("MUSTER_OVERVIEW_STREAMS", 500)  # of their own, so pages cannot starve players
+    heartbeat_s: float = setting("MUSTER_HEARTBEAT_S", 15.0)  # proxies cut silent streams after 30-60 s
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value, name = getattr(self, item.name), item.metadata["env"]
+            least, most = LEAST.get(item.name, 1), MOST.get(item.name, 10**9)
+            if isinstance(value, int | float) and not least <= value <= most:
+                raise Misconfigured(f"{value} is not within {least} and {most}", setting=name)
+        self._check_admin()
+
+    def _check_admin(self) -> None:
+        if bool(self.admin_name) != bool(self.admin_password):
+            missing = "MUSTER_ADMIN_PASSWORD" if self.admin_name else "MUSTER_ADMIN_NAME"
+            raise Misconfigured("an admin account needs both a name and a password", setting=missing)
+        if not self.admin_name:
+            return
+        try:
+            check_password(self.admin_password, shown(self.admin_name))
+        except Invalid as error:
+            raise Misconfigured(error.detail, setting=f"MUSTER_ADMIN_{error.pointer[1:].upper()}") from None
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The allowed origins, each `scheme://host[:port]`, or `*`."""
+        return frozenset(origin.strip().rstrip("/") for origin in self.cors_origins.split(",") if origin.strip())

@@ -1,0 +1,1 @@
+"""What webapi reads from and writes to Redis, a file per noun. Nothing here knows HTTP."""

@@ -1,0 +1,95 @@
+"""Registrations of games in Redis."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+from core import keys
+from core.errors import Conflict, NotFound, TooMany
+from core.model import Game, GameSpec
+from core.redis.client import function_call
+from webapi.problems import PreconditionFailed
+from webapi.records import game_decoder
+from webapi.store.batch import Batch
+
+GAMES_MOST: Final = 10_000  # of an installation
+LISTED_MOST: Final = 1000
+REMEMBERED_MS: Final = 1000  # how late a replica sees another's change where it creates tickets
+REMEMBERED_MOST: Final = 1000
+
+
+class Games:
+    """See the module. Every method raises Unavailable."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self._remembered: OrderedDict[str, tuple[int, Game]] = OrderedDict()
+
+    async def read(self, game: str) -> Game:
+        """A registration. Raises NotFound."""
+        found = await self._batch.do("GET", keys.registration(game))
+        if found is None:
+            raise NotFound(f"there is no game {game!r}", code="no-such-game")
+        return game_decoder.decode(found)
+
+    async def recent(self, game: str, now_ms: int) -> Game:
+        """As `read`, but up to a second old: what decides in the end is checked in Redis anyway."""
+        known = self._remembered.get(game)
+        if known is not None and now_ms - known[0] < REMEMBERED_MS:
+            return known[1]
+        self._remembered.pop(game, None)
+        found = await self.read(game)
+        if len(self._remembered) >= REMEMBERED_MOST:
+            self._remembered.popitem(last=False)
+        self._remembered[game] = (now_ms, found)
+        return found
+
+    async def every(self) -> list[Game]:
+        """All registrations by id; the first `LISTED_MOST`."""
+        ids = sorted(await self._batch.do("SMEMBERS", keys.GAMES))[:LISTED_MOST]
+        found = await self._batch.do_many([("GET", keys.registration(game)) for game in ids])
+        return [game_decoder.decode(text) for text in found if text is not None]
+
+    async def add(self, game: str, owner: str, spec: GameSpec, now_ms: int) -> Game:
+        """Register a game. Raises Conflict where the id is taken, TooMany."""
+        if await self._batch.do("SCARD", keys.GAMES) >= GAMES_MOST:
+            raise TooMany(f"this installation has {GAMES_MOST} games", retry_after_s=3600, code="too-many-games")
+        made = Game(game, owner, 1, now_ms, now_ms, spec)
+        if not await self._put(made):
+            raise Conflict(f"there is a game {game!r} already", code="game-exists")
+        return made
+
+    async def change(self, old: Game, spec: GameSpec, now_ms: int) -> Game:
+        """The next version of a game. Raises PreconditionFailed where somebody else was faster."""
+        made = Game(old.id, old.owner, old.version + 1, old.created_ms, now_ms, spec)
+        if not await self._put(made):
+            raise PreconditionFailed(f"the game {old.id!r} has changed meanwhile: read it again")
+        return made
+
+    async def remove(self, game: str) -> None:
+        """Forget a game. Raises Conflict while anybody waits for it or plays it."""
+        reply = await self._batch.call("game_remove", keys.game(game))
+        if reply[0] != "ok":
+            raise Conflict(
+                f"{reply[1]} tickets wait for this game and {reply[2]} matches are live: stop accepting tickets, "
+                "and remove it when they are over",
+                code="game-busy",
+            )
+        self._remembered.pop(game, None)
+        await self._batch.do("SREM", keys.GAMES, game)
+        if await self._batch.do("EXISTS", keys.registration(game)):
+            await self._batch.do("SADD", keys.GAMES, game)  # registered anew in between
+
+    async def _put(self, game: Game) -> bool:
+        text = msgspec.json.encode(game)
+        put = function_call("doc_put", keys.registration(game.id), game.version - 1, text, 0)
+        # Listed before it exists: a crash leaves a listed nothing, which readers skip, and no hidden game.
+        # And again after it: a removal under way may have taken the first one out.
+        await self._batch.do("SADD", keys.GAMES, game.id)
+        reply = (await self._batch.do_many([put]))[0]
+        await self._batch.do("SADD", keys.GAMES, game.id)
+        self._remembered.pop(game.id, None)
+        return bool(reply[0] == "ok")

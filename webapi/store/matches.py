@@ -1,0 +1,43 @@
+"""Matches in Redis, as players, owners and pages may see them. Only read here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from core import keys
+from core.errors import NotFound
+from webapi.documents import MatchDocument
+from webapi.records import match_document
+from webapi.store.batch import Batch
+
+LISTED_MOST: Final = 100  # live ones, and as many that were over
+
+
+class Matches:
+    """See the module. Every method raises Unavailable."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    async def read(self, game: str, match: str) -> MatchDocument:
+        """A match. Raises NotFound."""
+        found = await self._batch.do("HGETALL", keys.match(game, match))
+        if "doc" not in found:
+            raise NotFound("there is no such match", code="no-such-match")
+        return match_document(found)
+
+    async def of_game(self, game: str) -> list[MatchDocument]:
+        """Live matches, then the latest that were over. Raises NotFound where there is no such game."""
+        base = keys.game(game)
+        exists, live, recent = await self._batch.do_many(
+            [
+                ("EXISTS", keys.registration(game)),
+                ("ZRANGE", f"{base}:live", 0, LISTED_MOST - 1),
+                ("LRANGE", f"{base}:recent", 0, LISTED_MOST - 1),
+            ]
+        )
+        if not exists:
+            raise NotFound(f"there is no game {game!r}", code="no-such-game")
+        ids = list(dict.fromkeys([*live, *recent]))
+        found = await self._batch.do_many([("HGETALL", keys.match(game, match)) for match in ids])
+        return [match_document(fields) for fields in found if "doc" in fields]

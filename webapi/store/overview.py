@@ -1,0 +1,103 @@
+"""What runs, for the operator page: every game with its queue, matches, and the servers that launchers see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from core import keys
+from core.lifecycle import MatchState
+from core.model import Game, teams_of
+from webapi.documents import GameOverview, MatchOverview, Overview
+from webapi.records import game_decoder, iso, match_decoder, parsed
+from webapi.store.batch import Batch
+
+GAMES_MOST: Final = 100  # shown; an overview is for eyes
+LIVE_MOST: Final = 50  # of a game
+OVER_MOST: Final = 10  # of a game
+SERVERS_MOST: Final = 500
+
+
+class OverviewReader:
+    """See the module. Raises Unavailable."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    async def read(self, now_ms: int) -> Overview:
+        """Two round trips more than there are kinds of things; nothing here is atomic, nor need be."""
+        ids, servers = await self._batch.do_many([("SMEMBERS", keys.GAMES), ("HGETALL", keys.SERVERS)])
+        found = await self._batch.do_many([command for game in sorted(ids)[:GAMES_MOST] for command in _asked(game)])
+        games: list[GameOverview] = []
+        wanted: list[tuple[str, str]] = []
+        for i in range(0, len(found), ASKED):
+            text, waiting, oldest, live, shown, recent, stats = found[i : i + ASKED]
+            if text is None:
+                continue
+            game = game_decoder.decode(text)
+            games.append(_game(game, waiting, oldest, live, stats, now_ms))
+            wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
+        matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
+        return Overview(
+            games=games,
+            matches=[_match(fields) for fields in matches if "doc" in fields],
+            servers=_servers(servers),
+        )
+
+
+def _asked(game: str) -> list[tuple[str | int, ...]]:
+    base = keys.game(game)
+    return [
+        ("GET", keys.registration(game)),
+        ("ZCARD", f"{base}:queue"),
+        ("ZRANGE", f"{base}:queue", 0, 0, "WITHSCORES"),
+        ("ZCARD", f"{base}:live"),
+        ("ZRANGE", f"{base}:live", 0, LIVE_MOST - 1),
+        ("LRANGE", f"{base}:recent", 0, OVER_MOST - 1),
+        ("HGETALL", f"{base}:stats"),
+    ]
+
+
+ASKED: Final = len(_asked("x"))
+
+
+def _game(
+    game: Game, waiting: int, oldest: list[tuple[str, float]], live: int, stats: Mapping[str, str], now_ms: int
+) -> GameOverview:
+    wait_ms = now_ms - oldest[0][1] if oldest else 0
+    return GameOverview(
+        id=game.id,
+        name=game.spec.name,
+        accepting=game.spec.accepting,
+        players_per_match=sum(team.max_players for team in teams_of(game.spec)),
+        waiting=waiting,
+        oldest_wait_s=round(max(0.0, wait_ms / 1000), 1),
+        live=live,
+        stats={name: int(value) for name, value in stats.items()},
+    )
+
+
+def _match(found: Mapping[str, str]) -> MatchOverview:
+    match = match_decoder.decode(found["doc"])
+    return MatchOverview(
+        id=match.id,
+        game=match.game,
+        state=MatchState(found["state"]),
+        reason=found.get("reason", ""),
+        players=len(match.players),
+        created_at=iso(match.created_ms),
+        server=found.get("server", ""),
+        server_state=found.get("server_state", ""),
+        figures=parsed(found.get("figures"), {}),
+    )
+
+
+def _servers(found: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Each launcher tells a list of what it sees; whose it is stands beside each."""
+    shown: list[dict[str, Any]] = []
+    for launcher, text in sorted(found.items()):
+        told = parsed(text, [])
+        for server in told if isinstance(told, list) else [told]:
+            if isinstance(server, dict) and len(shown) < SERVERS_MOST:
+                shown.append({"launcher": launcher, **server})
+    return shown

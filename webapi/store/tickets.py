@@ -1,0 +1,96 @@
+"""Tickets in Redis: made, read, ended, and kept alive by those who wait for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from core import keys
+from core.errors import Conflict, NotFound, TooMany
+from core.model import Game, TicketPlayer
+from core.redis.client import function_call
+from webapi.problems import TicketOpen
+from webapi.records import Joining, TicketRecord, joining, ticket_record
+from webapi.store.batch import Batch
+
+SEEN_AT_ONCE: Final = 500  # tickets of one `tickets_seen`: Redis serves nobody else meanwhile
+READ_AT_ONCE: Final = 1000
+
+Address = tuple[str, str]  # game, ticket
+
+
+class Tickets:
+    """See the module. Every method raises Unavailable."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    async def create(self, game: Game, ticket: str, players: Sequence[TicketPlayer], asker: str, now_ms: int) -> None:
+        """Put a ticket into the queue. The same ticket again is fine.
+
+        Raises TicketOpen (a player already waits), TooMany (the queue is full), Conflict (the game takes no
+        tickets), NotFound (there is no such game any more).
+        """
+        most = game.spec.limits.queued_tickets
+        ids = [player.id for player in players]
+        reply = await self._batch.call(
+            "ticket_create", keys.game(game.id), ticket, now_ms, most, msgspec.json.encode(players), *ids
+        )
+        match reply[0]:
+            case "ok":
+                return
+            case "open" if reply[1] == asker:
+                raise TicketOpen(
+                    f"you already wait for a match of {game.id!r}: cancel ticket {reply[2]} first", ticket=reply[2]
+                )
+            case "open":
+                raise TicketOpen(f"player {reply[1]} of the party already waits for a match of {game.id!r}")
+            case "full":
+                raise TooMany(
+                    f"{most} tickets wait for {game.id!r}; it takes no more", retry_after_s=5, code="queue-full"
+                )
+        if await self._batch.do("EXISTS", keys.registration(game.id)):
+            raise Conflict(f"the game {game.id!r} takes no new tickets", code="game-closed")
+        raise NotFound(f"there is no game {game.id!r}", code="no-such-game")
+
+    async def read(self, game: str, ticket: str, player: str) -> TicketRecord:
+        """A ticket of this player. Raises NotFound, also for another's: whether it exists is not his business."""
+        found = await self._batch.do("HGETALL", keys.ticket(game, ticket))
+        if found:
+            record = ticket_record(game, ticket, found)
+            if record.has(player):
+                return record
+        raise NotFound("you have no such ticket", code="no-such-ticket")
+
+    async def joining(self, record: TicketRecord, player: str) -> Joining | None:
+        """How `player` joins the ticket's match; None while it cannot be joined."""
+        if not record.match:
+            return None
+        key = keys.match(record.game, record.match)
+        return joining(await self._batch.do("HMGET", key, "state", "connection", "doc"), player)
+
+    async def cancel(self, game: str, ticket: str, now_ms: int) -> bool:
+        """Take a waiting ticket out. False where it is past waiting; cancelled before is true."""
+        reply = await self._batch.call("ticket_end", keys.game(game), ticket, "cancelled", now_ms, "cancelled")
+        return bool(reply[0] == "ok" or reply == ["illegal", "CANCELLED"])
+
+    async def seqs(self, addresses: Sequence[Address]) -> list[int]:
+        """The seq of each ticket, 0 for one that is gone."""
+        found: list[int] = []
+        for i in range(0, len(addresses), READ_AT_ONCE):
+            part = addresses[i : i + READ_AT_ONCE]
+            replies = await self._batch.do_many([("HGET", keys.ticket(*address), "seq") for address in part])
+            found += [int(reply or 0) for reply in replies]
+        return found
+
+    async def seen(self, addresses: Iterable[Address], now_ms: int) -> None:
+        """Tell that somebody waits for these tickets."""
+        games: dict[str, list[str]] = {}
+        for game, ticket in addresses:
+            games.setdefault(game, []).append(ticket)
+        for game, tickets in games.items():
+            for i in range(0, len(tickets), SEEN_AT_ONCE):
+                part = tickets[i : i + SEEN_AT_ONCE]
+                await self._batch.do_many([function_call("tickets_seen", keys.game(game), now_ms, *part)])
