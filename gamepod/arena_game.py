@@ -14,12 +14,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from core import interactions as log_form
 from core.clock import now_ms
 from core.errors import Invalid
 from core.jointoken import verify
 from core.model import Connection, Match, MatchPlayer, OpenPort, Port
-from gamepod.arena import ArenaSettings, Attack, Interaction, MatchResult, Session, SessionManager, TickOutput
+from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
 from gamepod.flush import Flusher
 from gamepod.outcome import GameFailed, Outcome
@@ -155,7 +154,7 @@ class ArenaGame:
 
     def _carry(self, output: TickOutput) -> None:
         if output.interactions:
-            self._flusher.add([_for_log(one) for one in output.interactions])
+            self._flusher.add(output.interactions)
         if output.result is not None and self._over is not None and not self._over.done():
             self._over.set_result(output.result)
 
@@ -187,11 +186,6 @@ class ArenaGame:
     def _team(self, seat: MatchPlayer) -> str:
         # A match of one team is a game without teams: all against all.
         return seat.team if self._teams else ""
-
-
-def _for_log(one: Interaction) -> log_form.Interaction:
-    """The arena's value as the log's: the arena knows nothing of logs."""
-    return log_form.Attack(*one) if isinstance(one, Attack) else log_form.Move(*one)
 
 
 def _outcome(result: MatchResult) -> Outcome:

@@ -7,8 +7,9 @@ from typing import Any
 
 from gamepod.arena_game import ArenaGame
 from gamepod.flush import Flusher
-from gamepod.metrics import Metric, labelled, one
+from gamepod.metrics import Metric, histogram, labelled, one
 from gamepod.outcome import Game
+from gamepod.pacer import LATENESS_S
 
 
 def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
@@ -63,5 +64,12 @@ def _arena(game: ArenaGame) -> list[Metric]:
         found += [
             one("muster_arena_ticks_late_total", "counter", "Ticks a period or more behind.", pacer.late),
             one("muster_arena_ticks_skipped_total", "counter", "Ticks given up, far behind.", pacer.skipped),
+            histogram(
+                "muster_arena_tick_lateness_seconds",
+                "How late ticks began.",
+                LATENESS_S,
+                pacer.lateness,
+                pacer.lateness_s,
+            ),
         ]
     return found

@@ -9,17 +9,17 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from gamepod.transport.http_types import Request, Response, plain
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-Kind = Literal["counter", "gauge"]
+Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Metric(NamedTuple):
-    """One family: its samples are (labels, value), labels being `name="value"` pairs or ""."""
+    """One family: its samples are (what follows the name, value): "", `{label="value"}` or `_bucket{le="1"}`."""
 
     name: str
     kind: Kind
@@ -34,7 +34,16 @@ def one(name: str, kind: Kind, text: str, value: float) -> Metric:
 
 def labelled(name: str, kind: Kind, text: str, label: str, values: dict[str, int]) -> Metric:
     """A family with a sample for each value of one label."""
-    return Metric(name, kind, text, [(f'{label}="{_escape(key)}"', value) for key, value in values.items()])
+    return Metric(name, kind, text, [(f'{{{label}="{_escape(key)}"}}', value) for key, value in values.items()])
+
+
+def histogram(name: str, text: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> Metric:
+    """A histogram: `counts` has one entry a bound and one for what is beyond; `total` is the sum of the values."""
+    samples, below = [], 0
+    for bound, count in zip([*map(str, bounds), "+Inf"], counts, strict=True):
+        below += count
+        samples.append((f'_bucket{{le="{bound}"}}', float(below)))
+    return Metric(name, "histogram", text, [*samples, ("_sum", total), ("_count", float(below))])
 
 
 def _escape(text: str) -> str:
@@ -46,8 +55,7 @@ def render(metrics: Iterable[Metric]) -> bytes:
     lines: list[str] = []
     for metric in metrics:
         lines += (f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}")
-        lines += (f"{metric.name}{{{labels}}} {value}" if labels else f"{metric.name} {value}"
-                  for labels, value in metric.samples)  # fmt: skip
+        lines += (f"{metric.name}{rest} {value}" for rest, value in metric.samples)
     return ("\n".join(lines) + "\n").encode()
 
 

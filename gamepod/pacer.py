@@ -7,9 +7,11 @@ is too slow would only fall behind more by playing it all (the spiral of death).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Final
 
 MAX_CATCH_UP: Final = 5  # ticks played at once; at 60 Hz this hides a stall of 80 ms
+LATENESS_S: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)  # bounds of the histogram
 EARLY_S: Final = 0.001  # event loops sleep in whole milliseconds, and so may wake a little early
 
 
@@ -21,6 +23,8 @@ class Pacer:
         self.next_s = start_s + self.period_s
         self.late = 0  # ticks that began a whole period or more after their time
         self.skipped = 0  # ticks never played
+        self.lateness = [0] * (len(LATENESS_S) + 1)  # wake-ups by how late they were
+        self.lateness_s = 0.0  # their sum
         self._worst_s = 0.0
 
     def due(self, now_s: float) -> int:
@@ -29,6 +33,8 @@ class Pacer:
         if behind_s < -EARLY_S:
             return 0
         self._worst_s = max(self._worst_s, behind_s)
+        self.lateness[bisect_left(LATENESS_S, behind_s)] += 1
+        self.lateness_s += max(0.0, behind_s)
         ticks = 1 + max(0, int(behind_s / self.period_s))
         if ticks > 1:
             self.late += ticks - 1

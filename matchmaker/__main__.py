@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -96,7 +95,12 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
         await ears.matchmaker.run(stop)
 
 
+async def _start(stop: asyncio.Event) -> None:
+    """Read the settings, where a wrong one is the operator's to hear of, and work. Raises Misconfigured."""
+    common, settings = from_env(Common, os.environ), from_env(Settings, os.environ)
+    log.setup("matchmaker", form=common.log_format, level=common.log_level)
+    await main(common, settings, stop)
+
+
 if __name__ == "__main__":
-    _common, _settings = from_env(Common, os.environ), from_env(Settings, os.environ)
-    log.setup("matchmaker", form=_common.log_format, level=_common.log_level)
-    sys.exit(run(partial(main, _common, _settings)))
+    sys.exit(run(_start))

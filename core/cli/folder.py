@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import psutil
 
 from core.errors import Misconfigured
 from core.settings import SECRET_BYTES
@@ -61,8 +62,18 @@ def running(folder: Path) -> StackState | None:
     state = read_state(folder)
     if state is None or not state.ready:
         return None
+    # The file may be a killed run's, and the lock that of a next one which has not written its own yet.
+    if not _runs(state.pid):
+        return None
     with (folder / LOCK).open("a") as file:
         return None if _try_lock(file.fileno()) else state
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _try_lock(fd: int) -> bool:

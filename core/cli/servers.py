@@ -6,6 +6,7 @@ how they are found, whoever started them and whatever has crashed since.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
@@ -15,6 +16,7 @@ import psutil
 MARK: Final = "MUSTER_SERVER"
 STOP_S: Final = 8.0  # a server writes its last interactions first
 KILL_S: Final = 5.0
+WAIT_STEP_S: Final = 0.05
 
 
 def find(installation: str) -> list[psutil.Process]:
@@ -51,8 +53,23 @@ def end(processes: Iterable[psutil.Process], patience_s: float) -> None:
     for process in asked:
         with suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(asked, timeout=patience_s)
+    alive = _wait(asked, patience_s)
     for process in alive:
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=KILL_S)
+    _wait(alive, KILL_S)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs. One that ended and that its parent has not collected does not."""
+    with suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _wait(processes: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Those that still run after `patience_s`; returns as soon as none does."""
+    deadline = time.monotonic() + patience_s
+    while (alive := [process for process in processes if is_alive(process)]) and time.monotonic() < deadline:
+        time.sleep(WAIT_STEP_S)
+    return alive

@@ -222,7 +222,8 @@ def _created_s(pid: int) -> float:
 def _still_there(program: Program) -> psutil.Process | None:
     try:
         process = psutil.Process(program.pid)
-        return process if abs(process.create_time() - program.created_s) < 1.0 else None
+        same = abs(process.create_time() - program.created_s) < 1.0
+        return process if same and servers.is_alive(process) else None
     except psutil.Error:
         return None
 

@@ -7,6 +7,7 @@ times and briefly. What then still fails is `Unavailable`. Nothing blocks on the
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
@@ -23,7 +24,10 @@ from core.redis.library import LIBRARY
 Arg = str | bytes | int | float
 
 CONNECTIONS: Final = 64  # of one process; a further call waits for a free one
-SOCKET_TIMEOUT_S: Final = 2.0  # a healthy Redis answers in milliseconds
+# A healthy Redis answers in milliseconds. The bound is on the whole call and not given to redis-py as its socket
+# time-out: that is an asyncio.wait_for around every send, which in Python 3.11 swallows a cancellation that comes in
+# the same tick (a task then never ends), and costs a task per command.
+TIMEOUT_S: Final = 2.0
 RETRIES: Final = 2
 RETRY_CAP_S: Final = 0.3
 
@@ -83,7 +87,8 @@ class Database:
             pipe = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
-            replies = await pipe.execute(raise_on_error=False)
+            async with asyncio.timeout(TIMEOUT_S):
+                replies = await pipe.execute(raise_on_error=False)
         except (rx.RedisError, OSError) as error:
             raise _passing(error) from error
         return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
@@ -92,7 +97,8 @@ class Database:
         """Load the function library (on every primary). Idempotent."""
         extra = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
         try:
-            await self._client.execute_command("FUNCTION LOAD", "REPLACE", LIBRARY.source, **extra)
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._client.execute_command("FUNCTION LOAD", "REPLACE", LIBRARY.source, **extra)
         except rx.ResponseError as error:
             raise from_reply(str(error)) from error
         except (rx.RedisError, OSError) as error:
@@ -100,7 +106,8 @@ class Database:
 
     async def _run(self, command: Sequence[Arg]) -> Any:
         try:
-            return await self._client.execute_command(*command)
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._client.execute_command(*command)
         except rx.ResponseError as error:
             raise from_reply(str(error)) from error
         except (rx.RedisError, OSError) as error:
@@ -145,8 +152,8 @@ async def open_database(url: str) -> AsyncIterator[Database]:
         client = RedisCluster.from_url(
             url.replace("redis+cluster://", "redis://", 1),
             decode_responses=True,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            socket_timeout=None,
+            socket_connect_timeout=TIMEOUT_S,
             max_connections=CONNECTIONS,
             retry=retry,
         )
@@ -154,10 +161,10 @@ async def open_database(url: str) -> AsyncIterator[Database]:
         pool = BlockingConnectionPool.from_url(
             url,
             decode_responses=True,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            socket_timeout=None,
+            socket_connect_timeout=TIMEOUT_S,
             max_connections=CONNECTIONS,
-            timeout=SOCKET_TIMEOUT_S,
+            timeout=TIMEOUT_S,
             retry=retry,
         )
         client = Redis(connection_pool=pool)

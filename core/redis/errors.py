@@ -40,4 +40,4 @@ def from_reply(text: str) -> MusterError:
 
 def unreachable(error: BaseException) -> Unavailable:
     """The error for a connection that failed or timed out."""
-    return Unavailable(f"Redis cannot be reached: {error or type(error).__name__}", code="storage-unavailable")
+    return Unavailable(f"Redis cannot be reached: {str(error) or type(error).__name__}", code="storage-unavailable")

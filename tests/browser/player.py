@@ -55,11 +55,13 @@ class Player:
         found = await self.page.evaluate(FIND_OPPONENT)
         return (found[0], found[1]) if found else None
 
-    async def fight(self, *, for_s: float) -> None:
-        """Drive on, and shoot at the opponent wherever it is seen, until the time or the match is over."""
+    async def fight(self, *, for_s: float, drive_s: float = 1.5) -> None:
+        """Drive on a little, and shoot at the opponent wherever it is seen, until the time or the match is over."""
         await self.page.keyboard.down("w")
-        until = time.monotonic() + for_s
-        while time.monotonic() < until and await self.canvas.count():
+        start = time.monotonic()
+        while (now := time.monotonic()) < start + for_s and await self.canvas.count():
+            if now > start + drive_s:
+                await self.page.keyboard.up("w")
             if (place := await self.opponent()) is not None:
                 await self.page.mouse.move(*place)
                 await self.page.mouse.down()

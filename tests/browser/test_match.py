@@ -98,11 +98,15 @@ async def test_a_killed_server_leads_to_a_new_match(open_tab: OpenTab, register:
         return mine[0]["pid"] if mine else 0
 
     os.kill(await eventually(server), signal.SIGKILL)
+
+    async def played_anew() -> bool:
+        matches = rest.call("GET", f"/v1/games/{game}/matches")["matches"]
+        return [match["state"] for match in matches] == ["RUNNING", "FAILED"]
+
+    assert await eventually(played_anew, within_s=20)
     for player in players:
-        await player.page.get_by_text("You are back in the queue").or_(player.page.get_by_text("Joining")).first.wait_for()
-    await asyncio.gather(*(player.joined() for player in players))
-    after = rest.call("GET", f"/v1/games/{game}/matches")["matches"]
-    assert [match["state"] for match in after] == ["RUNNING", "FAILED"]
+        await player.page.get_by_text("Connection lost").wait_for(state="detached")
+        await player.joined()
 
 
 async def test_a_duplicated_tab_is_another_player(open_tab: OpenTab, register: Register) -> None:

@@ -35,12 +35,12 @@ async def seated(here: Visit, game_id: str) -> tuple[str, list[Any]]:
     return placed[0]["match"], [ticket["connection"] for ticket in placed]
 
 
-async def is_over(here: Visit, game_id: str, match: str) -> dict[str, str]:
-    """The match when it has ended and its process is gone."""
+async def is_over(here: Visit, game_id: str, match: str, state: str = "ENDED") -> dict[str, str]:
+    """The match when it has this state and its process is gone."""
 
     async def over() -> dict[str, str]:
         found = await here.match(game_id, match)
-        return found if found["state"] == "ENDED" and not await here.server_processes({match}) else {}
+        return found if found["state"] == state and not await here.server_processes({match}) else {}
 
     return await eventually(over, within_s=20.0)
 
@@ -48,7 +48,7 @@ async def is_over(here: Visit, game_id: str, match: str) -> dict[str, str]:
 async def test_two_players_play_rock_paper_scissors(here: Visit, game_id: str) -> None:
     """Port open means ready, exit means over: the winner of two rounds is told so and the match has ended `exited`."""
     match, (one, two) = await seated(here, game_id)
-    answers = await asyncio.gather(throw(one, b"RPxS"), throw(two, b"RRR"))
+    answers = await asyncio.gather(throw(one, b"RPxP"), throw(two, b"RRR"))
     assert answers == [b"DW?W", b"DLL"]
     assert (await is_over(here, game_id, match))["reason"] == "exited"
 
@@ -68,8 +68,12 @@ async def test_player_who_hangs_up_loses(here: Visit, game_id: str) -> None:
 
 async def test_crash_of_a_strangers_game_puts_players_back(here: Visit, game_id: str) -> None:
     """A game that exits with an error has crashed: its players queue again, at most as often as the game allows."""
+    # Whoever only tries the port says nothing; the first word is fatal.
     crash = (
-        "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); s.accept(); s.accept(); exit(3)"
+        "import socket, sys\n"
+        "server = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n"
+        "while not server.accept()[0].recv(1): pass\n"
+        "sys.exit(3)\n"
     )
     await here.register(
         {
@@ -84,12 +88,12 @@ async def test_crash_of_a_strangers_game_puts_players_back(here: Visit, game_id:
         }
     )
     ticket = await here.post(await here.guest(), game_id)
-    seen = set()
-    while (placed := await here.wait(ticket, "COMPLETED", "FAILED"))["status"] == "COMPLETED":
-        if placed["match"] not in seen and placed.get("connection"):
-            seen.add(placed["match"])
-            _, writer = await asyncio.open_connection("127.0.0.1", placed["connection"]["ports"][0]["port"])
-            writer.close()
-        await asyncio.sleep(0.05)
-    assert len(seen) == 2
-    assert {found["reason"] for found in (await here.matches(game_id)).values()} == {"crashed"}
+    for _ in range(2):
+        placed = await here.wait(ticket, "COMPLETED")
+        _, writer = await asyncio.open_connection("127.0.0.1", placed["connection"]["ports"][0]["port"])
+        writer.write(b"!")
+        await writer.drain()
+        writer.close()
+        await is_over(here, game_id, placed["match"], "FAILED")
+    assert (await here.read(ticket))["status"] == "FAILED"
+    assert [found["reason"] for found in (await here.matches(game_id)).values()] == ["crashed", "crashed"]

@@ -25,15 +25,19 @@ function App() {
   return html`
     <${Header} live=${live} error=${error} />
     <main>
-      <div class="top">
+      <div class="columns">
         <${PlayCard} view=${view} play=${play.current} games=${games} />
         <${Charts} overview=${overview} history=${history} />
       </div>
-      <div class="grid">
-        <${Queues} games=${overview?.games ?? []} />
-        <${Boards} games=${overview?.games ?? []} player=${view.me?.player} />
-        <${Matches} matches=${overview?.matches ?? []} />
-        <${Servers} launchers=${overview?.servers ?? []} />
+      <div class="columns">
+        <div>
+          <${Queues} games=${overview?.games ?? []} />
+          <${Matches} matches=${overview?.matches ?? []} />
+          <${Servers} launchers=${overview?.servers ?? []} />
+        </div>
+        <div>
+          <${Boards} games=${overview?.games ?? []} player=${view.me?.player} />
+        </div>
       </div>
     </main>`;
 }

@@ -1,7 +1,7 @@
 /** Leaderboards: the best of a game by activity or score, with one player's own row. */
 
 import { request } from "./api.js";
-import { html, useEffect, useState } from "./ui.js";
+import { BUILT_IN, html, useEffect, useState } from "./ui.js";
 
 const REFRESH_MS = 3000;
 const KINDS = [["score", "Score"], ["activity", "Activity"]];
@@ -13,7 +13,7 @@ const KINDS = [["score", "Score"], ["activity", "Activity"]];
 export function Boards({ games, player }) {
   const [game, setGame] = useState("");
   const [kind, setKind] = useState("score");
-  const shown = games.some(({ id }) => id === game) ? game : games[0]?.id;
+  const shown = [game, BUILT_IN, games[0]?.id].find((wanted) => games.some(({ id }) => id === wanted));
   return html`
     <section class="card" aria-labelledby="boards-title">
       <header>

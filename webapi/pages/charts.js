@@ -4,6 +4,7 @@ import uPlot from "./vendor/uplot/uPlot.mjs";
 import { html, useEffect, useRef } from "./ui.js";
 
 const HEIGHT_PX = 96;
+const CORNER_S = 15; // about half a label of the time axis
 
 /**
  * @param {{title: string, value: number, times: number[], values: (number | null)[], windowS: number,
@@ -57,13 +58,16 @@ function options(element, colour) {
     cursor: { show: false },
     scales: { x: { time: true }, y: { range: (_plot, _low, high) => [0, Math.max(4, Math.ceil((high ?? 0) * 1.1))] } },
     axes: [
-      { ...axis, size: 20, gap: 2, space: 60, values: (_plot, at) => at.map(clockTime), grid: { show: false } },
+      { ...axis, size: 20, gap: 2, incrs: [60], values: minutes, grid: { show: false } },
       { ...axis, size: 28, gap: 4, space: 28, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000] },
     ],
     series: [{}, { stroke: read(colour), fill: read(`${colour}-soft`), width: 2, points: { show: false } }],
   };
 }
 
-function clockTime(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+/** Clock times below the chart, but none where it would run into the other axis. */
+function minutes(plot, at) {
+  const form = { hour: "2-digit", minute: "2-digit" };
+  const first = plot.scales.x.min + CORNER_S;
+  return at.map((seconds) => (seconds < first ? "" : new Date(seconds * 1000).toLocaleTimeString("en-GB", form)));
 }

@@ -4,8 +4,8 @@ import { follow } from "./api.js";
 import { Chart } from "./charts.js";
 import { duration, html, mebibytes, shortId, useEffect, useState } from "./ui.js";
 
-const WINDOW_S = 300; // the charts' width
-const SHOWN_ROWS = 8;
+const WINDOW_S = 180; // the charts' width
+const SHOWN_ROWS = 6;
 const NO_SERVERS = "No server is running: one starts for each match and ends with it.";
 const STOPPED = { live: false, error: "" };
 

@@ -1,7 +1,7 @@
 /** The Play card: choose a game, watch the ticket, see the result. */
 
 import { Board } from "./boards.js";
-import { duration, html, useEffect, useRef, useState } from "./ui.js";
+import { BUILT_IN, duration, html, useEffect, useRef, useState } from "./ui.js";
 
 const STEPS = [
   ["QUEUED", "Queued", "in line"],
@@ -9,7 +9,6 @@ const STEPS = [
   ["PLACING", "Placing", "starting your server"],
   ["COMPLETED", "Playing", "joining"],
 ];
-const BUILT_IN = "tanks"; // the game that comes with Muster is the first choice
 const OVER_BECAUSE = {
   "score-limit": "The score limit was reached.",
   "time-limit": "Time is up.",
@@ -90,8 +89,9 @@ function Waiting({ view: { ticket, me }, play }) {
 
 function Result({ view: { result, me, game }, play }) {
   const own = result.players.find(({ player }) => player === me.player);
+  const how = verdict(result, own);
   return html`
-    <h2 id="play-title" tabindex="-1" class=${`verdict ${verdict(result, own)}`} role="status">${TITLES[verdict(result, own)]}</h2>
+    <h2 id="play-title" tabindex="-1" class=${`verdict ${how}`}>${TITLES[how]}</h2>
     <p>${OVER_BECAUSE[result.reason] ?? `The match is over (${result.reason}).`}
       ${" "}It lasted ${duration((result.ended_at_ms - result.started_at_ms) / 1000)}.</p>
     <div class="result">

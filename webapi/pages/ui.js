@@ -6,6 +6,9 @@ import { h } from "./vendor/preact/preact.mjs";
 export { render } from "./vendor/preact/preact.mjs";
 export { useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact/hooks.mjs";
 
+/** Id of the game that comes with Muster: the first choice wherever one is to be made. */
+export const BUILT_IN = "tanks";
+
 export const html = htm.bind(h);
 
 /** @param {number} seconds @returns {string} such as "8 s", "3 min", "2 h" */

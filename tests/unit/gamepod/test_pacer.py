@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model import Timers
-from gamepod.pacer import EARLY_S, MAX_CATCH_UP, Pacer
+from gamepod.pacer import EARLY_S, LATENESS_S, MAX_CATCH_UP, Pacer
 from gamepod.timers import MatchTimers
 
 
@@ -30,6 +30,18 @@ def test_a_short_stall_is_caught_up_and_a_long_one_given_up() -> None:
     assert pacer.wait_s(2.01) > 0
     assert pacer.take_worst_s() > 1.5
     assert pacer.take_worst_s() == 0.0
+
+
+def test_lateness_is_counted_by_its_bounds() -> None:
+    """Each wake-up is in the first bound that it does not pass, and beyond the last one in the rest."""
+    pacer = Pacer(10, 0.0)
+    pacer.due(0.1)
+    pacer.due(0.203)
+    pacer.due(1.0)
+    assert pacer.lateness[0] == 1
+    assert pacer.lateness[LATENESS_S.index(0.004)] == 1
+    assert pacer.lateness[-1] == 1
+    assert abs(pacer.lateness_s - 0.703) < 1e-9
 
 
 @given(st.lists(st.floats(0.0, 0.3), max_size=50))

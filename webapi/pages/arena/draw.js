@@ -3,12 +3,12 @@
 import { drawBlast, drawShot } from "./effects.js";
 import { drawGround, drawWalls } from "./ground.js";
 import { colourOf } from "./palette.js";
-import { box, disc, line, ring } from "./shapes.js";
+import { box, disc, ring } from "./shapes.js";
+import { drawPointers, drawSight } from "./sight.js";
 import { drawLabel, drawTank } from "./tank.js";
 
 const MINIMAP_PX = 168; // width
 const MINIMAP_INSET_PX = 22;
-const EDGE_PX = 34; // how far from the edge tanks out of sight are pointed at
 
 /**
  * @typedef {object} Scene
@@ -45,50 +45,6 @@ function drawEffect(scene, effect) {
   if (ageMs < 0) return; // shown as late as the tanks are
   if (effect.kind === "shot") drawShot(scene, effect, ageMs);
   else drawBlast(scene, effect, ageMs, colourOf(effect.slot, scene.state, scene.palette));
-}
-
-/** Where a shot would go: a dotted line as far as the gun reaches, and a ring at the pointer. */
-function drawSight({ ctx, camera, palette, state, input }, tanks) {
-  const own = tanks.find((tank) => tank.slot === state.slot);
-  if (!own || own.hitPoints <= 0 || input.aim === null) return;
-  const radians = (input.aim * Math.PI) / 180;
-  const [from, to] = [state.world.tank_radius_m * 1.9, state.world.shot_range_m].map((metres) =>
-    camera.toCanvas(own.x + Math.cos(radians) * metres, own.y + Math.sin(radians) * metres));
-  ctx.globalAlpha = 0.45;
-  ctx.strokeStyle = palette.self;
-  ctx.lineWidth = 1.5;
-  ctx.setLineDash([2, 8]);
-  line(ctx, from, to);
-  ctx.setLineDash([]);
-  if (input.pointer) ring(ctx, input.pointer.x, input.pointer.y, 9);
-  ctx.globalAlpha = 1;
-}
-
-/** Arrows at the edge towards tanks out of sight, with their distance. */
-function drawPointers({ ctx, camera, palette, state, width, height }, tanks) {
-  const own = tanks.find((tank) => tank.slot === state.slot);
-  const [halfX, halfY] = [width / 2 - EDGE_PX, height / 2 - EDGE_PX];
-  for (const tank of tanks) {
-    const { x, y } = camera.toCanvas(tank.x, tank.y);
-    const [right, down] = [x - width / 2, y - height / 2];
-    const beyond = Math.max(Math.abs(right) / halfX, Math.abs(down) / halfY);
-    if (!own || tank === own || tank.hitPoints <= 0 || beyond < 1) continue;
-    ctx.save();
-    ctx.translate(width / 2 + right / beyond, height / 2 + down / beyond);
-    ctx.fillStyle = colourOf(tank.slot, state, palette);
-    ctx.font = "600 12px system-ui, sans-serif";
-    ctx.textAlign = "center";
-    const angle = Math.atan2(down, right);
-    const distance = Math.round(Math.hypot(tank.x - own.x, tank.y - own.y));
-    ctx.fillText(`${distance} m`, -Math.cos(angle) * 26, -Math.sin(angle) * 20 + 4);
-    ctx.rotate(angle);
-    ctx.beginPath();
-    ctx.moveTo(12, 0);
-    ctx.lineTo(-5, 9);
-    ctx.lineTo(-5, -9);
-    ctx.fill();
-    ctx.restore();
-  }
 }
 
 function drawMinimap({ ctx, camera, palette, state, width, height }, tanks) {

@@ -3,7 +3,7 @@
  * remembered or stepped, and a frame that comes late looks right.
  */
 
-import { glow, line, ring, scatter } from "./shapes.js";
+import { clear, glow, line, ring, scatter } from "./shapes.js";
 
 const TRACER_MS = 160;
 const SPARK_MS = 350;
@@ -24,7 +24,7 @@ export function drawShot(scene, shot, ageMs) {
   if (ageMs < TRACER_MS) {
     const left = 1 - ageMs / TRACER_MS;
     const trail = ctx.createLinearGradient(muzzle.x, muzzle.y, end.x, end.y);
-    trail.addColorStop(0, "transparent");
+    trail.addColorStop(0, clear(palette.shot));
     trail.addColorStop(1, palette.shot);
     ctx.globalAlpha = left;
     ctx.strokeStyle = trail;

@@ -25,12 +25,17 @@ export function line(ctx, from, to) {
   ctx.stroke();
 }
 
+/** A colour of the palette (#rrggbb), seen through. Canvas takes `transparent` for black, which looks like soot. */
+export function clear(colour) {
+  return `${colour}00`;
+}
+
 /** Light that falls off from a centre. */
 export function glow(ctx, { x, y }, radius, colour) {
   const reach = Math.max(0.1, radius);
   const light = ctx.createRadialGradient(x, y, 0, x, y, reach);
   light.addColorStop(0, colour);
-  light.addColorStop(1, "transparent");
+  light.addColorStop(1, clear(colour));
   ctx.fillStyle = light;
   disc(ctx, x, y, reach);
 }

@@ -1,0 +1,78 @@
+"""Three Redis to run on: the embedded Valkey, Debian's Redis 7.0, and a cluster of three embedded nodes."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from core.redis.embedded import embedded_redis
+from tests.support import free_port
+
+SLOTS = 16_384
+NODES = 3
+DEBIAN = "/usr/bin/redis-server"
+FORM_S = 30.0
+
+
+@contextmanager
+def valkey(folder: Path) -> Iterator[str]:
+    """The embedded server."""
+    with embedded_redis(folder, free_port()) as server:
+        yield server.url
+
+
+@contextmanager
+def redis7(folder: Path) -> Iterator[str]:
+    """Debian's redis-server; skipped where there is none (and CI allows no skip)."""
+    if shutil.which(DEBIAN) is None:
+        pytest.skip("no redis-server of the distribution here")
+    with embedded_redis(folder, free_port(), program=DEBIAN) as server:
+        yield server.url
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """Three primaries that share all slots, without replicas."""
+    with ExitStack() as nodes:
+        ports = []
+        for number in range(NODES):
+            bus = free_port()  # by default 10,000 above the port, which a high port has no room for
+            options = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000"]
+            server = nodes.enter_context(embedded_redis(folder / str(number), free_port(), options=options))
+            ports.append((server.port, bus))
+        _form(nodes, ports)
+        yield f"redis+cluster://127.0.0.1:{ports[0][0]}"
+
+
+def _form(nodes: ExitStack, ports: list[tuple[int, int]]) -> None:
+    clients = [Redis(port=port, decode_responses=True) for port, _ in ports]
+    for client in clients:
+        nodes.callback(client.close)
+    for number, client in enumerate(clients):
+        first, last = SLOTS * number // NODES, SLOTS * (number + 1) // NODES - 1
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+    for port, bus in ports[1:]:
+        clients[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port, bus)
+    deadline = time.monotonic() + FORM_S
+    while not all(_complete(client) for client in clients):
+        assert time.monotonic() < deadline, "the cluster did not form"
+        time.sleep(0.05)
+
+
+def _complete(client: Redis) -> bool:
+    with contextlib.suppress(OSError):
+        info = client.execute_command("CLUSTER", "INFO")
+        text = info if isinstance(info, str) else "\n".join(f"{k}:{v}" for k, v in info.items())
+        return "cluster_state:ok" in text and f"cluster_known_nodes:{NODES}" in text
+    return False
+
+
+BACKENDS = {"valkey": valkey, "redis7": redis7, "cluster": cluster}

@@ -1,0 +1,69 @@
+"""What both clients promise beside calling functions: errors as one tree, a library that loads itself, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from core.errors import MusterError, Unavailable
+from core.redis.client import Caller, Database, open_database
+from core.redis.library import LIBRARY
+from tests.redis.conftest import BASE, Game
+from tests.redis.steps import NOW, register
+from tests.support import free_port
+
+
+def test_every_function_is_tested() -> None:
+    """Each function of the library is called by a test of this folder."""
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    assert [name for name in LIBRARY.functions if f'"{name}"' not in text] == []
+
+
+async def test_the_library_loads_itself(client: Caller, data: Database) -> None:
+    """A Redis that lost its functions gets them at the next call."""
+    await data.do("FUNCTION FLUSH")
+    assert await client.call("tickets_seen", BASE, NOW) == 0
+
+
+async def test_a_pipeline_loads_the_library_too(data: Database, game: Game) -> None:
+    """Calls in one round trip are answered in their order, with the library missing at first."""
+    await register(game)
+    await data.do("FUNCTION FLUSH")
+    calls = [("lease_take", BASE, ["a", 1000, 0]), ("tickets_seen", BASE, [NOW])]
+    lease, seen = await data.call_many(calls)
+    assert (lease[2], seen) == ("a", 0)
+
+
+async def test_a_wrong_command_is_an_error_of_ours(client: Caller) -> None:
+    """What Redis refuses is a MusterError, and not one that says to try again."""
+    with pytest.raises(MusterError) as caught:
+        await client.call("lease_take", BASE, "a", "not a number", 0)
+    assert not isinstance(caught.value, Unavailable)
+
+
+async def test_an_unreachable_redis_is_unavailable() -> None:
+    """Where nobody listens the error says so and may be retried."""
+    async with open_database(f"redis://127.0.0.1:{free_port()}/0") as database:
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            await database.do("PING")
+
+
+async def test_cancellation_is_never_lost(client: Caller, data: Database) -> None:
+    """A task that is cancelled anywhere within a call ends; redis-py with a socket time-out would lose one in four."""
+    await client.call("tickets_seen", BASE, NOW)
+
+    async def work() -> str:
+        await client.call("tickets_seen", BASE, NOW)
+        await asyncio.sleep(0)
+        return "went on"
+
+    for ticks in range(60):
+        task = asyncio.create_task(work())
+        for _ in range(ticks % 12):
+            await asyncio.sleep(0)
+        cancelled = task.cancel()
+        [outcome] = await asyncio.gather(task, return_exceptions=True)
+        assert isinstance(outcome, asyncio.CancelledError) == cancelled
+    assert await client.call("tickets_seen", BASE, NOW) == 0

@@ -1,0 +1,75 @@
+"""doc_put, game_remove, login_claim, session_open, session_rotate, try_begin: registrations, accounts, sessions."""
+
+from __future__ import annotations
+
+import json
+
+from core.redis.client import Caller, Database
+from tests.redis.conftest import Game
+from tests.redis.steps import NOW, create, duel, register, step
+
+KEY = "muster:test:{doc}"
+
+
+async def test_doc_put(client: Caller, data: Database) -> None:
+    """Each version is written once; who comes with an old one is told the version found; a repeat is ok."""
+    first, second = '{"version": 1}', '{"version": 2}'
+    assert await client.call("doc_put", KEY, 0, first, 0) == ["ok", 0]
+    assert await client.call("doc_put", KEY, 0, first, 0) == ["ok", 0]
+    assert await client.call("doc_put", KEY, 0, '{"version": 1, "other": 1}', 0) == ["stale", 1]
+    assert await client.call("doc_put", KEY, 1, second, 100) == ["ok", 0]
+    assert await data.do("GET", KEY) == second
+    assert 0 < await data.do("TTL", KEY) <= 100
+
+
+async def test_game_remove(game: Game) -> None:
+    """A game is forgotten only when nobody waits for it or plays it."""
+    await register(game)
+    await create(game, "t9", "p9")
+    assert await game.call("game_remove") == ["busy", 1, 0]
+    await game.call("ticket_end", "t9", "cancelled", NOW, "")
+    await duel(game)
+    assert await game.call("game_remove") == ["busy", 0, 1]
+    await step(game, "m1", "finish", server="s1", reason="finished")
+    assert await game.call("game_remove") == ["ok", 0, 0]
+    assert await game.do("EXISTS", "game") == 0
+
+
+async def test_login_claim(client: Caller, data: Database) -> None:
+    """A name has one player for ever; the same claim again is ok."""
+    rest = ("hash", "Ann", "player", NOW)
+    assert await client.call("login_claim", KEY, "p-1", *rest) == ["ok", "p-1"]
+    assert await client.call("login_claim", KEY, "p-1", *rest) == ["ok", "p-1"]
+    assert await client.call("login_claim", KEY, "p-2", *rest) == ["taken", "p-1"]
+    assert await data.do("HGET", KEY, "name") == "Ann"
+
+
+async def test_session_open(client: Caller, data: Database) -> None:
+    """A player has a bounded number of sessions: ended ones go first, then the oldest."""
+    assert await client.call("session_open", KEY, "ses-1", "d", NOW, NOW + 10, 2) == 1
+    later = NOW * 2  # Redis drops the key when, by its own clock, the last session has ended
+    assert await client.call("session_open", KEY, "ses-2", "d", NOW + 20, later, 2) == 1
+    assert await client.call("session_open", KEY, "ses-3", "d", NOW + 20, later, 2) == 2
+    assert await client.call("session_open", KEY, "ses-4", "d", NOW + 20, later, 2) == 2
+    assert sorted(await data.do("HKEYS", KEY)) == ["ses-3", "ses-4"]
+
+
+async def test_session_rotate(client: Caller, data: Database) -> None:
+    """A refresh token is good once: an old one that comes back ends the session."""
+    # As above: far from now.
+    until = NOW * 2
+    await client.call("session_open", KEY, "ses-1", "one", NOW, until, 5)
+    assert await client.call("session_rotate", KEY, "ses-1", "one", "two", NOW, until) == "ok"
+    assert await client.call("session_rotate", KEY, "ses-1", "one", "two", NOW, until) == "ok"
+    assert json.loads(await data.do("HGET", KEY, "ses-1"))["digest"] == "two"
+    assert await client.call("session_rotate", KEY, "ses-1", "one", "three", NOW, until) == "reused"
+    assert await client.call("session_rotate", KEY, "ses-1", "two", "four", NOW, until) == "gone"
+
+
+async def test_try_begin(client: Caller) -> None:
+    """So many attempts in a window and no more; a repeat counts once; the wait is told."""
+    assert await client.call("try_begin", KEY, "e-1", NOW, 1000, 2) == ["ok", 1]
+    assert await client.call("try_begin", KEY, "e-1", NOW, 1000, 2) == ["ok", 1]
+    assert await client.call("try_begin", KEY, "e-2", NOW + 100, 1000, 2) == ["ok", 2]
+    assert await client.call("try_begin", KEY, "e-3", NOW + 300, 1000, 2) == ["locked", 700]
+    assert await client.call("try_begin", KEY, "e-3", NOW + 1000, 1000, 2) == ["ok", 2]

@@ -1,0 +1,70 @@
+"""log_append, views_write, boards_add, boards_expire: what a server writes of its match."""
+
+from __future__ import annotations
+
+from core import keys
+from core.redis.client import Caller, Database
+
+MATCH = "m-1"
+LOG = keys.shard("duel", MATCH)
+BOARDS = keys.boards("duel")
+
+
+async def test_log_append(client: Caller, data: Database) -> None:
+    """A batch is in the log once, however often it is sent, and batches that were superseded are not added."""
+    assert await client.call("log_append", LOG, MATCH, 1, 3, b"abc", 100) == ["ok", 1]
+    assert await client.call("log_append", LOG, MATCH, 1, 3, b"abc", 100) == ["repeat", 1]
+    assert await client.call("log_append", LOG, MATCH, 3, 2, b"de", 100) == ["ok", 3]
+    assert await client.call("log_append", LOG, MATCH, 2, 2, b"no", 100) == ["repeat", 3]
+    assert await data.do("XLEN", f"{LOG}:log") == 2
+    assert await data.do("GET", f"{LOG}:batch:{MATCH}") == "3"
+
+
+async def test_log_is_bounded(client: Caller, data: Database) -> None:
+    """The log keeps about the batches it is told to keep."""
+    for number in range(1, 502):
+        await client.call("log_append", LOG, MATCH, number, 1, b"x", 10)
+    assert await data.do("XLEN", f"{LOG}:log") <= 10 + 100  # Redis trims whole nodes of 100
+
+
+async def test_views_write(client: Caller, data: Database) -> None:
+    """Attacks, moves and player hashes are written with their times to live; the last value stands."""
+    attack = ("a", "b", "id-1", 7, "2026-11-21T08:00:00Z")
+    move = ("a", "id-2", 48.85, 2.35, "2026-11-21T08:00:01Z")
+    state = ("a", 2, "hp", 90, "mana", 5)
+    for _ in range(2):
+        assert await client.call("views_write", LOG, 30, 900, 1, 1, 1, *attack, *move, *state) == 3
+    assert await data.do("HGET", f"{LOG}:attack:a:b", "damage") == "7"
+    assert await data.do("HGET", f"{LOG}:move:a", "lat") == "48.85"
+    found = dict(await data.do("HGETALL", f"{LOG}:player:a"))
+    assert found == {"hp": "90", "mana": "5"}
+    assert 0 < await data.do("TTL", f"{LOG}:move:a") <= 30
+    assert 800 < await data.do("TTL", f"{LOG}:attack:a:b") <= 900
+
+
+async def test_boards_add(client: Caller, data: Database) -> None:
+    """A batch counts once; activity adds up, the best score stands."""
+    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, 10, "b", 1, "") == "ok"
+    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, 10, "b", 1, "") == "repeat"
+    assert await client.call("boards_add", BOARDS, MATCH, 2, 1200, "a", 2, 7) == "ok"
+    assert await client.call("boards_add", BOARDS, "", 0, 1200, "b", 4, 99) == "ok"
+    assert float(await data.do("ZSCORE", f"{BOARDS}:activity", "a")) == 5
+    assert float(await data.do("ZSCORE", f"{BOARDS}:activity:600", "a")) == 3
+    assert float(await data.do("ZSCORE", f"{BOARDS}:score", "a")) == 10
+    assert float(await data.do("ZSCORE", f"{BOARDS}:score", "b")) == 99
+
+
+async def test_boards_expire(client: Caller, data: Database) -> None:
+    """Buckets that left the window go out of the totals in bounded steps; after each the totals are right."""
+    for bucket, players in ((600, ("a", 1, "b", 2)), (1200, ("b", 3)), (1800, ("a", 5))):
+        rows = [x for i in range(0, len(players), 2) for x in (players[i], players[i + 1], "")]
+        await client.call("boards_add", BOARDS, "", 0, bucket, *rows)
+    assert await client.call("boards_expire", BOARDS, 1800, 1) == 1
+    totals = {"a": 6, "b": 5}
+    totals["a"] -= 1  # the smallest of the oldest bucket went first
+    assert float(await data.do("ZSCORE", f"{BOARDS}:activity", "a")) == totals["a"]
+    assert await client.call("boards_expire", BOARDS, 1800, 100) == 2
+    assert await client.call("boards_expire", BOARDS, 1800, 100) == 0
+    assert await data.do("ZRANGE", f"{BOARDS}:activity", 0, -1) == ["a"]
+    assert await data.do("EXISTS", f"{BOARDS}:activity:600") == 0
+    assert await data.do("ZRANGE", f"{BOARDS}:buckets", 0, -1) == ["1800"]

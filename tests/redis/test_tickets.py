@@ -1,0 +1,156 @@
+"""ticket_create, ticket_end, queue_read, tickets_searched, tickets_seen: a ticket while it waits."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core.errors import Fenced
+from tests.redis.conftest import Game
+from tests.redis.steps import NOW, create, duel, lease, people, register, step
+
+
+async def test_create_puts_a_ticket_into_the_queue(game: Game) -> None:
+    """A new ticket is QUEUED, alive, and holds its players' places; its first event can be replayed."""
+    await register(game)
+    assert await create(game, "t1", "p1", "p2") == ["ok", 0]
+    ticket = await game.hash("ticket:t1")
+    assert (ticket["state"], ticket["since_ms"], ticket["seq"]) == ("QUEUED", str(NOW), "1")
+    assert json.loads(ticket["e1"])["status"] == "QUEUED"
+    assert await game.scores("queue") == await game.scores("alive") == {"t1": NOW}
+    assert await game.hash("open") == {"p1": "t1", "p2": "t1"}
+
+
+async def test_create_recognises_a_repeat(game: Game) -> None:
+    """The same call again, after a lost reply, answers the same and changes nothing."""
+    await register(game)
+    await create(game, "t1", "p1")
+    before = await game.hash("ticket:t1"), await game.hash("stats")
+    assert await create(game, "t1", "p1", now=NOW + 5) == ["ok", 0]
+    assert (await game.hash("ticket:t1"), await game.hash("stats")) == before
+
+
+async def test_create_refuses_a_second_open_ticket(game: Game) -> None:
+    """A player who waits already is named with the ticket, and nothing is written."""
+    await register(game)
+    await create(game, "t1", "p1")
+    assert await create(game, "t2", "p2", "p1") == ["open", "p1", "t1"]
+    assert await game.hash("ticket:t2") == {}
+    assert await game.hash("open") == {"p1": "t1"}
+
+
+async def test_create_drops_a_place_whose_ticket_is_gone(game: Game) -> None:
+    """A place held by a ticket that expired does not keep its player out."""
+    await register(game)
+    await game.do("HSET", "open", "p1", "t-gone")
+    assert await create(game, "t1", "p1") == ["ok", 0]
+
+
+async def test_create_bounds_the_queue(game: Game) -> None:
+    """A full queue refuses, with its length."""
+    await register(game)
+    await create(game, "t1", "p1", most=1)
+    assert await create(game, "t2", "p2", most=1) == ["full", 1]
+
+
+async def test_create_needs_a_game_that_accepts(game: Game) -> None:
+    """No registration, or one that is drained, takes no tickets."""
+    assert (await create(game, "t1", "p1"))[0] == "closed"
+    await register(game, accepting=False)
+    assert (await create(game, "t1", "p1"))[0] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("event", "state"), [("cancelled", "CANCELLED"), ("timed_out", "TIMED_OUT"), ("vanished", "CANCELLED")]
+)
+async def test_end(game: Game, event: str, state: str) -> None:
+    """A ticket that ends leaves queue and places at once, and can be read for an hour."""
+    await register(game)
+    await create(game, "t1", "p1")
+    assert await game.call("ticket_end", "t1", event, NOW + 50, "why", NOW) == ["ok", state]
+    ticket = await game.hash("ticket:t1")
+    assert (ticket["state"], ticket["reason"], ticket["seq"]) == (state, "why", "2")
+    assert await game.scores("queue") == await game.scores("alive") == await game.hash("open") == {}
+    assert 3500 < await game.do("TTL", "ticket:t1") <= 3600
+    assert await game.call("ticket_end", "t1", event, NOW + 60, "again", NOW + 60) == ["illegal", state]
+    assert (await game.hash("ticket:t1"))["reason"] == "why"
+
+
+async def test_end_spares_who_gave_a_sign_of_life(game: Game) -> None:
+    """A ticket seen after the moment it was judged by does not vanish."""
+    await register(game)
+    await create(game, "t1", "p1")
+    await game.call("tickets_seen", NOW + 10, "t1")
+    assert await game.call("ticket_end", "t1", "vanished", NOW + 50, "", NOW + 9) == ["alive", "QUEUED"]
+    assert await game.call("ticket_end", "t1", "vanished", NOW + 50, "", NOW + 10) == ["ok", "CANCELLED"]
+
+
+async def test_end_of_a_ticket_in_a_match_is_illegal(game: Game) -> None:
+    """Past waiting, a ticket cannot be cancelled."""
+    await duel(game)
+    assert await game.call("ticket_end", "t1", "cancelled", NOW, "") == ["illegal", "COMPLETED"]
+
+
+async def test_end_of_an_unknown_ticket(game: Game) -> None:
+    """A queue entry without a ticket is cleared."""
+    await game.do("ZADD", "queue", 1, "t-gone")
+    assert await game.call("ticket_end", "t-gone", "cancelled", NOW, "") == ["gone", ""]
+    assert await game.scores("queue") == {}
+
+
+async def test_queue_read(game: Game) -> None:
+    """Tickets come longest wait first, bounded, with what grouping needs; entries without a ticket are dropped."""
+    await register(game)
+    for number, since in ((1, NOW + 3), (2, NOW + 1), (3, NOW + 2)):
+        await create(game, f"t{number}", f"p{number}", now=since)
+    await game.do("ZADD", "queue", 1, "t-gone")
+    assert await game.call("queue_read", 3) == [
+        "t2", str(NOW + 1), "QUEUED", people("p2"),
+        "t3", str(NOW + 2), "QUEUED", people("p3"),
+    ]  # fmt: skip
+    assert "t-gone" not in await game.scores("queue")
+
+
+async def test_searched(game: Game) -> None:
+    """QUEUED tickets become SEARCHING, once, and stay in the queue; others are left as they are."""
+    await register(game)
+    await create(game, "t1", "p1")
+    await create(game, "t2", "p2")
+    token = await lease(game)
+    assert await game.call("tickets_searched", token, NOW, "t1", "t-gone") == ["t1"]
+    assert await game.call("tickets_searched", token, NOW, "t1", "t2") == ["t2"]
+    assert (await game.hash("ticket:t1"))["state"] == "SEARCHING"
+    assert set(await game.scores("queue")) == {"t1", "t2"}
+
+
+async def test_searched_is_fenced(game: Game) -> None:
+    """Whoever lost the lease writes nothing."""
+    await register(game)
+    await create(game, "t1", "p1")
+    token = await lease(game)
+    with pytest.raises(Fenced):
+        await game.call("tickets_searched", token - 1, NOW, "t1")
+    assert (await game.hash("ticket:t1"))["state"] == "QUEUED"
+
+
+async def test_seen(game: Game) -> None:
+    """Signs of life move forward only, and only for tickets that wait."""
+    await register(game)
+    await create(game, "t1", "p1")
+    assert await game.call("tickets_seen", NOW + 10, "t1", "t-gone") == 1
+    assert await game.call("tickets_seen", NOW + 5, "t1") == 1
+    assert await game.scores("alive") == {"t1": NOW + 10}
+
+
+async def test_events_are_kept_for_replay_in_bounds(game: Game) -> None:
+    """A ticket keeps its last 64 events, however often it is requeued."""
+    token = await duel(game, ready=False)
+    for number in range(2, 50):
+        await step(game, f"m{number - 1}", "fail", reason="crashed", most=1000)
+        document = json.dumps({"players": [{"id": "p1", "ticket": "t1"}]})
+        reply = await game.call("match_claim", token, NOW, NOW, 10, f"m{number}", document, "t1")
+        assert reply == ["ok"]
+    ticket = await game.hash("ticket:t1")
+    events = sorted(int(name[1:]) for name in ticket if name[0] == "e" and name[1:].isdigit())
+    assert (events[-1], len(events)) == (int(ticket["seq"]), 64)
