@@ -1,6 +1,7 @@
-"""Everything about one game while this replica holds its lease: its queue is worked, its matches are watched.
+"""Everything about one game while this replica holds its lease: its queue is worked, its matches are watched, its board
+is kept to its window.
 
-The two run side by side, so a slow look at the matches never delays a player. An engine ends when it is fenced off or
+They run side by side, so a slow look at the matches never delays a player. An engine ends when it is fenced off or
 cancelled, and takes with it whatever it knew; the next one starts from what Redis holds. No engine can stop another's.
 """
 
@@ -11,6 +12,7 @@ from collections.abc import Callable, Coroutine
 
 from core import log
 from core.errors import Fenced
+from matchmaker.boards import Boards
 from matchmaker.leases import Lease
 from matchmaker.matching import Matching
 from matchmaker.shared import Contact, Shared, keep_doing
@@ -30,6 +32,7 @@ class Engine:
         store = GameStore(shared.db, lease.game, lease.token)
         self._watch = Watch(shared, store, self._contact, self._match_rung)
         self._matching = Matching(shared, store, self._watch.launch, self._watch.mark)
+        self._boards = Boards(shared.db, lease.game)
         self._task = asyncio.create_task(self._run())
 
     def hear(self, topic: str) -> None:
@@ -56,6 +59,7 @@ class Engine:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_doing(self._matching.step, self._queue_rung))
                 tasks.create_task(self._keep_doing(self._watch.step, self._match_rung))
+                tasks.create_task(self._keep_doing(self._boards.step, asyncio.Event()))
         except* Fenced:
             self._log.warning("another replica works this game now", token=self.lease.token)
             self._fenced(self.lease)

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ import psutil
 from core import keys
 from core.cli import servers
 from core.cli.folder import StackState, read_state, running
+from core.errors import Unavailable
 from core.redis.client import Database, open_database
 from tests.support import eventually, free_port
 
@@ -178,11 +179,33 @@ class Ticket:
         return f"/v1/tickets/{self.game}/{self.id}"
 
 
+class PatientRedis:
+    """Reads of Redis for tests that kill it: asked again until it is back."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def do(self, *command: Any) -> Any:
+        """A plain command's reply. Raises Unavailable where Redis stays away."""
+        return (await self.do_many([command]))[0]
+
+    async def do_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """Replies in order."""
+        deadline = time.monotonic() + TRIES_S
+        while True:
+            try:
+                return await self._db.do_many(commands)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.1)
+
+
 class Visit:
     """See the module."""
 
     def __init__(self, stack: Stack, session: aiohttp.ClientSession, db: Database) -> None:
-        self.stack, self.db = stack, db
+        self.stack, self.db = stack, PatientRedis(db)
         self.url, self.installation = stack.url, stack.state.installation
         self._session = session
         self._developer = ""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
 import uvloop
@@ -27,7 +28,7 @@ from core.cli.stack import Stack, own_ports
 from core.cli.wires import Kind
 from core.errors import Unavailable
 from core.interactions import unpack
-from core.redis.client import Database, open_database
+from core.redis.client import open_database
 
 PER_MATCH: Final = DEMO_PLAYERS
 MAX_PLAYERS: Final = 1000  # of one process of bots
@@ -38,8 +39,17 @@ LOG_PAGE: Final = 500  # batches read from a log at a time
 PROGRESS_S: Final = 1.0
 
 
+class Reader(Protocol):
+    """What reading needs of a Redis client."""
+
+    async def do(self, *command: Any) -> Any: ...
+    async def do_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]: ...
+
+
 def run(settings: StackSettings, players: int, *, as_json: bool) -> int:
     """Send `players` bots. Returns the exit code: 1 where something did not add up."""
+    # As Ctrl-C: a stack of our own must not outlive us.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
     with _stack(settings) as state:
         up.say(f"{players} bots play at {state.url}")
         report = uvloop.run(_demo(state, players))
@@ -150,13 +160,13 @@ async def _top(rest: Rest, board: str) -> list[BoardLine]:
     return [BoardLine(line["rank"], line.get("name") or line["player"], line["score"]) for line in found["entries"]]
 
 
-async def match_states(db: Database, game: str, matches: Sequence[str]) -> dict[str, str]:
+async def match_states(db: Reader, game: str, matches: Sequence[str]) -> dict[str, str]:
     """State by match; MISSING for one that Redis does not know. Raises Unavailable."""
     found = await db.do_many([("HGET", keys.match(game, match), "state") for match in matches])
     return {match: state or "MISSING" for match, state in zip(matches, found, strict=True)}
 
 
-async def logged_by_player(db: Database, game: str, matches: Sequence[str]) -> dict[str, int]:
+async def logged_by_player(db: Reader, game: str, matches: Sequence[str]) -> dict[str, int]:
     """Interactions in the log by the player who did them, of these matches only. Raises Unavailable."""
     wanted = set(matches)
     counts: dict[str, int] = {}

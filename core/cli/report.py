@@ -123,10 +123,11 @@ def to_text(report: Report) -> str:
         ("took", f"{report.seconds:.1f} s"),
     ]
     parts = [table(rows)]
-    for title, lines in (("Most active", report.activity), ("Best scores", report.score)):
+    boards = (("Most active", "interactions", report.activity), ("Best scores", "score", report.score))
+    for title, unit, lines in boards:
         if lines:
             shown = [(line.rank, line.name, int(line.score)) for line in lines]
-            parts.append(f"{title}\n" + table(shown, head=("rank", "player", title.split()[1])))
+            parts.append(f"{title}\n" + table(shown, head=("rank", "player", unit)))
     if report.problems:
         parts.append("What went wrong\n" + "\n".join(f"- {problem}" for problem in report.problems))
     return "\n\n".join(parts)

@@ -68,6 +68,7 @@ class ProcessLauncher:
             self._run_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Misconfigured(f"{self._run_dir} cannot be made: {error}", setting="MUSTER_RUN_DIR") from None
+        _keep_descriptors()
         self._servers: dict[str, _Server] = {}
         self._ended: dict[str, Seen] = {}
         self._slots = asyncio.Semaphore(settings.starts)
@@ -173,7 +174,6 @@ class ProcessLauncher:
                 self._command[0],
                 self._command,
                 env,
-                # Every other descriptor of ours closes at exec, as Python makes them.
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log, 1),
@@ -262,6 +262,14 @@ class ProcessLauncher:
                     item.process.terminate()
                 elif now - first >= STRAY_GRACE_S:
                     item.process.kill()
+
+
+def _keep_descriptors() -> None:
+    """Let no server inherit a descriptor: Python's own close at exec, the ones we were started with would not."""
+    for name in os.listdir("/dev/fd"):
+        if int(name) > 2:
+            with suppress(OSError):  # the one that listed them is closed by now
+                os.set_inheritable(int(name), False)
 
 
 def _signal(server: _Server, number: signal.Signals) -> None:

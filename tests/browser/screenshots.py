@@ -17,8 +17,9 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from core.cli.games import DEMO_GAME
 from core.cli.rest import Rest
-from tests.browser.conftest import CHROMIUM, SWITCHES, TEAMS, running_stack
+from tests.browser.conftest import CHROMIUM, SWITCHES, TEAMS
 from tests.browser.player import Player
+from tests.stack import running_stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
@@ -33,14 +34,15 @@ ARENA = {
 async def main() -> None:
     """Both pictures, from one run of the stack."""
     program = next(filter(None, map(shutil.which, CHROMIUM)))
-    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as url:
+    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
+        url = stack.url
         register(url)
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
-            overview = await open_tab(browser, url, height=1010)
+            overview = await open_tab(browser, url, height=1200)
             for bots in BOTS[:-1]:
-                await (await play_bots(folder, bots)).wait()
-            demo = await play_bots(folder, BOTS[-1])
+                await (await play_bots(stack.data, bots)).wait()
+            demo = await play_bots(stack.data, BOTS[-1])
             await fight(browser, url, overview)
             await demo.wait()
             await browser.close()
@@ -65,10 +67,10 @@ async def open_tab(browser: Browser, url: str, height: int = 800, scheme: Litera
     return page
 
 
-async def play_bots(folder: str, players: int) -> asyncio.subprocess.Process:
+async def play_bots(data: Path, players: int) -> asyncio.subprocess.Process:
     """Start bots against the running stack."""
     command = (sys.executable, "-m", "core.cli", "demo", "--players", str(players))
-    env = os.environ | {"MUSTER_DATA_DIR": folder}
+    env = os.environ | {"MUSTER_DATA_DIR": str(data)}
     quiet = asyncio.subprocess.DEVNULL
     return await asyncio.create_subprocess_exec(*command, env=env, stdout=quiet, stderr=quiet)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.stack import ROOT, Stack
 
@@ -50,9 +52,31 @@ def test_demo_without_a_stack_starts_and_stops_its_own(tmp_path: Path) -> None:
     assert "interactions found in Redis" in done.stdout
     assert not (tmp_path / "none").exists()
     assert list(tmp_path.iterdir()) == []
-    # Whatever belonged to that stack had its folder in its environment.
+    assert_nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    """A demo that is stopped in the middle takes the stack that it started with it."""
+    env = os.environ | {"MUSTER_DATA_DIR": str(tmp_path / "none"), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "core.cli", "demo", "--players", "10"]
+    with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        line = ""
+        while "bots play at" not in line:
+            line = process.stderr.readline()
+            assert line, "it ended before it played"
+        process.send_signal(number)
+        process.stderr.read()
+    assert process.returncode
+    assert list(tmp_path.iterdir()) == []
+    assert_nothing_left(tmp_path)
+
+
+def assert_nothing_left(folder: Path) -> None:
+    """No process runs whose environment names this folder, as those of a stack in it do."""
     for process in psutil.process_iter():
         try:
-            assert str(tmp_path) not in process.environ().get("MUSTER_RUN_DIR", "")
+            assert str(folder) not in process.environ().get("MUSTER_RUN_DIR", ""), process
         except psutil.Error:
             continue

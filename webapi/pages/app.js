@@ -23,7 +23,7 @@ function App() {
     return html`<${Arena} match=${view.match} connected=${view.connected} onLeave=${leave} />`;
   }
   return html`
-    <${Header} live=${live} error=${error} />
+    <${Header} live=${live} error=${error} before=${overview !== null} />
     <main>
       <div class="columns">
         <${PlayCard} view=${view} play=${play.current} games=${games} />
@@ -42,8 +42,9 @@ function App() {
     </main>`;
 }
 
-function Header({ live, error }) {
-  const state = live ? "Live" : error ? "Reconnecting…" : "Connecting…";
+/** @param {{live: boolean, error: string, before: boolean}} props `before`: it was live already */
+function Header({ live, error, before }) {
+  const state = live ? "Live" : error || before ? "Reconnecting…" : "Connecting…";
   return html`
     <header class="masthead">
       <img src="assets/icon.svg" alt="" width="32" height="32" />

@@ -5,7 +5,7 @@ import { Chart } from "./charts.js";
 import { duration, html, mebibytes, shortId, useEffect, useState } from "./ui.js";
 
 const WINDOW_S = 180; // the charts' width
-const SHOWN_ROWS = 6;
+const SHOWN_ROWS = 5;
 const NO_SERVERS = "No server is running: one starts for each match and ends with it.";
 const STOPPED = { live: false, error: "" };
 

@@ -58,7 +58,9 @@ export class Play {
   async resume() {
     const me = await knownAccount();
     const stored = sessionStorage.getItem(TICKET_KEY);
-    if (!me || !stored || this.#view.phase !== "idle") return;
+    if (!me || this.#view.phase !== "idle") return;
+    this.#set({ me });
+    if (!stored) return;
     const { game, id } = JSON.parse(stored);
     await this.#run(game, async () => {
       const ticket = await readTicket({ game, id }).catch(() => ({ status: "" }));
@@ -87,7 +89,7 @@ export class Play {
   reset() {
     this.#stop.abort();
     sessionStorage.removeItem(TICKET_KEY);
-    this.#set({ ...IDLE, game: this.#view.game });
+    this.#set({ ...IDLE, game: this.#view.game, me: this.#view.me });
   }
 
   /** @param {string} game @param {() => Promise<Ticket | null>} open gets the ticket to begin with */
@@ -95,7 +97,7 @@ export class Play {
     this.#stop.abort();
     this.#stop = new AbortController();
     const { signal } = this.#stop;
-    this.#set({ ...IDLE, phase: "waiting", game });
+    this.#set({ ...IDLE, phase: "waiting", game, me: this.#view.me });
     try {
       const ticket = await open();
       if (signal.aborted) return;
@@ -179,7 +181,7 @@ export class Play {
 
   #fail(notice) {
     sessionStorage.removeItem(TICKET_KEY);
-    this.#set({ ...IDLE, game: this.#view.game, notice, failed: true });
+    this.#set({ ...IDLE, game: this.#view.game, me: this.#view.me, notice, failed: true });
   }
 
   #set(change) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.clock import new_id
-from core.errors import Conflict, Forbidden, TooMany, Unauthorized
+from core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
 from webapi import documents as doc
 from webapi import records
 from webapi.auth import Refresh, read_refresh
@@ -55,7 +55,7 @@ async def logout(call: Call) -> None:
     await call.services.accounts.revoke(call.caller.player, call.caller.session)
 
 
-@TABLE.route("GET", "/v1/me", who=EVERYONE)
+@TABLE.route("GET", "/v1/me", who=EVERYONE, errors=(NotFound,))
 async def me(call: Call) -> doc.Account:
     """Who the token says you are."""
     account = await call.services.accounts.read(call.caller.player)

@@ -30,13 +30,13 @@ async def add(call: Call, body: doc.NewGame) -> doc.Registration:
     check_game(body.id, spec, commands_allowed=call.services.settings.allow_commands)
     game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms)
     call.headers["Location"] = f"/v1/games/{game.id}"
-    return _shown(call, game)
+    return _tagged(call, game)
 
 
 @TABLE.route("GET", "/v1/games/{game}", errors=(NotFound,))
 async def read(call: Call) -> doc.Registration:
     """One game; its version is the ETag."""
-    return _shown(call, await call.services.games.read(call.path("game")))
+    return _tagged(call, await call.services.games.read(call.path("game")))
 
 
 @TABLE.route("PUT", "/v1/games/{game}", who=DEVELOPERS, errors=(NotFound, PreconditionFailed), header=IF_MATCH)
@@ -46,7 +46,7 @@ async def change(call: Call, body: GameSpec) -> doc.Registration:
     check_game(game.id, body, commands_allowed=call.services.settings.allow_commands)
     made = await call.services.games.change(game, body, call.now_ms)
     call.services.bell.ring("queue", [game.id])
-    return _shown(call, made)
+    return _tagged(call, made)
 
 
 @TABLE.route(
@@ -88,6 +88,10 @@ def _tag(game: Game) -> str:
     return f'"{game.version}"'
 
 
-def _shown(call: Call, game: Game) -> doc.Registration:
+def _tagged(call: Call, game: Game) -> doc.Registration:
     call.headers["ETag"] = _tag(game)
+    return _shown(call, game)
+
+
+def _shown(call: Call, game: Game) -> doc.Registration:
     return records.registration(game, whole=_owns(call, game))

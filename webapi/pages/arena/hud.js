@@ -1,14 +1,14 @@
 /** The instruments around the arena: scores, clock, kill feed, bars. Views of the state, nothing more. */
 
 import { html } from "../ui.js";
-import { colourOf, readPalette } from "./palette.js";
+import { colourOf } from "./palette.js";
 
 const SHOWN_PLAYERS = 8;
 
-/** @typedef {{state: import("./state.js").ArenaState}} Props */
+/** @typedef {{state: import("./state.js").ArenaState, palette: Record<string, string>}} Props */
 
 /** Best first, at most eight rows; ours is marked. @param {Props} props */
-export function Scores({ state }) {
+export function Scores({ state, palette }) {
   const limit = state.world.score_limit;
   const rows = [...state.players].sort(([, a], [, b]) => b.score - a.score || a.deaths - b.deaths);
   return html`
@@ -17,7 +17,7 @@ export function Scores({ state }) {
       <tbody>
         ${rows.slice(0, SHOWN_PLAYERS).map(([slot, player]) => html`
           <tr key=${slot} class=${slot === state.slot ? "own" : ""}>
-            <td><${Dot} slot=${slot} state=${state} /></td>
+            <td><${Dot} colour=${colourOf(slot, state, palette)} /></td>
             <th scope="row">${player.name}</th>
             <td class="number">${player.score}</td>
           </tr>`)}
@@ -36,9 +36,9 @@ export function Clock({ state }) {
 }
 
 /** Who destroyed whom. @param {Props} props */
-export function Feed({ state }) {
+export function Feed({ state, palette }) {
   const name = (slot) => html`
-    <b><${Dot} slot=${slot} state=${state} /> ${state.players.get(slot)?.name ?? "someone"}</b>`;
+    <b><${Dot} colour=${colourOf(slot, state, palette)} /> ${state.players.get(slot)?.name ?? "someone"}</b>`;
   return html`
     <ol class="feed" aria-live="polite" aria-label="What happened">
       ${state.feed.map(({ id, victim, by }) => html`<li key=${id}>${name(by)} destroyed ${name(victim)}</li>`)}
@@ -67,6 +67,6 @@ function Bar({ kind, label, value, most }) {
     </div>`;
 }
 
-function Dot({ slot, state }) {
-  return html`<i class="dot" style=${{ background: colourOf(slot, state, readPalette(document.body)) }}></i>`;
+function Dot({ colour }) {
+  return html`<i class="dot" style=${{ background: colour }}></i>`;
 }

@@ -18,15 +18,16 @@ const SHARPEST = 2; // more device pixels per CSS pixel cost more than they show
 export function Arena({ match, connected, onLeave }) {
   const canvas = useRef(null);
   const { state, link } = match;
+  const palette = readPalette(document.documentElement);
   useFrames(canvas, match);
   useBeat(INSTRUMENTS_MS);
   return html`
     <section class="arena" aria-label="Arena">
       <canvas ref=${canvas} tabindex="0" role="img" aria-label=${HOW_TO_PLAY}></canvas>
       ${state.world && html`
-        <${Scores} state=${state} />
+        <${Scores} state=${state} palette=${palette} />
         <${Clock} state=${state} />
-        <${Feed} state=${state} />
+        <${Feed} state=${state} palette=${palette} />
         <${Bars} state=${state} />`}
       <div class="arena-corner">
         <span class="latency" title="Delay to the server and back">${Math.round(link.latencyMs)} ms</span>

@@ -1,0 +1,101 @@
+"""Registrations: what a type cannot say is refused with a pointer to the place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.errors import Invalid
+from core.model import GameSpec, Match, MatchPlayer, Server, Team, Timers, check_game, teams_of
+
+
+def read(**fields: Any) -> GameSpec:
+    return msgspec.convert({"server": {"arena": {}}, "players_per_match": 2} | fields, GameSpec)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"players_per_match": None, "teams": [{"name": "red", "min_players": 1, "max_players": 3}]},
+        {"server": {"image": "example/game:1", "ports": [{"name": "game", "protocol": "udp", "port": 7777}]}},
+        {"server": {"command": ["serve"], "ports": [{}], "ready": {"when": "port"}}},
+    ],
+)
+def test_good_games(fields: dict[str, Any]) -> None:
+    """These registrations are fine."""
+    check_game("tanks", read(**fields), commands_allowed=True)
+
+
+@pytest.mark.parametrize(
+    ("game", "fields", "pointer"),
+    [
+        ("Tanks", {}, "/id"),
+        ("tanks", {"server": {}}, "/server"),
+        ("tanks", {"server": {"arena": {}, "image": "x"}}, "/server"),
+        ("tanks", {"server": {"command": ["serve"]}}, "/server/command"),
+        ("tanks", {"server": {"arena": {"name": "x" * 20_000}}}, "/server/arena"),
+        ("tanks", {"server": {"image": "x", "ports": [{"name": "a"}, {"name": "a"}]}}, "/server/ports"),
+        ("tanks", {"server": {"image": "x", "ready": {"when": "port"}}}, "/server/ready/when"),
+        (
+            "tanks",
+            {"server": {"image": "x", "ports": [{"protocol": "udp"}], "ready": {"when": "port"}}},
+            "/server/ready/when",
+        ),
+        ("tanks", {"players_per_match": None}, "/players_per_match"),
+        ("tanks", {"teams": [{"name": "red", "min_players": 3, "max_players": 1}]}, "/teams/0/min_players"),
+        ("tanks", {"teams": [{"name": "red", "min_players": 1, "max_players": 1}] * 2}, "/teams"),
+        (
+            "tanks",
+            {"teams": [{"name": n, "min_players": 1, "max_players": 150} for n in ("red", "blue")]},
+            "/teams",
+        ),
+        ("tanks", {"teams": [{"name": "red", "min_players": 1, "max_players": 3}]}, "/players_per_match"),
+    ],
+)
+def test_bad_games(game: str, fields: dict[str, Any], pointer: str) -> None:
+    """The first thing that cannot work is named by a JSON pointer."""
+    with pytest.raises(Invalid) as caught:
+        check_game(game, read(**fields), commands_allowed=False)
+    assert caught.value.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"playerspermatch": 2},
+        {"players_per_match": 0},
+        {"players_per_match": 201},
+        {"timers": {"start_s": 0}},
+        {"limits": {"servers": 10_001}},
+        {"move_ttl_s": 9},
+        {"server": {"arena": {}, "ports": [{"protocol": "sctp"}]}},
+        {"teams": [{"name": "", "min_players": 1, "max_players": 1}]},
+    ],
+)
+def test_types_refuse(fields: dict[str, Any]) -> None:
+    """A typing mistake or a value out of bounds is refused by the type itself."""
+    with pytest.raises(msgspec.ValidationError):
+        read(**fields)
+
+
+def test_teams_of() -> None:
+    """A game without teams has one of all its players."""
+    assert teams_of(read()) == [Team("players", 2, 2)]
+    red = Team("red", 1, 3)
+    assert teams_of(GameSpec(server=Server(arena={}), teams=[red])) == [red]
+
+
+def test_tickets_of_a_match() -> None:
+    """A match names each ticket once, in the order of its seats."""
+    seats = [MatchPlayer(f"p{i}", "", "players", ticket) for i, ticket in enumerate(("t2", "t1", "t2"))]
+    match = Match("m", "tanks", 1, 0, seats, Server(arena={}), Timers(), 3, 30)
+    assert match.tickets == ["t2", "t1"]
+
+
+def test_documents_survive_the_way_to_redis() -> None:
+    """A registration is the same after encoding and decoding."""
+    spec = read(server={"command": ["serve"], "ports": [{"name": "game"}]}, timers={"start_s": 5})
+    assert msgspec.json.decode(msgspec.json.encode(spec), type=GameSpec) == spec

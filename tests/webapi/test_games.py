@@ -1,0 +1,114 @@
+"""Registering games."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core import keys
+from core.redis.client import Database
+from tests.webapi.support import ARENA, Api, open_api
+
+COMMAND = {"players_per_match": 2, "server": {"command": ["python", "server.py"], "env": {"KEY": "secret"}}}
+
+
+async def test_a_game_lives(api: Api) -> None:
+    """Registered, read, changed at its version, removed."""
+    developer = await api.game("tanks")
+    token = developer["access_token"]
+    read = await api.ask("GET", "/v1/games/tanks")
+    assert read.headers["ETag"] == '"1"'
+    assert read.body["owner"] == developer["player"]
+    spec = read.body["spec"] | {"players_per_match": 4}
+    changed = await api.ask("PUT", "/v1/games/tanks", spec, token=token, headers={"If-Match": '"1"'})
+    assert (changed.status, changed.body["version"], changed.headers["ETag"]) == (200, 2, '"2"')
+    assert changed.body["spec"]["players_per_match"] == 4
+    assert [game["id"] for game in (await api.ask("GET", "/v1/games")).body["games"]] == ["tanks"]
+    assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).status == 204
+    assert (await api.ask("GET", "/v1/games/tanks")).problem == "no-such-game"
+    assert (await api.ask("GET", "/v1/games")).body == {"games": []}
+
+
+async def test_an_old_version_is_not_changed(api: Api) -> None:
+    """If-Match with another version is 412 and changes nothing; a tag that is none is told."""
+    token = (await api.game())["access_token"]
+    for method in ("PUT", "DELETE"):
+        body = ARENA if method == "PUT" else None
+        stale = await api.ask(method, "/v1/games/tanks", body, token=token, headers={"If-Match": '"7", "8"'})
+        assert (stale.status, stale.problem) == (412, "precondition-failed")
+        wrong = await api.ask(method, "/v1/games/tanks", body, token=token, headers={"If-Match": "1"})
+        assert (wrong.status, wrong.body["pointer"]) == (422, "If-Match")
+    assert (await api.ask("GET", "/v1/games/tanks")).body["version"] == 1
+
+
+async def test_an_id_is_taken_once(api: Api) -> None:
+    """A second registration of an id is a conflict, whoever asks."""
+    await api.game()
+    other = await api.account("Other", "developer")
+    answer = await api.ask("POST", "/v1/games", {"id": "tanks", **ARENA}, token=other["access_token"])
+    assert (answer.status, answer.problem) == (409, "game-exists")
+
+
+async def test_only_the_owner_changes_a_game(api: Api) -> None:
+    """Another developer is forbidden to change or remove it."""
+    await api.game()
+    other = await api.account("Other", "developer")
+    for method, body in (("PUT", ARENA), ("DELETE", None)):
+        answer = await api.ask(method, "/v1/games/tanks", body, token=other["access_token"])
+        assert (answer.status, answer.problem) == (403, "not-yours")
+
+
+async def test_commands_need_the_operators_leave(api: Api, redis_url: str) -> None:
+    """A command is refused unless allowed; then only its owner sees what runs."""
+    developer = await api.account("Dev", "developer")
+    token = developer["access_token"]
+    refused = await api.ask("POST", "/v1/games", {"id": "own", **COMMAND}, token=token)
+    assert (refused.status, refused.body["pointer"]) == (422, "/server/command")
+    async with open_api(redis_url, allow_commands=True) as trusting:
+        made = await trusting.ask("POST", "/v1/games", {"id": "own", **COMMAND}, token=token)
+        assert made.body["spec"]["server"] == {**COMMAND["server"]}
+        seen = await trusting.ask("GET", "/v1/games/own")
+        assert seen.body["spec"]["server"] == {}
+        mine = await trusting.ask("GET", "/v1/games", token=token)
+        assert mine.body["games"][0]["spec"]["server"]["env"] == {"KEY": "secret"}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"id": "Tanks"}, "/id"),
+        ({"id": "x" * 41}, "/id"),
+        ({"server": {}}, "/server"),
+        ({"server": {"arena": {}, "image": "x"}}, "/server"),
+        ({"server": {"arena": {"x": "y" * 20_000}}}, "/server/arena"),
+        ({"server": {"arena": {}, "ports": [{"port": "x"}]}}, "/server/ports/0/port"),
+        ({"server": {"arena": {}, "env": {"A": 1}}}, "/server/env"),
+        ({"teams": [{"name": "a", "min_players": 2, "max_players": 1}]}, "/teams/0/min_players"),
+        ({"teams": [{"name": "a", "min_players": 1}]}, "/teams/0/max_players"),
+        ({"timers": {"start": 5}}, "/timers/start"),
+        ({"players_per_match": None}, "/players_per_match"),
+    ],
+)
+async def test_a_bad_registration_is_told_where_it_is_bad(api: Api, change: dict[str, Any], pointer: str) -> None:
+    """Whatever breaks a rule is refused with a JSON pointer to the place."""
+    developer = await api.account("Dev", "developer")
+    answer = await api.ask("POST", "/v1/games", {"id": "tanks", **ARENA, **change}, token=developer["access_token"])
+    assert (answer.status, answer.problem, answer.body["pointer"]) == (422, "invalid", pointer)
+
+
+async def test_a_game_with_tickets_stays(api: Api) -> None:
+    """A game that somebody waits for cannot be removed; once they are gone it can."""
+    token = (await api.game())["access_token"]
+    guest = await api.guest()
+    ticket = await api.ticket(guest)
+    assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).problem == "game-busy"
+    await api.ask("DELETE", f"/v1/tickets/tanks/{ticket['id']}", token=guest["access_token"])
+    assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).status == 204
+
+
+async def test_a_listed_game_without_a_registration_is_skipped(api: Api, db: Database) -> None:
+    """A crash in a registration leaves an empty entry of the list, which nobody sees."""
+    await db.do("SADD", keys.GAMES, "ghost")
+    assert (await api.ask("GET", "/v1/games")).body == {"games": []}
+    assert (await api.ask("GET", "/v1/overview")).body["games"] == []

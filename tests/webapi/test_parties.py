@@ -1,0 +1,122 @@
+"""Friends who wait together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from core import keys
+from core.redis.client import Database
+from tests.webapi.support import Answer, Api
+
+
+async def _ask(api: Api, method: str, path: str, who: dict[str, Any], body: Any = None) -> Answer:
+    return await api.ask(method, f"/v1/parties{path}", body, token=who["access_token"])
+
+
+async def _party(api: Api, *names: str) -> tuple[str, list[dict[str, Any]]]:
+    """A party of new guests; its code."""
+    guests = [await api.guest(name) for name in names]
+    code = (await _ask(api, "POST", "", guests[0])).body["code"]
+    for guest in guests[1:]:
+        assert (await _ask(api, "POST", f"/{code.upper()}/join", guest)).status == 200
+    return code, guests
+
+
+async def test_a_party_waits_as_one(api: Api) -> None:
+    """Once all are ready the leader's ticket is for all of them; each can read it, and finds it in the party."""
+    await api.game()
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    early = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=ann["access_token"])
+    assert (early.status, early.problem) == (409, "party-not-ready")
+    for guest, skill in ((ann, 1.0), (bob, 2.0)):
+        ready = await _ask(api, "PUT", f"/{code}/ready", guest, {"attributes": {"skill": skill}})
+        assert ready.status == 200
+    not_leader = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=bob["access_token"])
+    assert (not_leader.status, not_leader.problem) == (403, "not-the-leader")
+    ticket = await api.ticket(ann, party=code)
+    assert [player["name"] for player in ticket["players"]] == ["Ann", "Bob"]
+    party = (await _ask(api, "GET", f"/{code}", bob)).body
+    assert party["ticket"] == {"game": "tanks", "id": ticket["id"]}
+    read = await api.ask("GET", f"/v1/tickets/tanks/{ticket['id']}", token=bob["access_token"])
+    assert read.body["status"] == "QUEUED"
+    alone = await api.ask("POST", "/v1/tickets", {"game": "tanks"}, token=bob["access_token"])
+    assert alone.body["ticket"] == ticket["id"]
+
+
+async def test_a_member_who_waits_elsewhere_is_not_given_away(api: Api) -> None:
+    """The leader learns that a member already waits, not where."""
+    await api.game()
+    code, guests = await _party(api, "Ann", "Bob")
+    await api.ticket(guests[1])
+    for guest in guests:
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    answer = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=guests[0]["access_token"])
+    assert answer.problem == "ticket-open"
+    assert "ticket" not in answer.body
+
+
+async def test_a_party_too_large_for_a_team_is_refused(api: Api) -> None:
+    """A ticket that no team could hold would wait in vain."""
+    await api.game(
+        "duel", players_per_match=None, teams=[{"name": n, "min_players": 1, "max_players": 1} for n in "ab"]
+    )
+    code, guests = await _party(api, "Ann", "Bob")
+    for guest in guests:
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    answer = await api.ask("POST", "/v1/tickets", {"game": "duel", "party": code}, token=guests[0]["access_token"])
+    assert (answer.status, answer.body["pointer"]) == (422, "/party")
+
+
+async def test_leaving_hands_over_and_disbands(api: Api) -> None:
+    """The next oldest leads; the last to leave ends the party; a ticket of the party that waits is cancelled."""
+    await api.game()
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    for guest in (ann, bob):
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    ticket = await api.ticket(ann, party=code)
+    assert (await _ask(api, "POST", f"/{code}/leave", ann)).status == 204
+    read = await api.ask("GET", f"/v1/tickets/tanks/{ticket['id']}", token=bob["access_token"])
+    assert read.body["status"] == "CANCELLED"
+    party = (await _ask(api, "GET", f"/{code}", bob)).body
+    assert (party["leader"], len(party["members"])) == (bob["player"], 1)
+    assert (await _ask(api, "GET", f"/{code}", ann)).problem == "no-such-party"
+    assert (await _ask(api, "POST", f"/{code}/leave", bob)).status == 204
+    assert (await _ask(api, "POST", f"/{code}/join", ann)).problem == "no-such-party"
+    assert (await _ask(api, "POST", "", bob)).status == 201
+
+
+async def test_kicking(api: Api) -> None:
+    """The leader sends members away, not himself; nobody else does."""
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    assert (await _ask(api, "POST", f"/{code}/kick", bob, {"player": ann["player"]})).problem == "not-the-leader"
+    assert (await _ask(api, "POST", f"/{code}/kick", ann, {"player": ann["player"]})).problem == "own-party"
+    assert (await _ask(api, "POST", f"/{code}/kick", ann, {"player": "p-x"})).problem == "no-such-member"
+    kicked = await _ask(api, "POST", f"/{code}/kick", ann, {"player": bob["player"]})
+    assert [member["id"] for member in kicked.body["members"]] == [ann["player"]]
+    assert (await _ask(api, "POST", "", bob)).status == 201
+
+
+async def test_a_player_is_in_one_party(api: Api, db: Database) -> None:
+    """Founding or joining another is a conflict until he leaves, unless the pointer to the first is a crash's rest."""
+    code, (ann, _) = await _party(api, "Ann", "Bob")
+    other, _ = await _party(api, "Eve")
+    for path in ("", f"/{other}/join"):
+        assert (await _ask(api, "POST", path, ann)).problem == "in-a-party"
+    assert (await _ask(api, "POST", f"/{code}/join", ann)).status == 200
+    await db.do("SET", keys.party_of(ann["player"]), '{"version": 9, "party": "pty-gone"}')
+    assert (await _ask(api, "POST", f"/{other}/join", ann)).status == 200
+
+
+async def test_a_party_is_bounded_however_many_join_at_once(api: Api) -> None:
+    """Ten members get in; the others are told that it is full."""
+    code, _ = await _party(api, "Ann")
+    guests = [await api.guest() for _ in range(12)]
+    answers = await asyncio.gather(*(_ask(api, "POST", f"/{code}/join", guest) for guest in guests))
+    refused = [answer.problem for answer in answers if answer.status != 200]
+    assert set(refused) <= {"party-full", "busy"}
+    for guest, answer in zip(guests, answers, strict=True):
+        if answer.status == 503:
+            await _ask(api, "POST", f"/{code}/join", guest)
+    stranger = await api.guest()
+    assert (await _ask(api, "POST", f"/{code}/join", stranger)).problem == "party-full"
