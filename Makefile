@@ -16,7 +16,7 @@ run:  ## Install what is needed, start Redis, webapi and matchmaker, print one U
 	@tools/install.sh run
 	@exec $(BIN)/muster up
 
-demo:  ## Send 100 bots over UDP, TCP and WebSocket through the running stack (or one of its own), print what happened
+demo:  ## Send 100 bots over UDP, TCP and WebSocket through the running stack, or one of its own
 	@tools/install.sh run
 	@exec $(BIN)/muster demo
 
@@ -26,6 +26,7 @@ static: install
 	@$(BIN)/ruff format --check --quiet . || { echo "not formatted: make fmt" >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
+	@mkdir -p .cache
 	@$(BIN)/lint-imports --no-logo >.cache/layers.log 2>&1 || { cat .cache/layers.log; exit 1; }
 	@$(BIN)/python -m tests.tidy
 

@@ -20,7 +20,14 @@ from matchmaker.planner import Facts, plan_server
 from matchmaker.shared import Contact, Shared
 from matchmaker.store import FACT_FIELDS, read_facts
 
+STALE_MS: Final = 60_000  # what a launcher said so long ago is forgotten with it
 LOOKS: Final = 500  # servers a step; more are looked at in turn, and only so many are published
+
+
+class _Entry(msgspec.Struct):
+    """The part of a launcher's entry that tells its age."""
+
+    at_ms: int
 
 
 class Reaper:
@@ -30,6 +37,7 @@ class Reaper:
         self._shared, self._contact = shared, contact
         self._log = log.get("matchmaker.reaper")
         self._round_at = 0
+        self._forget_at_ms = 0
 
     async def step(self) -> float:
         """One look. Returns the seconds until the next. Raises Unavailable."""
@@ -46,6 +54,7 @@ class Reaper:
         states = {s.match: row[0] or ServerState.STARTING for s, row in zip(some, rows, strict=True)}
         self._measure(running, states)
         await self._publish(some, states, len(running), now)
+        await self._forget_the_gone(now)
         return self._shared.settings.poll_s
 
     async def withdraw(self) -> None:
@@ -88,3 +97,16 @@ class Reaper:
         ]
         entry = msgspec.json.encode({"at_ms": now, "total": total, "servers": servers})
         await self._shared.db.do("HSET", keys.SERVERS, self._shared.launcher.host, entry)
+
+    async def _forget_the_gone(self, now: int) -> None:
+        """Hosts come and go, and a killed matchmaker cannot withdraw what it said."""
+        if now < self._forget_at_ms:
+            return
+        self._forget_at_ms = now + STALE_MS
+        for host, text in (await self._shared.db.do("HGETALL", keys.SERVERS)).items():
+            try:
+                stale = msgspec.json.decode(text, type=_Entry).at_ms < now - STALE_MS
+            except msgspec.DecodeError:
+                stale = True
+            if stale:
+                await self._shared.db.do("HDEL", keys.SERVERS, host)

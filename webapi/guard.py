@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 
 from core.errors import MusterError
 from core.log import get
-from webapi import problems, site
+from webapi import problems
 from webapi.context import REQUEST_ID, SERVICES
 from webapi.metrics import Metrics
 
@@ -54,8 +54,6 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     headers["X-Content-Type-Options"] = "nosniff"
     headers[hdrs.SERVER] = "muster"  # versions are nobody's business
-    if request.path.startswith("/assets/"):
-        headers.update(site.HEADERS)
     if hdrs.ORIGIN in request.headers:
         _add_cors(request, headers)
 

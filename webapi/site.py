@@ -13,7 +13,7 @@ from core.errors import NotFound
 from webapi.endpoint import Route
 from webapi.openapi import build
 
-PAGES: Final = Path(__file__).parent / "pages"
+PAGES: Final = Path(__file__).resolve().parent / "pages"
 
 # Game servers listen on ports of their own, and a game may be on another host: WebSockets may go anywhere.
 POLICY: Final = (
@@ -68,4 +68,13 @@ def add_site(app: web.Application, routes: Iterable[Route]) -> None:
     app.router.add_get("/openapi.json", openapi)
     app.router.add_get("/docs", docs)
     app.router.add_get("/docs/start.js", start)
-    app.router.add_static("/assets", PAGES, append_version=False)
+    app.router.add_get("/assets/{path:.+}", _asset)
+
+
+async def _asset(request: web.Request) -> web.StreamResponse:
+    """A file of the pages. aiohttp's own static route answers a missing one without a problem document."""
+    path = request.match_info["path"]
+    found = (PAGES / path).resolve() if path.isprintable() else PAGES
+    if not found.is_relative_to(PAGES) or not found.is_file():
+        raise NotFound("there is no such file")
+    return web.FileResponse(found, headers=HEADERS)

@@ -13,7 +13,6 @@ lock or the match taken and exits with `EXIT_TURNED_AWAY`. Everything runs on on
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 import socket
@@ -29,7 +28,7 @@ import psutil
 from core.clock import now_ms
 from core.errors import Misconfigured
 from core.model import Match
-from matchmaker.launch import environment, logs
+from matchmaker.launch import children, environment, logs
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.scan import Found, Scanner
 from matchmaker.settings import ProcessSettings
@@ -40,8 +39,6 @@ START_SLOT_S: Final = 5.0  # a start that takes longer does not hold up the next
 STRAY_GRACE_S: Final = 5.0
 ENDED_KEPT: Final = 1024
 TAIL_LINES: Final = 20
-
-_PASSING: Final = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(slots=True)
@@ -68,7 +65,7 @@ class ProcessLauncher:
             self._run_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise Misconfigured(f"{self._run_dir} cannot be made: {error}", setting="MUSTER_RUN_DIR") from None
-        _keep_descriptors()
+        children.keep_descriptors()
         self._servers: dict[str, _Server] = {}
         self._ended: dict[str, Seen] = {}
         self._slots = asyncio.Semaphore(settings.starts)
@@ -153,7 +150,7 @@ class ProcessLauncher:
             raise LaunchRefused("this installation runs no commands (setting: MUSTER_ALLOW_COMMANDS)")
 
     def _spawn(self, match: Match) -> int:
-        """Start the process. Blocks for the 0.1 ms that it takes. Raises LaunchRefused or LaunchRetryable."""
+        """Start the process. Raises LaunchRefused or LaunchRetryable."""
         env = environment.server_environment(
             match,
             self._settings,
@@ -163,34 +160,7 @@ class ProcessLauncher:
             secret=self._secret,
             redis_url=self._redis_url,
         )
-        try:
-            log = os.open(
-                logs.log_path(self._run_dir, match.id), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-            )
-        except OSError as error:
-            raise LaunchRetryable(f"its log cannot be written in {self._run_dir}: {error}") from None
-        try:
-            return os.posix_spawnp(
-                self._command[0],
-                self._command,
-                env,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
-                ],
-                setsid=True,
-                setsigmask=[],
-                setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores these; a stranger's program expects them
-            )
-        except OSError as error:
-            if error.errno in _PASSING:
-                raise LaunchRetryable(f"the host starts no process now: {error.strerror}") from None
-            raise LaunchRefused(
-                f"{self._command[0]!r} cannot be started: {error.strerror} (setting: MUSTER_SERVER_COMMAND)"
-            ) from None
-        finally:
-            os.close(log)
+        return children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))
 
     def _watch(self, server: _Server) -> None:
         self._servers[server.seen.match] = server
@@ -208,7 +178,7 @@ class ProcessLauncher:
         if server.own:
             # While it is not reaped its pid cannot be another's: now is the time to reach those it left behind.
             _signal(server, signal.SIGTERM)
-            code = _reap(seen.pid)
+            code = children.reap(seen.pid)
         _unwatch(server)
         del self._servers[seen.match]
         self._ended[seen.match] = replace(seen, ended=True, exit_code=code, rss_bytes=0)
@@ -220,7 +190,9 @@ class ProcessLauncher:
     def _reap(self) -> None:
         """Notice who ended, where there is no pidfd to tell."""
         for server in list(self._servers.values()):
-            if (server.own and _is_zombie(server.seen.pid)) or (server.process and not server.process.is_running()):
+            if (server.own and children.is_zombie(server.seen.pid)) or (
+                server.process and not server.process.is_running()
+            ):
                 self._over(server)
 
     def _look(self) -> list[tuple[Found, int]]:
@@ -264,14 +236,6 @@ class ProcessLauncher:
                     item.process.kill()
 
 
-def _keep_descriptors() -> None:
-    """Let no server inherit a descriptor: Python's own close at exec, the ones we were started with would not."""
-    for name in os.listdir("/dev/fd"):
-        if int(name) > 2:
-            with suppress(OSError):  # the one that listed them is closed by now
-                os.set_inheritable(int(name), False)
-
-
 def _signal(server: _Server, number: signal.Signals) -> None:
     """Signal the whole group of a server, if it is still that server."""
     if server.process is None or server.process.is_running():
@@ -286,19 +250,3 @@ def _unwatch(server: _Server) -> None:
         server.pidfd = -1
     if server.killer is not None:
         server.killer.cancel()
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return True
-
-
-def _reap(pid: int) -> int | None:
-    """Exit code of a child that ended; minus the signal's number where one ended it."""
-    try:
-        found, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return None
-    return os.waitstatus_to_exitcode(status) if found else None

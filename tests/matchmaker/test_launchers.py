@@ -105,6 +105,11 @@ async def test_another_launcher_sees_the_same_servers(tmp_path: Path) -> None:
         await first.start(wanted)
         settings = replace(first._settings)
         second = ProcessLauncher(settings, secret="s" * 32, redis_url="redis://nowhere", changed=lambda *_: None)
+
+        async def adopted() -> bool:
+            return wanted.id in await second.seen()
+
+        await eventually(adopted)
         assert (await second.seen())[wanted.id].pid == (await first.seen())[wanted.id].pid
         await second.start(wanted)
         assert second.room() == first.room()
@@ -188,7 +193,11 @@ async def test_a_server_is_a_process_of_its_own(tmp_path: Path) -> None:
         assert leaked not in numbers
         files = [os.readlink(f"/proc/{process.pid}/fd/{fd}") for fd in range(3)]
         assert files == ["/dev/null", *[str(tmp_path / f"{wanted.id}.log")] * 2]
-        assert (await made.seen())[wanted.id].rss_bytes > 1_000_000
+
+        async def measured() -> bool:
+            return (await made.seen())[wanted.id].rss_bytes > 1_000_000
+
+        await eventually(measured)
 
 
 async def test_the_instant_launcher(db: Database) -> None:

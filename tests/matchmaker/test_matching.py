@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from core import keys
@@ -12,7 +13,7 @@ from core.clock import now_ms
 from core.model import Limits, Match
 from core.redis.client import Database
 from tests.matchmaker.support import Matchmakers, match, over, queue, register, spec, status, ticket
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 
 async def test_two_tickets_become_a_match_with_a_server(db: Database, stack: Matchmakers) -> None:
@@ -121,6 +122,40 @@ async def test_a_changed_registration_is_used(db: Database, stack: Matchmakers) 
     await status(db, "duel", second, "SEARCHING")
     await register(db, "duel", spec(players_per_match=2))
     await status(db, "duel", first, "COMPLETED")
+
+
+async def test_what_a_gone_host_said_is_forgotten(db: Database, stack: Matchmakers) -> None:
+    """A host that was killed is not shown for ever; one that spoke lately is."""
+    entry = '{"at_ms": %d, "total": 0, "servers": []}'
+    await db.do("HSET", keys.SERVERS, "gone", entry % 1, "garbled", "[", "other", entry % now_ms())
+    stack.start()
+
+    async def forgotten() -> bool:
+        return "gone" not in await db.do("HKEYS", keys.SERVERS)
+
+    await eventually(forgotten)
+    assert "other" in await db.do("HKEYS", keys.SERVERS)
+    assert "garbled" not in await db.do("HKEYS", keys.SERVERS)
+
+
+async def test_metrics_are_served(db: Database, stack: Matchmakers) -> None:
+    """The queue, matches and launches of a game can be scraped."""
+    port = free_port()
+    stack.start(MUSTER_MATCHMAKER_METRICS_PORT=str(port))
+    await register(db, "duel", spec())
+    tickets = [await queue(db, "duel") for _ in range(3)]
+    await status(db, "duel", tickets[0], "COMPLETED")
+
+    async def scraped() -> str | None:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            text = await answer.text()
+        return text if 'muster_queue_tickets{game="duel"} 1.0' in text else None
+
+    text = await eventually(scraped)
+    assert 'muster_matches_claimed_total{game="duel"} 1.0' in text
+    assert 'muster_launches_total{outcome="started"} 1.0' in text
+    assert "muster_leases_held 1.0" in text
+    assert 'muster_time_to_match_seconds_count{game="duel"} 2.0' in text
 
 
 async def test_servers_are_published(db: Database, stack: Matchmakers) -> None:

@@ -13,13 +13,12 @@ const SILENCE_MS = 40_000; // heartbeats come every 15 s: two lost ones mean a d
 export class ApiError extends Error {
   /**
    * @param {number} status
-   * @param {{title?: string, detail?: string, type?: string, retry_after_s?: number, ticket?: string}} problem
+   * @param {{title?: string, detail?: string, retry_after_s?: number, ticket?: string}} problem
    */
   constructor(status, problem) {
     super(problem.detail || problem.title || `The server answered with status ${status}.`);
     this.name = "ApiError";
     this.status = status;
-    this.type = problem.type ?? "";
     this.ticket = problem.ticket ?? ""; // the one that is open already
     this.retryAfterS = problem.retry_after_s ?? 0;
   }

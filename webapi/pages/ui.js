@@ -4,7 +4,7 @@ import htm from "./vendor/htm/htm.mjs";
 import { h } from "./vendor/preact/preact.mjs";
 
 export { render } from "./vendor/preact/preact.mjs";
-export { useEffect, useLayoutEffect, useRef, useState } from "./vendor/preact/hooks.mjs";
+export { useEffect, useRef, useState } from "./vendor/preact/hooks.mjs";
 
 /** Id of the game that comes with Muster: the first choice wherever one is to be made. */
 export const BUILT_IN = "tanks";

@@ -158,7 +158,7 @@ export class ArenaState {
 }
 
 /** From one angle towards another, the short way round. Degrees. */
-export function turned(from, to, share) {
+function turned(from, to, share) {
   const way = ((to - from + 540) % 360) - 180;
   return from + way * share;
 }

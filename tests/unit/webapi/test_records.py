@@ -1,0 +1,86 @@
+"""Hashes of Redis to documents."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from msgspec import UNSET
+
+from core import clock
+from core.lifecycle import TicketState
+from core.model import Game, GameSpec, Server
+from webapi import records
+
+
+def _ticket(*events: tuple[str, str, int]) -> dict[str, str]:
+    """The hash of a ticket that lived through (status, event, at_ms)."""
+    found = {"doc": '[{"id": "p-1", "name": "Ann", "attributes": {}}]', "since_ms": "1000", "reason": "", "match": ""}
+    for seq, (status, event, at_ms) in enumerate(events, 1):
+        entry: dict[str, Any] = {
+            "seq": seq,
+            "at_ms": at_ms,
+            "status": status,
+            "event": event,
+            "reason": "",
+            "match": "",
+        }
+        found |= {f"e{seq}": json.dumps(entry), "seq": str(seq), "state": status, "tries": "0"}
+    return found
+
+
+def test_a_wait_is_counted_until_it_ends() -> None:
+    """A waiting ticket waits until now, one in a match until it was claimed, one given up until then."""
+    queued, claimed, placed = ("QUEUED", "created", 1000), ("PLACING", "claimed", 3000), ("COMPLETED", "placed", 4000)
+    for events, waited_s in (
+        ([queued], 9.0),
+        ([queued, claimed], 2.0),
+        ([queued, claimed, placed], 2.0),
+        ([queued, claimed, placed, ("QUEUED", "requeued", 5000)], 9.0),
+        ([queued, ("CANCELLED", "cancelled", 6000)], 5.0),
+    ):
+        record = records.ticket_record("tanks", "t-1", _ticket(*events))
+        assert records.ticket_document(record, 10_000).waited_s == waited_s
+
+
+def test_changes_come_in_order_after_the_last_one_seen() -> None:
+    """However the hash orders its fields; those that are no events are left out."""
+    found = _ticket(*(("SEARCHING", "searched", i) for i in range(12)))
+    record = records.ticket_record("tanks", "t-1", dict(reversed(found.items())))
+    assert [change.seq for change in record.changes(9)] == [10, 11, 12]
+    assert record.state == TicketState.SEARCHING
+    assert (record.has("p-1"), record.has("p-2")) == (True, False)
+
+
+def test_a_match_can_be_joined_only_while_it_runs_and_by_its_players() -> None:
+    """Without a connection, before, after, or for a stranger there is no way in."""
+    doc = '{"players": [{"id": "p-1", "name": "Ann", "team": "red", "ticket": "t-1"}], "more": 1}'
+    connection = '{"address": "10.0.0.1", "ports": []}'
+    how = records.joining(["RUNNING", connection, doc], "p-1")
+    assert how is not None
+    assert (how.connection.address, how.seat.team) == ("10.0.0.1", "red")
+    assert records.joining(["RUNNING", connection, doc], "p-2") is None
+    for found in (["PLACING", None, doc], ["ENDED", connection, doc], [None, None, None]):
+        assert records.joining(found, "p-1") is None
+
+
+def test_what_runs_is_shown_to_its_owner_only() -> None:
+    """Command, args and env are left out for others; the rest of the server is not."""
+    server = Server(command=["x"], args=["-v"], env={"K": "v"})
+    game = Game("g", "p-1", 1, 0, 0, GameSpec(server=server, players_per_match=2))
+    assert records.registration(game, whole=True).spec.server == server
+    shown = records.registration(game, whole=False).spec
+    assert (shown.server, shown.players_per_match) == (Server(), 2)
+
+
+def test_what_a_server_tells_may_be_anything() -> None:
+    """JSON is passed on; anything else counts as nothing told."""
+    assert records.parsed('{"a": 1}', UNSET) == {"a": 1}
+    assert records.parsed("{", UNSET) is UNSET
+    assert records.parsed(None, {}) == {}
+
+
+def test_times_read_as_the_clock_writes_them() -> None:
+    """The pure formatter and the clock's agree."""
+    for ms in (0, 1, 1_795_253_161_772):
+        assert records.iso(ms) == clock.iso(ms)
