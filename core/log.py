@@ -36,5 +36,5 @@ def setup(service: str, *, form: str, level: str) -> None:
 
 
 def get(name: str) -> FilteringBoundLogger:
-    """A logger whose lines carry `name` as `part`. It reads its configuration at its first line: a module may make one."""
+    """A logger whose lines carry `name` as `part`. It is configured at its first line, so a module may make one."""
     return cast(FilteringBoundLogger, structlog.get_logger(part=name))

@@ -9,7 +9,9 @@ Everything here is synchronous and on one thread: it starts programs and looks a
 
 from __future__ import annotations
 
+import asyncio
 import os
+import re
 import sys
 import threading
 import time
@@ -20,6 +22,7 @@ from typing import Final
 
 import psutil
 
+from core import keys
 from core.cli import games, servers
 from core.cli.folder import (
     Program,
@@ -35,13 +38,15 @@ from core.cli.ports import free_port, require_free
 from core.cli.rest import Rest
 from core.cli.settings import LOOPBACK, StackSettings, service_env
 from core.errors import Misconfigured, MusterError, Unavailable
+from core.redis.client import open_database
 from core.redis.embedded import EmbeddedRedis, find_server
 from core.serve import EXIT_MISCONFIGURED
 
 Say = Callable[[str], None]
 
-START_S: Final = 60.0  # a cold laptop compiles every module first
+START_S: Final = 30.0  # a cold laptop compiles every module first
 LOOK_S: Final = 0.25
+AWAIT_S: Final = 0.05
 
 
 class Stopped(Exception):
@@ -101,7 +106,9 @@ class Stack:
         self._end_leftovers()
         require_free(self.settings.ports)
         self._closers.callback(remove_state, folder)
-        if not self.redis_url:
+        if self.redis_url:
+            asyncio.run(_ask_redis(self.redis_url))
+        else:
             self._start_redis()
         env = service_env(
             self.settings,
@@ -152,19 +159,18 @@ class Stack:
     def _await(self, keeper: Keeper, url: str, path: str) -> None:
         """Wait until a service answers there. Raises Misconfigured or Unavailable with its last words."""
         deadline = time.monotonic() + START_S
+        refusal = ""
         while True:
             self._go_on()
-            with suppress(MusterError):
+            try:
                 Rest(url).call("GET", path)
                 return
+            except MusterError as error:
+                refusal = error.detail
             code = keeper.part.ended()
             if code is not None or time.monotonic() > deadline:
-                how = "does not get ready" if code is None else f"ended with {describe(code)}"
-                message = f"{keeper.part.name} {how}: {_last_words(keeper.part)}"
-                if code == EXIT_MISCONFIGURED:
-                    raise Misconfigured(message, setting="see above")
-                raise Unavailable(message)
-            time.sleep(0.05)
+                raise _why_not_up(keeper.part, code, refusal)
+            time.sleep(AWAIT_S)
 
     def _go_on(self) -> None:
         if self._stop.is_set():
@@ -212,6 +218,15 @@ def own_ports(settings: StackSettings, data_dir: str) -> StackSettings:
     )
 
 
+async def _ask_redis(url: str) -> None:
+    """Raise Unavailable at once where the Redis of the user does not answer, instead of services that wait for it."""
+    async with open_database(url) as db:
+        try:
+            await db.do("EXISTS", keys.GAMES)
+        except Unavailable as error:
+            raise Unavailable(f"{error.detail} (setting: REDIS_URL)") from error
+
+
 def _created_s(pid: int) -> float:
     try:
         return psutil.Process(pid).create_time()
@@ -226,6 +241,17 @@ def _still_there(program: Program) -> psutil.Process | None:
         return process if same and servers.is_alive(process) else None
     except psutil.Error:
         return None
+
+
+def _why_not_up(part: Part, code: int | None, refusal: str) -> MusterError:
+    words = _last_words(part)
+    if code == EXIT_MISCONFIGURED:
+        # What it told about the setting is ours to tell, or was shown in this terminal.
+        told = re.search(r"muster: (.*) \(setting: (\w+)\)$", words)
+        detail, name = (told[1], told[2]) if told else ("it cannot work like this", "named above")
+        return Misconfigured(f"{part.name}: {detail}", setting=name)
+    how = f"does not get ready ({refusal})" if code is None else f"ended with {describe(code)}"
+    return Unavailable(f"{part.name} {how}\n{words}".rstrip())
 
 
 def _last_words(part: Part) -> str:

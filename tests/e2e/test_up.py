@@ -16,11 +16,13 @@ from typing import Any
 import psutil
 import pytest
 
+from core import keys
 from core.cli import servers
 from core.cli.folder import StackState
+from core.redis.client import open_database
 from tests.seat import Seat, settle
 from tests.stack import ROOT, Stack, leave_nothing, running_stack, stack_env, start_up
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 QUICK = {
     "players_per_match": 1,
@@ -168,7 +170,29 @@ def test_part_that_cannot_work_ends_the_start(tmp_path: Path) -> None:
     """A service that refuses its settings is quoted, nothing of the others is left, and the exit code is 78."""
     done = up_to_its_end(stack_env(tmp_path, MUSTER_LEASE_S="soon"))
     assert done.returncode == 78
-    assert "MUSTER_LEASE_S" in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last == "muster: matchmaker: 'soon' is not a float (setting: MUSTER_LEASE_S)"
+    assert not (tmp_path / "data" / "stack.json").exists()
+
+
+async def test_redis_of_the_user_is_used_and_left_running(tmp_path: Path, redis_url: str) -> None:
+    """With REDIS_URL set no Redis is started; the given one serves, and is still there afterwards."""
+    with running_stack(tmp_path, REDIS_URL=redis_url) as stack:
+        assert stack.redis_url == redis_url
+        assert [program.name for program in stack.state.programs] == ["webapi", "matchmaker"]
+        async with stack.visit() as here:
+            assert (await here.call("GET", "/v1/games/tanks"))["id"] == "tanks"
+    assert not (tmp_path / "data" / "redis").exists()
+    async with open_database(redis_url) as db:
+        assert "tanks" in await db.do("SMEMBERS", keys.GAMES)
+
+
+def test_redis_that_is_away_is_told(tmp_path: Path) -> None:
+    """Where the given Redis does not answer, the start ends with that reason, exit code 1, and nothing runs."""
+    done = up_to_its_end(stack_env(tmp_path, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("muster: Redis cannot be reached")
+    assert done.stderr.endswith("(setting: REDIS_URL)\n")
     assert not (tmp_path / "data" / "stack.json").exists()
 
 

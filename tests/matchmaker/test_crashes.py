@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from core import keys
 from core.clock import new_id, now_ms
@@ -31,6 +32,8 @@ from tests.matchmaker.support import (
     ticket,
 )
 from tests.support import eventually, free_port
+
+pytestmark = pytest.mark.slow
 
 GAMES = ("alpha", "beta", "gamma", "delta")
 
