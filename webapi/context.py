@@ -49,6 +49,7 @@ class Services:
 
 SERVICES: Final = web.AppKey("services", Services)
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+STARTED: Final = web.RequestKey("started", bool)  # the head of the answer is on its way
 
 
 class Call:
@@ -85,7 +86,7 @@ class Call:
         hops = self.services.settings.trusted_proxies
         if hops:
             chain = [part.strip() for part in self.request.headers.get("X-Forwarded-For", "").split(",")]
-            if len(chain) >= hops and chain[-hops]:
+            if len(chain) >= hops and chain[-hops].isascii():
                 return chain[-hops][:64]
         return self.request.remote or "unknown"
 

@@ -14,7 +14,7 @@ from multidict import CIMultiDict
 from core.errors import MusterError
 from core.log import get
 from webapi import problems
-from webapi.context import REQUEST_ID, SERVICES
+from webapi.context import REQUEST_ID, SERVICES, STARTED
 from webapi.metrics import Metrics
 
 log = get("http")
@@ -40,9 +40,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             response = await handler(request)
     except web.HTTPException as error:
         response = _of_http(request, error)
-    except MusterError as error:
-        response = _of_error(request, error)
     except Exception as error:
+        if request.get(STARTED):
+            raise  # a stream broke: aiohttp ends the connection, as another answer cannot be sent
         response = _of_error(request, error)
     _count(metrics, request, response, time.perf_counter() - started)
     return response
@@ -50,6 +50,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Runs just before the head of any answer is sent."""
+    request[STARTED] = True
     headers = response.headers
     headers["X-Request-Id"] = request.get(REQUEST_ID, "")
     headers["X-Content-Type-Options"] = "nosniff"

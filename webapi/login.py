@@ -6,6 +6,7 @@ thousand guesses; a success takes it out again. A name that nobody has costs the
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 from core import keys
@@ -23,6 +24,19 @@ from webapi.store.batch import Batch
 log = get("login")
 
 FOLDED_MOST: Final = 96  # of a name that is counted: longer ones belong to nobody
+
+
+def whose(address: str) -> str:
+    """What of an address is one guesser's: all of an IPv4 address, the first 64 bits of IPv6. PURE."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ip_network((int(parsed) >> 64 << 64, 64)))
 
 
 class Login:
@@ -53,7 +67,7 @@ class Login:
         attempt = new_id("event")
         counted = {
             keys.tries(f"name:{fold(name)[:FOLDED_MOST]}"): self._settings.login_tries_name,
-            keys.tries(f"address:{address}"): self._settings.login_tries_address,
+            keys.tries(f"address:{whose(address)}"): self._settings.login_tries_address,
         }
         await self._begin(counted, attempt, now_ms)
         record = await self._accounts.login(name)

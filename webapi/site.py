@@ -31,6 +31,7 @@ DOCS: Final = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <title>Muster API</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="assets/vendor/swagger/swagger-ui.css">
 </head>
 <body>

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from core import keys
 from core.redis.client import Database
 from tests.webapi.support import Answer, Api
@@ -120,3 +122,21 @@ async def test_a_party_is_bounded_however_many_join_at_once(api: Api) -> None:
             await _ask(api, "POST", f"/{code}/join", guest)
     stranger = await api.guest()
     assert (await _ask(api, "POST", f"/{code}/join", stranger)).problem == "party-full"
+
+
+async def test_a_ticket_made_while_a_member_leaves_is_taken_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a match with a party that he has left in the same moment."""
+    await api.game()
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    for guest in (ann, bob):
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    create = api.services.tickets.create
+
+    async def slowly(*given: Any) -> None:
+        await create(*given)
+        assert (await _ask(api, "POST", f"/{code}/leave", bob)).status == 204
+
+    monkeypatch.setattr(api.services.tickets, "create", slowly)
+    answer = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=ann["access_token"])
+    assert (answer.status, answer.problem) == (409, "party-changed")
+    assert (await api.ask("GET", "/v1/overview")).body["games"][0]["waiting"] == 0

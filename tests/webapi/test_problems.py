@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientPayloadError
 
 from core.redis.embedded import embedded_redis
 from tests.support import eventually, free_port
@@ -51,6 +52,7 @@ async def test_what_is_not_there_is_told(api: Api) -> None:
         ("/v1/games/tanks/boards/score?top=101", "top"),
         ("/v1/games/tanks/boards/score?top=1&top=2", "top"),
         ("/v1/games/tanks/boards/score?colour=red", "colour"),
+        ("/v1/games/tanks/boards/score?player=" + "x" * 65, "player"),
     ],
 )
 async def test_a_bad_query_parameter_is_named(api: Api, path: str, pointer: str) -> None:
@@ -70,6 +72,25 @@ async def test_our_own_mistakes_tell_nothing_of_the_inside(api: Api, monkeypatch
     assert (answer.status, answer.problem) == (500, "internal")
     assert "secret" not in str(answer.body)
     assert answer.body["request_id"] == answer.headers["X-Request-Id"]
+
+
+async def test_a_stream_that_breaks_inside_ends_its_connection(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once a stream is open no problem document can be sent: the reader sees it break, and the service goes on."""
+    await api.game()
+    guest = await api.guest()
+    ticket = await api.ticket(guest)
+    path = f"/v1/tickets/tanks/{ticket['id']}/events"
+    async with await api.open("GET", path, token=guest["access_token"]) as stream:
+        await next_event(stream)
+
+        async def broken(*_: Any) -> Any:
+            raise RuntimeError("the secret inside")
+
+        monkeypatch.setattr(api.services.tickets, "read", broken)
+        api.services.streams.heard("ticket", [ticket["id"]])
+        with pytest.raises(ClientPayloadError):
+            await next_event(stream)
+    assert (await api.ask("GET", "/status")).status == 200
 
 
 async def test_a_request_that_takes_too_long_is_given_up(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,7 @@ async def test_a_board_shows_the_best_and_where_one_stands(api: Api, db: Databas
     assert (first["entries"], [entry["rank"] for entry in first["neighbours"]]) == ([], [1, 2])
     absent = (await api.ask("GET", "/v1/games/tanks/boards/activity?player=p-nobody&around=3")).body
     assert absent == {"board": "activity", "entries": []}
+    assert (await api.ask("GET", "/v1/games/tanks/boards/activity?player=%ff%00")).body == absent
     assert (await api.ask("GET", "/v1/games/none/boards/score")).problem == "no-such-game"
     assert (await api.ask("GET", "/v1/games/tanks/boards/luck")).status == 404
 

@@ -25,6 +25,7 @@ from webapi.endpoint import EVENTS, PLAYERS, Table
 from webapi.problems import TicketOpen
 from webapi.records import TERMINAL, Joining, TicketRecord
 from webapi.sse import HEARTBEAT, EventStream, event, last_event_id
+from webapi.store.tickets import Address
 from webapi.streams import Watcher
 
 log = get("tickets")
@@ -60,7 +61,7 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     await call.services.tickets.create(game, ticket, players, call.caller.player, call.now_ms)
     call.services.bell.ring("queue", [game.id])
     if body.party is not None:
-        await _tell_party(call, body.party, game.id, ticket)
+        await _tell_party(call, body.party, players, (game.id, ticket))
     log.debug("ticket created", ticket=ticket, game=game.id, player=call.caller.player)
     call.headers["Location"] = f"/v1/tickets/{game.id}/{ticket}"
     if repeatable:  # it may be an old ticket, which has moved on
@@ -75,8 +76,8 @@ async def read(call: Call, query: Wait) -> doc.Ticket:
     """A ticket of yours, at once or when it has changed."""
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
     call.headers["Cache-Control"] = "no-store"
-    call.services.streams.was_read((game, ticket))
     record = await call.services.tickets.read(game, ticket, player)
+    call.services.streams.was_read((game, ticket))
     after = record.seq if query.after is None else query.after
     if not query.wait_s or record.seq > after:
         return await _document(call, record)
@@ -200,10 +201,21 @@ async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPl
     return members
 
 
-async def _tell_party(call: Call, code: str, game: str, ticket: str) -> None:
-    """Let the party's members find their ticket. After a crash before this, the leader's repeat tells it."""
-    parties = call.services.parties
-    await parties.change(await parties.read(code), lambda found: party.with_ticket(found, game, ticket))
+async def _tell_party(call: Call, code: str, players: list[TicketPlayer], address: Address) -> None:
+    """Let the party's members find their ticket. Raises Conflict where somebody left while it was made.
+
+    After a crash before this, the leader's repeat (same Idempotency-Key) tells them.
+    """
+    parties, tickets = call.services.parties, call.services.tickets
+    try:
+        told = await parties.change(await parties.read(code), lambda found: party.with_ticket(found, *address))
+        members = {member.id for member in told.members}
+    except NotFound:
+        members = set()
+    # From here on whoever leaves finds the ticket, and cancels it himself.
+    if not members.issuperset(player.id for player in players):
+        await tickets.cancel(*address, call.now_ms)
+        raise Conflict("the party changed while its ticket was made: try again", code="party-changed")
 
 
 async def _joining(call: Call, record: TicketRecord) -> Joining | None:
