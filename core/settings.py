@@ -17,9 +17,9 @@ T = TypeVar("T")
 SECRET_BYTES: Final = 32  # RFC 7518: an HS256 key is at least as long as its hash
 
 
-def setting(env: str, default: Any) -> Any:
-    """A dataclass field that is read from the environment variable `env`."""
-    return field(default=default, metadata={"env": env})
+def setting(env: str, default: Any, *, secret: bool = False) -> Any:
+    """A dataclass field that is read from the environment variable `env`; a secret one is never printed."""
+    return field(default=default, metadata={"env": env}, repr=not secret)
 
 
 def from_env(cls: type[T], env: Mapping[str, str]) -> T:
@@ -50,13 +50,13 @@ class Common:
     # redis://host:port/db, rediss://, unix://, or redis+cluster://host:port
     redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0")
     # Signs access tokens and, derived per match, join tokens. The same for all services of an installation.
-    secret: str = field(default="", metadata={"env": "MUSTER_SECRET"}, repr=False)
+    secret: str = setting("MUSTER_SECRET", "", secret=True)
     # Where this service's ZeroMQ doorbell listens; * takes a free port. Loopback unless told otherwise.
     doorbell_bind: str = setting("MUSTER_DOORBELL_BIND", "tcp://127.0.0.1:*")
     # Host that others connect to, if it differs from the bound one (a pod's address).
     doorbell_host: str = setting("MUSTER_DOORBELL_HOST", "")
     log_format: str = setting("MUSTER_LOG_FORMAT", "json")  # json, or text for people
-    log_level: str = setting("MUSTER_LOG_LEVEL", "info")
+    log_level: str = setting("MUSTER_LOG_LEVEL", "info")  # debug, info, warning or error
 
     def __post_init__(self) -> None:
         if self.secret and len(self.secret.encode()) < SECRET_BYTES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from core.errors import Misconfigured
@@ -15,11 +15,11 @@ SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fi
 class Settings:
     """What the launcher gives, and the bounds of writing behind."""
 
-    game: str = setting("MUSTER_GAME", "")
-    match: str = setting("MUSTER_MATCH", "")
+    game: str = setting("MUSTER_GAME", "")  # id of the game
+    match: str = setting("MUSTER_MATCH", "")  # id of the match
     # Verifies join tokens of this match and of no other.
-    join_key: str = field(default="", metadata={"env": "MUSTER_JOIN_KEY"}, repr=False)
-    redis_url: str = field(default="redis://127.0.0.1:6379/0", metadata={"env": "REDIS_URL"}, repr=False)
+    join_key: str = setting("MUSTER_JOIN_KEY", "", secret=True)
+    redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0", secret=True)  # where the truth is
     address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # that players reach this host by
     bind: str = setting("MUSTER_BIND", "127.0.0.1")  # that game ports listen on
     server: str = setting("MUSTER_SERVER", "")  # <installation>/<match>: how a launcher recognises its servers
@@ -27,7 +27,7 @@ class Settings:
     sdk_port: int = setting("MUSTER_SDK_PORT", SDK_PORT)  # 0 takes a free one
     metrics_port: int = setting("MUSTER_METRICS_PORT", 8001)  # 0 takes a free one
     metrics_bind: str = setting("MUSTER_METRICS_BIND", "127.0.0.1")  # in a pod 0.0.0.0: the scraper is elsewhere
-    log_level: str = setting("MUSTER_LOG_LEVEL", "info")
+    log_level: str = setting("MUSTER_LOG_LEVEL", "info")  # debug, info, warning or error
     log_format: str = setting("MUSTER_LOG_FORMAT", "json")  # json, or text for people
 
     # A crash of this process loses what happened since the last flush.
@@ -36,6 +36,7 @@ class Settings:
     views_s: float = setting("MUSTER_VIEWS_S", 0.25)
     # While Redis is away: a minute of 100 players at 60 Hz, an hour of a duel.
     buffer_interactions: int = setting("MUSTER_BUFFER_INTERACTIONS", 500_000)
+    # The same bound in memory; whichever is reached first.
     buffer_bytes: int = setting("MUSTER_BUFFER_BYTES", 16 * 1024 * 1024)
     # How long the end of a match waits for Redis to take the last interactions and the result.
     final_flush_s: float = setting("MUSTER_FINAL_FLUSH_S", 60.0)

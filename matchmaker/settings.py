@@ -15,8 +15,9 @@ class Settings:
     """How queues are worked and matches watched."""
 
     launcher: str = setting("MUSTER_LAUNCHER", "process")  # or instant: no servers at all, for benches
+    # In a pod 0.0.0.0: the scraper is elsewhere.
     metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
-    metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)
+    metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # Prometheus' format, at /metrics
     # How long a crashed owner's game waits for a new one; renewed each third of it, so two renewals may be late.
     lease_s: float = setting("MUSTER_LEASE_S", 3.0)
     # A lost ring costs at most so long.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Final
 
 from core.errors import Invalid, Misconfigured
@@ -27,15 +27,15 @@ class Settings:
     """Read once at the start. Numbers are positive; a port of 0 takes a free one."""
 
     host: str = setting("MUSTER_WEBAPI_HOST", "127.0.0.1")  # loopback unless told otherwise
-    port: int = setting("MUSTER_WEBAPI_PORT", 22548)
-    metrics_host: str = setting("MUSTER_WEBAPI_METRICS_HOST", "127.0.0.1")
-    metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)
+    port: int = setting("MUSTER_WEBAPI_PORT", 22548)  # page and API
+    metrics_host: str = setting("MUSTER_WEBAPI_METRICS_HOST", "127.0.0.1")  # in a pod 0.0.0.0: the scraper is elsewhere
+    metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)  # Prometheus' format, at /metrics
 
     # Commands run strangers' programs on this host: only for operators who trust their developers.
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
     open_developers: bool = setting("MUSTER_OPEN_DEVELOPERS", False)  # anybody may sign up as a developer
     admin_name: str = setting("MUSTER_ADMIN_NAME", "")  # made at the start where it does not exist
-    admin_password: str = field(default="", metadata={"env": "MUSTER_ADMIN_PASSWORD"}, repr=False)
+    admin_password: str = setting("MUSTER_ADMIN_PASSWORD", "", secret=True)  # of that account, when it is made
 
     access_s: int = setting("MUSTER_ACCESS_TOKEN_S", 900)  # a stolen one is of use for so long
     refresh_s: int = setting("MUSTER_REFRESH_TOKEN_S", 2_592_000)  # 30 days; a guest away for longer is forgotten
@@ -50,12 +50,12 @@ class Settings:
     hash_threads: int = setting("MUSTER_HASH_THREADS", 2)  # argon2 takes 30 ms of a core and 19 MiB each
     hash_waiting: int = setting("MUSTER_HASH_WAITING", 64)  # two threads clear it in a second; beyond: 503
 
-    login_window_s: int = setting("MUSTER_LOGIN_WINDOW_S", 300)
+    login_window_s: int = setting("MUSTER_LOGIN_WINDOW_S", 300)  # failures are forgotten after
     login_tries_name: int = setting("MUSTER_LOGIN_TRIES_NAME", 10)  # failures by account name in a window
     login_tries_address: int = setting("MUSTER_LOGIN_TRIES_ADDRESS", 100)  # ... by address: a school shares one
 
     streams: int = setting("MUSTER_STREAMS", 10_000)  # ticket streams and long polls of this replica
-    streams_per_player: int = setting("MUSTER_STREAMS_PER_PLAYER", 4)
+    streams_per_player: int = setting("MUSTER_STREAMS_PER_PLAYER", 4)  # a few tabs; a further one is refused
     overview_streams: int = setting("MUSTER_OVERVIEW_STREAMS", 500)  # of their own, so pages cannot starve players
     heartbeat_s: float = setting("MUSTER_HEARTBEAT_S", 15.0)  # proxies cut silent streams after 30-60 s
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +19,12 @@ MAX_MATCHMAKERS: Final = 8  # of one machine; more would only wait for each othe
 class StackSettings:
     """What `muster up` reads. Every port can be moved; the services get whatever else is set as it is."""
 
-    redis_url: str = field(default="", metadata={"env": "REDIS_URL"}, repr=False)  # empty: an embedded one
-    secret: str = field(default="", metadata={"env": "MUSTER_SECRET"}, repr=False)  # empty: made once, kept in data_dir
+    redis_url: str = setting("REDIS_URL", "", secret=True)  # empty: an embedded one
+    secret: str = setting("MUSTER_SECRET", "", secret=True)  # empty: made once, kept in data_dir
     data_dir: str = setting("MUSTER_DATA_DIR", ".data")  # accounts, boards, logs; one stack at a time
-    webapi_port: int = setting("MUSTER_WEBAPI_PORT", 22548)
-    webapi_metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)
-    matchmaker_metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)
+    webapi_port: int = setting("MUSTER_WEBAPI_PORT", 22548)  # page and API
+    webapi_metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)  # metrics of webapi
+    matchmaker_metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # metrics of the matchmaker
     redis_port: int = setting("MUSTER_REDIS_PORT", 0)  # of the embedded one; 0 takes a free port
     matchmakers: int = setting("MUSTER_MATCHMAKERS", 1)  # a second one takes over when the first dies
 

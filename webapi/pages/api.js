@@ -65,11 +65,14 @@ export async function follow(path, { onEvent, onLive = () => {}, token, lastId =
       const headers = { Accept: "text/event-stream" };
       if (lastId) headers["Last-Event-ID"] = lastId;
       if (token) headers.Authorization = `Bearer ${await token()}`;
-      for await (const event of connect(path, headers, signal, () => onLive(true))) {
+      const events = connect(path, headers, signal, () => onLive(true));
+      let next = await events.next();
+      for (; !next.done; next = await events.next()) {
         retryMs = FIRST_RETRY_MS;
-        lastId = event.id || lastId;
-        if (onEvent(event)) return;
+        lastId = next.value.id || lastId;
+        if (onEvent(next.value)) return void events.return();
       }
+      if (next.value) return;
       onLive(false);
     } catch (error) {
       if (signal.aborted) return;
@@ -105,11 +108,12 @@ export function pause(ms, signal) {
   });
 }
 
-/** One connection's events. Ends with the stream; raises ApiError when it is refused, breaks or falls silent. */
+/** One connection's events. Ends with the stream (true where there is nothing more to come); raises ApiError when it is refused, breaks or falls silent. */
 async function* connect(path, headers, signal, onOpen) {
   const silence = new AbortController();
   const response = await reach(path, { headers, cache: "no-store", signal: AbortSignal.any([signal, silence.signal]) });
   if (!response.ok) throw await problemOf(response);
+  if (response.status === 204) return true; // what it told has come to its end, and we have heard it all
   onOpen();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const parser = new EventParser();
@@ -119,7 +123,7 @@ async function* connect(path, headers, signal, onOpen) {
       timer = setTimeout(() => silence.abort(), SILENCE_MS);
       const { done, value } = await reader.read();
       clearTimeout(timer);
-      if (done) return;
+      if (done) return false;
       yield* parser.feed(value);
     }
   } catch {
