@@ -83,7 +83,9 @@ async def test_a_lost_connection_is_made_again(open_tab: OpenTab, register: Regi
     await first.joined()
 
 
-async def test_a_killed_server_leads_to_a_new_match(open_tab: OpenTab, register: Register, rest: Rest) -> None:
+async def test_a_killed_server_leads_to_a_new_match(
+    open_tab: OpenTab, register: Register, rest: Rest, complaints: list[str]
+) -> None:
     """When the server dies both tabs are back in the queue, and in a new match without a key pressed."""
     game = register("page-killed")
     players = [Player(await open_tab()) for _ in range(2)]
@@ -107,6 +109,8 @@ async def test_a_killed_server_leads_to_a_new_match(open_tab: OpenTab, register:
     for player in players:
         await player.page.get_by_text("Connection lost").wait_for(state="detached")
         await player.joined()
+    # Browsers report each connection that a dying server resets or a dead one refuses; how many is chance.
+    complaints[:] = [one for one in complaints if "ERR_CONNECTION" not in one]
 
 
 async def test_a_duplicated_tab_is_another_player(open_tab: OpenTab, register: Register) -> None:
