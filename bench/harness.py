@@ -118,6 +118,7 @@ def stack() -> Iterator[Stack]:
                 "MUSTER_WEBAPI_METRICS_PORT": str(free_port()),
                 "MUSTER_MATCHMAKER_METRICS_PORT": str(free_port()),
                 "MUSTER_RUN_DIR": str(folder / "run"),
+                "MUSTER_SIGNUPS_ADDRESS": "1000000",
                 "MUSTER_ALLOW_COMMANDS": "true",
                 "MUSTER_OPEN_DEVELOPERS": "true",
                 "PYTHONPATH": str(ROOT),

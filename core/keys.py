@@ -33,7 +33,7 @@ the rest from it; all of them hash to that slot.
 | `muster:account:{player}` | hash | name, role, times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
-| `muster:tries:{who}` | zset | failed logins by name or address by their ms, for the lock-out |
+| `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
 | `muster:partyof:{player}` | string | the party a player is in (JSON) |

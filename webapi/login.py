@@ -51,6 +51,19 @@ class Login:
         self._settings = settings
         self._metrics = metrics
 
+    async def admit(self, address: str, now_ms: int) -> None:
+        """Count a new account or guest by address. Raises TooMany, Unavailable."""
+        key, window_ms = keys.tries(f"signup:{whose(address)}"), self._settings.login_window_s * 1000
+        arguments = (new_id("event"), now_ms, window_ms, self._settings.signups_address)
+        [(state, wait_ms)] = await self._batch.do_many([function_call("try_begin", key, *arguments)])
+        if state == "locked":
+            retry_after_s = int(wait_ms) // 1000 + 1
+            raise TooMany(
+                f"too many new players from this address: try again in {retry_after_s} s",
+                retry_after_s=retry_after_s,
+                code="too-many-signups",
+            )
+
     async def register(self, name: str, password: str, role: str, now_ms: int) -> AccountRecord:
         """A new account. Raises Invalid, Conflict (the name is taken), Unavailable."""
         name = shown(name)

@@ -52,6 +52,8 @@ class Settings:
 
     login_window_s: int = setting("MUSTER_LOGIN_WINDOW_S", 300)  # failures are forgotten after
     login_tries_name: int = setting("MUSTER_LOGIN_TRIES_NAME", 10)  # failures by account name in a window
+    # New accounts and guests by address in that window: a school shares one, a flood fills Redis.
+    signups_address: int = setting("MUSTER_SIGNUPS_ADDRESS", 1000)
     login_tries_address: int = setting("MUSTER_LOGIN_TRIES_ADDRESS", 100)  # ... by address: a school shares one
 
     streams: int = setting("MUSTER_STREAMS", 10_000)  # ticket streams and long polls of this replica

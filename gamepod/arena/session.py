@@ -237,13 +237,17 @@ class Session:
             raise NotFound(f"player {player!r} has no tank in this match", code="not-in-match")
         return record
 
+    def played_ms(self, now_ms: int) -> int:
+        """Milliseconds since the first player joined; the time limit counts from there."""
+        return now_ms - self._started_ms if self._started_ms else 0
+
     def _why_over(self, now_ms: int) -> str:
         limit_ms = self.settings.time_limit_s * 1000.0
         if self._end_reason:
             return self._end_reason
         if reached_score_limit(self._players.values(), self.settings):
             return "score-limit"
-        if limit_ms and self._started_ms and now_ms - self._started_ms >= limit_ms:
+        if limit_ms and self.played_ms(now_ms) >= limit_ms:
             return "time-limit"
         return ""
 

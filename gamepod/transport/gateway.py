@@ -220,6 +220,7 @@ class Gateway:
             ack=record.last_seq,
             accepted=record.accepted,
             server_ms=now,
+            played_ms=session.played_ms(now),
             players=len(session.present),
             world=world,
         )

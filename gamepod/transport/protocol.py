@@ -102,6 +102,7 @@ class Welcome(msgspec.Struct, tag="welcome", tag_field="type"):
     ack: int
     accepted: int
     server_ms: int  # UTC
+    played_ms: int  # since the first player joined: the time limit counts from there
     players: int  # present; their rows follow in a full snapshot
     world: WorldInfo
 

@@ -33,7 +33,7 @@ async def test_a_tank_is_shown_between_its_snapshots(open_tab: OpenTab) -> None:
       const { ArenaState } = await import("/assets/arena/state.js");
       const state = new ArenaState();
       const world = {};
-      state.welcome({ world, slot: 0, ack: 0, tick: 0, tick_rate: 100 }, 0);
+      state.welcome({ world, slot: 0, ack: 0, tick: 0, tick_rate: 100, played_ms: 0 }, 0);
       const at = (tick, x_cm, heading) =>
         state.snapshot({ tick, ack: 0, changed: [[0, x_cm, 0, heading, 0, 100]] }, tick * 10);
       at(1, 1000, 350);

@@ -107,6 +107,19 @@ async def test_a_name_is_locked_after_too_many_failures(redis_url: str) -> None:
         assert (await api.ask("POST", "/v1/login", {"name": "other", "password": PASSWORD})).status == 200
 
 
+async def test_sign_ups_of_an_address_are_bounded(redis_url: str) -> None:
+    """An address makes so many accounts and guests in a window and no more; another address is not concerned."""
+    async with open_api(redis_url, signups_address=2, trusted_proxies=1) as api:
+        here, there = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+        assert (await api.ask("POST", "/v1/guests", {}, headers=here)).status == 201
+        account = {"name": "somebody", "password": PASSWORD}
+        assert (await api.ask("POST", "/v1/accounts", account, headers=here)).status == 201
+        refused = await api.ask("POST", "/v1/guests", {}, headers=here)
+        assert (refused.status, refused.problem) == (429, "too-many-signups")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert (await api.ask("POST", "/v1/guests", {}, headers=there)).status == 201
+
+
 async def test_an_address_is_locked_after_too_many_failures(redis_url: str) -> None:
     """An address that guesses at many names is locked out, and locks no names; successes do not count."""
     async with open_api(redis_url, login_tries_address=3, login_tries_name=2, trusted_proxies=1) as api:

@@ -17,21 +17,23 @@ from webapi.store.accounts import AccountRecord
 TABLE: Final = Table("accounts")
 
 
-@TABLE.route("POST", "/v1/accounts", known=False, status=201, errors=(Conflict, Forbidden))
+@TABLE.route("POST", "/v1/accounts", known=False, status=201, errors=(Conflict, Forbidden, TooMany))
 async def register(call: Call, body: doc.NewAccount) -> doc.Session:
     """Sign up. As a developer only where this installation lets everybody."""
     if body.role == "developer" and not call.services.settings.open_developers:
         raise Forbidden(
             "this installation lets nobody sign up as a developer: its operator may with MUSTER_OPEN_DEVELOPERS=true"
         )
+    await call.services.login.admit(call.address, call.now_ms)
     return await _enter(call, await call.services.login.register(body.name, body.password, body.role, call.now_ms))
 
 
-@TABLE.route("POST", "/v1/guests", known=False, status=201)
+@TABLE.route("POST", "/v1/guests", known=False, status=201, errors=(TooMany,))
 async def guest(call: Call, body: doc.NewGuest) -> doc.Session:
     """Play without signing up. A guest is forgotten when the refresh token ends."""
     player = new_id("player")
     name = shown(body.name, GUEST_LEAST) if body.name is not None else f"Guest-{player[-5:]}"
+    await call.services.login.admit(call.address, call.now_ms)
     return await _enter(call, AccountRecord(player, name, "player", call.now_ms, guest=True))
 
 

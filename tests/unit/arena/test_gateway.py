@@ -71,6 +71,17 @@ def test_a_stranger_may_say_little() -> None:
     assert link.closed
 
 
+def test_the_welcome_says_how_long_the_match_is_played() -> None:
+    """Who joins later hears how much of the time limit is gone; for the first one it begins."""
+    house = House()
+    house.clock.ms += 5_000
+    first, second = FakeLink(), FakeLink()
+    house.gateway.received(first, message("join", token=token("ann")))
+    house.clock.ms += 2_000
+    house.gateway.received(second, message("join", token=token("bob")))
+    assert [link.take()[0]["played_ms"] for link in (first, second)] == [0, 2_000]
+
+
 def test_inputs_reach_the_session_and_are_acknowledged() -> None:
     """A batch of commands shows in the next snapshot as acknowledged and accepted."""
     house = House()

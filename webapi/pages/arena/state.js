@@ -39,6 +39,7 @@ export class ArenaState {
   #tanks = new Map();
   #tickMs = 0;
   #tick = 0;
+  #startTick = 0; // when the first player joined
   #tickZero = 0; // when tick 0 was, on our clock
   #lines = 0;
 
@@ -53,6 +54,7 @@ export class ArenaState {
     this.#tickMs = 1000 / message.tick_rate;
     this.#tickZero = now - message.tick * this.#tickMs;
     this.#tick = message.tick;
+    this.#startTick = message.tick - message.played_ms / this.#tickMs;
   }
 
   snapshot({ tick, ack, changed = [], removed = [], players = [], events = [], you }, now) {
@@ -72,7 +74,7 @@ export class ArenaState {
 
   /** Seconds the match has run, by its ticks. */
   get elapsedS() {
-    return (this.#tick * this.#tickMs) / 1000;
+    return ((this.#tick - this.#startTick) * this.#tickMs) / 1000;
   }
 
   /** Ours, as last told; 0 while destroyed. */
