@@ -55,16 +55,19 @@ class Player:
         found = await self.page.evaluate(FIND_OPPONENT)
         return (found[0], found[1]) if found else None
 
-    async def fight(self, *, for_s: float, drive_s: float = 1.5) -> None:
-        """Drive on a little, and shoot at the opponent wherever it is seen, until the time or the match is over."""
+    async def drive(self, *, for_s: float = 1.5) -> None:
+        """Drive on for a while."""
+        await self.canvas.focus()
         await self.page.keyboard.down("w")
+        await asyncio.sleep(for_s)
+        await self.page.keyboard.up("w")
+
+    async def fight(self, *, for_s: float) -> None:
+        """Shoot at the opponent wherever it is seen, until the time or the match is over."""
         start = time.monotonic()
-        while (now := time.monotonic()) < start + for_s and await self.canvas.count():
-            if now > start + drive_s:
-                await self.page.keyboard.up("w")
+        while time.monotonic() < start + for_s and await self.canvas.count():
             if (place := await self.opponent()) is not None:
                 await self.page.mouse.move(*place)
                 await self.page.mouse.down()
             await asyncio.sleep(0.1)
         await self.page.mouse.up()
-        await self.page.keyboard.up("w")

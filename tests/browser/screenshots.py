@@ -81,6 +81,7 @@ async def fight(browser: Browser, url: str, overview: Page) -> None:
     for player in players:
         await player.press_play("duel")
     await asyncio.gather(*(player.joined() for player in players))
+    await asyncio.gather(*(player.drive() for player in players))
     fights = [asyncio.create_task(player.fight(for_s=30)) for player in players]
     await asyncio.sleep(4)
     await overview.locator(".card select[aria-label=Game]").select_option(DEMO_GAME)

@@ -24,6 +24,7 @@ async def test_two_tabs_play_a_match_to_its_end(open_tab: OpenTab, register: Reg
     for player in players:
         await player.press_play(game)
     await asyncio.gather(*(player.joined() for player in players))
+    await asyncio.gather(*(player.drive() for player in players))  # both, before either can end the match
     await asyncio.gather(*(player.fight(for_s=40) for player in players))
     for player in players:
         await player.page.get_by_role("button", name="Play again").wait_for()
