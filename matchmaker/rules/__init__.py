@@ -4,14 +4,14 @@
     model                                                                what a rule set is
     values evaluate                                                      candidate match -> findings, exactly
     facts pool                                                           what rules look at, as columns over tickets
-    run preference growth bulk state search arrange region form why      columns -> proposals and reasons
+    run preference growth bulk state search arrange region grouping why      columns -> proposals and reasons
 
 Chance comes in as a seed, time as `now_ms`. The language is Amazon GameLift FlexMatch's, version 1.0.
 """
 
 from matchmaker.rules.attributes import Party, check_ticket
 from matchmaker.rules.evaluate import Finding, explain, first_failure, regions_for
-from matchmaker.rules.form import Pass, Proposal, form
+from matchmaker.rules.grouping import Pass, Proposal, form
 from matchmaker.rules.model import RuleSet, Stage
 from matchmaker.rules.parse import parse
 from matchmaker.rules.pool import Backfill, Pool

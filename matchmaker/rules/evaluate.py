@@ -147,10 +147,10 @@ def _comparison(rule: Comparison, teams: Teams) -> _Seen:
         passed = all(compare(v, r) for v in values for r in references) and not (values and not references)
         return _Seen(passed, values, references)
     single = [v for e, v in zip(rule.measurements, measured, strict=True) if e.depth == 0 and v is not None]
-    groups = [g for e, v in zip(rule.measurements, measured, strict=True) if e.depth for g in groups(e, v, 1)]
+    lists = [part for e, v in zip(rule.measurements, measured, strict=True) if e.depth for part in groups(e, v, 1)]
     alike = rule.operation == "="
-    passed = all(len(set(g)) <= 1 if alike else len(set(g)) == len(g) for g in (single, *groups))
-    return _Seen(passed, [*single, *groups])
+    passed = all(len(set(g)) <= 1 if alike else len(set(g)) == len(g) for g in (single, *lists))
+    return _Seen(passed, [*single, *lists])
 
 
 def _distance(rule: Distance, teams: Teams) -> _Seen:

@@ -59,7 +59,9 @@ class Api:
         async with await self.open(method, path, body, token=token, headers=headers, data=data) as response:
             is_json = "json" in response.headers.get("Content-Type", "")
             read = await response.read()
-            return Answer(response.status, msgspec.json.decode(read) if is_json else read.decode(), {**response.headers})
+            return Answer(
+                response.status, msgspec.json.decode(read) if is_json else read.decode(), {**response.headers}
+            )
 
     async def open(
         self, method: str, path: str, body: Any = None, *, token: str = "", headers: dict[str, str] | None = None,
@@ -101,7 +103,9 @@ class Api:
 @asynccontextmanager
 async def open_api(redis_url: str, **settings: Any) -> AsyncIterator[Api]:
     """A webapi for the length of the block."""
-    app = make_app(Common(redis_url=redis_url, secret=SECRET), Settings(**{"open_developers": True, **settings}), Metrics())
+    app = make_app(
+        Common(redis_url=redis_url, secret=SECRET), Settings(**{"open_developers": True, **settings}), Metrics()
+    )
     async with TestClient(TestServer(app, handler_cancellation=True)) as client:
         yield Api(client, app[SERVICES])
 
@@ -109,7 +113,9 @@ async def open_api(redis_url: str, **settings: Any) -> AsyncIterator[Api]:
 async def claim(db: Database, game: str, *tickets: dict[str, Any]) -> str:
     """What a matchmaker does: claim these tickets for a new match, whose id is returned."""
     token = (await db.call("lease_take", keys.game(game), "tests", 60_000))[0]
-    players = [MatchPlayer(p["id"], p["name"], "players", ticket["id"]) for ticket in tickets for p in ticket["players"]]
+    players = [
+        MatchPlayer(p["id"], p["name"], "players", ticket["id"]) for ticket in tickets for p in ticket["players"]
+    ]
     match = Match(new_id("match"), game, 1, now_ms(), players, Server(arena={}), Timers(), 3, 30)
     reply = await db.call(
         "match_claim", keys.game(game), token, now_ms(), now_ms() + 60_000, 100, match.id, msgspec.json.encode(match),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+import operator as op
 import re
 import statistics
 from typing import Any
@@ -138,7 +139,10 @@ class Judge:
             default = "union" if rule["type"] == "collection" else "avg"
             depth, value = self.value(given, rule.get("partyAggregation", default))
             return flat(depth, value)
-        return given if isinstance(given, list) else [given]
+        if isinstance(given, list):
+            return given
+        text = rule["type"] == "collection" or not re.fullmatch(r"[\d.]+", str(given))
+        return [given if text else float(given)]
 
     def comparison(self, rule: dict[str, Any]) -> bool:
         measured = self.measured(rule)
@@ -146,7 +150,7 @@ class Judge:
         if "referenceValue" in rule:
             values = [v for depth, value in measured for v in flat(depth, value)]
             references = self.reference(rule)
-            return not values or (bool(references) and all(compare(sign, v, r) for v in values for r in references))
+            return not values or (bool(references) and all(SIGNS[sign](v, r) for v in values for r in references))
         groups = [[v for depth, v in measured if depth == 0 and v is not None]]
         groups += [group for depth, value in measured if depth for group in at_depth(depth, value, 1)]
         if sign == "=":
@@ -261,11 +265,7 @@ def at_depth(depth: int, value: Any, wanted: int) -> list[Any]:
     return [value] if depth <= wanted else [part for each in value for part in at_depth(depth - 1, each, wanted)]
 
 
-def compare(sign: str, a: Any, b: Any) -> bool:
-    """One comparison."""
-    return {"<": a.__lt__, "<=": a.__le__, "=": a.__eq__, "!=": a.__ne__, ">": a.__gt__, ">=": a.__ge__}[sign](
-        b
-    ) is True
+SIGNS = {"<": op.lt, "<=": op.le, "=": op.eq, "!=": op.ne, ">": op.gt, ">=": op.ge}
 
 
 def bounded(value: float, rule: dict[str, Any], what: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +13,12 @@ from hypothesis import strategies as st
 
 from core.model import Waiting
 from matchmaker.rules import Party, Pass, Pool, RuleSet, explain, form, parse
-from matchmaker.rules import form as form_function
 from tests.unit.rules.checker import Teams, broken, instances
 from tests.unit.rules.worlds import NOW_MS, rule_sets, tickets
 
+EXAMPLES = int(os.environ.get("MUSTER_EXAMPLES", "60"))  # a thousand and more for a soak
 GENEROUS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 COVERED = ("batchDistance", "latency", "collection", "comparison", "sort", "distance")
 
@@ -83,12 +84,12 @@ def test_every_match_made_in_lockstep_is_legal(tree: dict[str, Any], waiting: li
         for i in range(12)
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("matchmaker.rules.form.SMALL", 0)
-        result = form_function(Pool.of(rules, many), rules, NOW_MS, seed)
+        patch.setattr("matchmaker.rules.grouping.SMALL", 0)
+        result = form(Pool.of(rules, many), rules, NOW_MS, seed)
     assert_legal(tree, many, result)
 
 
-@settings(GENEROUS, max_examples=80)
+@GENEROUS
 @given(rule_sets(), tickets(most=5))
 def test_the_oldest_ticket_never_starves(tree: dict[str, Any], waiting: list[Waiting]) -> None:
     """If exhaustive search finds a legal match with the oldest ticket, the first pass makes one."""
@@ -108,7 +109,7 @@ def test_the_oldest_ticket_never_starves(tree: dict[str, Any], waiting: list[Wai
     assert (first[0] in matched) == possible
 
 
-@settings(GENEROUS, max_examples=60)
+@GENEROUS
 @given(rule_sets(), tickets(most=10), st.integers(0, 99))
 def test_a_pass_is_determined_by_its_seed(tree: dict[str, Any], waiting: list[Waiting], seed: int) -> None:
     """The same pool, time and seed give the same proposals; the pool is left as it was."""
