@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 
 from matchmaker.rules.arrange import rearranged
-from matchmaker.rules.facts import Cap, Floats, Same, Window
+from matchmaker.rules.facts import Cap, Count, Floats, Same, Window
 from matchmaker.rules.growth import Growth
 from matchmaker.rules.pool import MIXED
 from matchmaker.rules.preference import preferred
@@ -64,11 +64,12 @@ def bulk(run: Run) -> Iterator[Match]:
 
 
 def _width(run: Run) -> int:
-    """Tickets in a chunk: enough to fill two matches of typical parties."""
+    """Tickets in a chunk: enough to fill two matches of typical parties; more where roles have to be found in it."""
     rows = run.by_age
     mean = float(run.pool.size[rows].mean()) if len(rows) else 1.0
     seats = int(run.most.max(axis=0).sum())
-    return int(np.clip(np.ceil(2 * seats / mean), SMALLEST_CHUNK, LARGEST_CHUNK))
+    wide = 2.0 if not run.by_kind[Count] else 6.0
+    return int(np.clip(np.ceil(wide * seats / mean), SMALLEST_CHUNK, LARGEST_CHUNK))
 
 
 def _groups(run: Run) -> Rows:
@@ -152,6 +153,8 @@ def _keys(run: Run, rows: Rows) -> tuple[list[Rows], list[Floats], bool]:
         order.append(column[rows] if column is not None else pool.words[name][rows].astype(np.float64))
     if spans:
         order.append(run.column(spans[0][1])[rows])
+    elif pool.facts.near and not order:
+        order.append(pool.numbers[pool.facts.near, "avg"][rows])
     return (cells, order, lasting) if order else (cells, [run.rng.random(len(rows))], False)
 
 

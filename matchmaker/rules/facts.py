@@ -110,6 +110,7 @@ class Facts:
     residual: frozenset[str]
     seating: frozenset[str]  # rules whose outcome depends on who is in which team, not only on who plays
     balance: str  # the number whose team averages should be close; "" if none is asked for
+    near: str  # where no window says it, the number in which players had better be alike; "" if there is none
 
 
 _Read = tuple[Shape, float, float, bool]
@@ -135,7 +136,16 @@ def facts_of(rules: RuleSet) -> Facts:
                 residual.add(rule.name)
     first = rules.stages[0]
     seating = frozenset(rule.name for rule in first.required if _depends_on_seating(rule, first))
-    return Facts(tuple(found), frozenset(residual), seating, balance)
+    return Facts(tuple(found), frozenset(residual), seating, balance, balance or _near(first))
+
+
+def _near(stage: Stage) -> str:
+    """The number of a window that only a compound rule asks for: no limit to rely on, but a hint."""
+    for rule in stage.rules:
+        for shape, _, _, _ in _read(rule, stage) if rule.name in stage.spoken_for else ():
+            if isinstance(shape, Window):
+                return shape.attribute
+    return ""
 
 
 def _read(rule: Rule, stage: Stage) -> list[_Read]:
@@ -278,6 +288,16 @@ def _depends_on_seating(rule: Rule, stage: Stage) -> bool:
             return any(_by_team(each, stage) for each in expressions)
         case _:
             return True
+
+
+def teams_mentioned(rule: Rule) -> Iterator[tuple[str, ...]]:
+    """The sets of teams that a rule's expressions look at."""
+    if isinstance(rule, Comparison | Distance | Collection):
+        for each in (*rule.measurements, *((rule.reference,) if rule.reference else ())):
+            while isinstance(each, Call):
+                each = each.argument
+            if isinstance(each, Members):
+                yield each.teams
 
 
 def _by_team(expression: Expression, stage: Stage) -> bool:

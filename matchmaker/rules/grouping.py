@@ -24,7 +24,7 @@ from matchmaker.rules.model import RuleSet
 from matchmaker.rules.pool import Pool, Running
 from matchmaker.rules.region import best_regions
 from matchmaker.rules.run import Match, Run, Tally
-from matchmaker.rules.search import DEEP, SHALLOW, around, into
+from matchmaker.rules.search import DEEP, around, into, shallow
 from matchmaker.rules.why import Why, explain_ticket
 
 SMALL: Final = 128  # pools up to this are searched ticket by ticket: better matches, and still within milliseconds
@@ -102,7 +102,7 @@ def _matches(run: Run) -> Iterator[Match]:
 
 def _backfilled(run: Run, requests: list[Running]) -> Iterator[Match]:
     for request in requests:
-        match = into(run, request, SHALLOW)
+        match = into(run, request, shallow(len(requests)))
         if match is not None:
             yield run.take(match)
 
@@ -121,9 +121,10 @@ def _one_by_one(run: Run) -> Iterator[Match]:
     if len(rows) > max(ANCHORS, SMALL):
         drawn = run.rng.choice(rows[ANCHORS // 2 :], ANCHORS // 2, replace=False)
         rows = np.concatenate((rows[: ANCHORS // 2], drawn))
+    budget = shallow(len(rows))
     for row in itertools.takewhile(lambda _: not run.spent, rows.tolist()):
         if run.left[row]:
-            match = around(run, row, SHALLOW)
+            match = around(run, row, budget)
             if match is not None:
                 yield run.take(match)
 

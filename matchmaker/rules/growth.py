@@ -56,18 +56,12 @@ class Growth:
             good &= self._cap(index, at, rows, stage)
         for index in self.bits:
             good &= self._shared(index, at, rows, stage)
-        fits = self._fits(at, rows, stage) & good[:, None]
-        seated = fits.any(axis=1)
-        self._full(rows[good & ~seated])
-        keep = np.flatnonzero(seated)
+        keep = np.flatnonzero(good)
+        at, rows, stage = at[keep], rows[keep], stage[keep]
+        fits = self._fits(at, rows, stage)
+        keep = np.flatnonzero(fits.any(axis=1))
         self._seat(step, at[keep], rows[keep], stage[keep], fits[keep])
         return True
-
-    def _full(self, rows: Rows) -> None:
-        """Those who suit the match but find no seat: counted under "teams"."""
-        self.run.rejected[rows, -1] += 1
-        tally = self.run.tally.rejections
-        tally["teams"] = tally.get("teams", 0) + len(rows)
 
     def _window(self, index: int, at: Rows, rows: Rows, stage: Rows) -> Bools:
         low, high = self.windows[index]
@@ -78,9 +72,10 @@ class Growth:
         return near
 
     def _cap(self, index: int, at: Rows, rows: Rows, stage: Rows) -> Bools:
-        ms = np.maximum(self.worst[index][at], self.run.latencies(index)[rows, self.regions[at]])
-        within: Bools = ms <= self.run.facts[index].high[stage]
-        self.run.reject(index, rows[~within], self.run.facts[index].high[stage][~within])
+        own = self.run.latencies(index)[rows, self.regions[at]]
+        worst = np.maximum(self.worst[index][at], own)
+        within: Bools = worst <= self.run.facts[index].high[stage]
+        self.run.reject(index, rows[~within], worst[~within])
         return within
 
     def _shared(self, index: int, at: Rows, rows: Rows, stage: Rows) -> Bools:
@@ -92,46 +87,41 @@ class Growth:
         return enough
 
     def _fits(self, at: Rows, rows: Rows, stage: Rows) -> Bools:
-        """Which teams could seat the ticket."""
+        """Which teams could seat each ticket. Whoever loses the last one is counted against the rule that took it."""
         run = self.run
-        size = run.pool.size[rows][:, None]
-        fits: Bools = self.filled[at] + size <= run.most[stage]
-        for kind in (Range, Word):
-            for index in run.by_kind[kind]:
-                shape = run.facts[index].shape
-                assert isinstance(shape, Range | Word)
-                meant = np.array([name in shape.teams for name in run.names])
-                meets = run.fitting(index, rows, stage)
-                fits &= meets[:, None] | ~meant
-                if meant.all():
-                    unfit = rows[~meets]
-                    held = (
-                        run.column(index)[unfit] if isinstance(shape, Range) else run.pool.words[shape.attribute][unfit]
-                    )
-                    run.reject(index, unfit, held.astype(np.float64))
-        return fits & self._counted(at, rows, stage, size) if self.counts else fits
-
-    def _counted(self, at: Rows, rows: Rows, stage: Rows, size: Rows) -> Bools:
-        """Teams where no count goes over its limit, and where the places left still suffice for the counts wanted."""
-        run = self.run
-        allowed: Bools = np.ones((len(at), len(run.names)), dtype=np.bool_)
-        wanting: dict[bytes, Rows] = {}
-        members: dict[bytes, Bools] = {}
+        fits: Bools = self.filled[at] + run.pool.size[rows][:, None] <= run.most[stage]
+        run.crowded(rows[~fits.any(axis=1)])
+        for index in (*run.by_kind[Range], *run.by_kind[Word]):
+            allowed = run.fitting(index, rows, stage)[:, None] | ~run.meant(index)
+            self._narrow(fits, allowed, index, rows)
         for index, counts in self.counts.items():
-            shape, fact = run.facts[index].shape, run.facts[index]
-            adds = run.pool.counts[shape.attribute, shape.how, shape.word][rows]  # type: ignore[union-attr]
+            over = counts[at] + run.added(index, rows)[:, None] > run.facts[index].high[stage][:, None]
+            self._narrow(fits, ~(over @ self.member[index]), index, rows)
+        self._leave_room(fits, at, rows, stage)
+        return fits
+
+    def _narrow(self, fits: Bools, allowed: Bools, index: int, rows: Rows) -> None:
+        """Take the teams that a fact does not allow."""
+        before = fits.any(axis=1)
+        fits &= allowed
+        lost = rows[before & ~fits.any(axis=1)]
+        self.run.reject(index, lost, np.nan)
+
+    def _leave_room(self, fits: Bools, at: Rows, rows: Rows, stage: Rows) -> None:
+        """Take teams whose remaining places would no longer suffice for the counts still wanted there.
+
+        All wants of a group are added up, as if no ticket could meet two: right for roles, a good guess otherwise.
+        """
+        run = self.run
+        missing: dict[bytes, Rows] = {}
+        for index, counts in self.counts.items():
+            adds = run.added(index, rows)
             for g, member in enumerate(self.member[index]):
-                over = counts[at, g] + adds > fact.high[stage]
-                allowed &= ~(over[:, None] & member)
-                missing = np.maximum(fact.low[stage] - counts[at, g] - adds, 0).astype(np.int64)
+                wants = np.maximum(run.facts[index].low[stage] - counts[at, g] - adds, 0).astype(np.int64)
                 key = member.tobytes()
-                wanting[key] = wanting.get(key, np.zeros(len(at), dtype=np.int64)) + missing
-                members[key] = member
-        for key, missing in wanting.items():
-            member = members[key]
-            places = ((run.most[stage] - self.filled[at]) * member).sum(axis=1) - size[:, 0]
-            allowed &= ~((missing > places)[:, None] & member)
-        return allowed
+                missing[key] = missing[key] + wants if key in missing else wants
+                places = ((run.most[stage] - self.filled[at]) * member).sum(axis=1) - run.pool.size[rows]
+                self._narrow(fits, ~((missing[key] > places)[:, None] & member), index, rows)
 
     def _seat(self, step: int, at: Rows, rows: Rows, stage: Rows, fits: Bools) -> None:
         """Give each ticket the team that needs players most, has most places, and is kept level by it."""
@@ -163,33 +153,27 @@ class Growth:
             shape = run.facts[index].shape
             bits[at] &= run.pool.bits[shape.attribute, shape.how][rows]  # type: ignore[union-attr]
         for index, counts in self.counts.items():
-            shape = run.facts[index].shape
-            adds = run.pool.counts[shape.attribute, shape.how, shape.word][rows]  # type: ignore[union-attr]
-            counts[at] += self.member[index].T[team] * adds[:, None]
+            counts[at] += self.member[index].T[team] * run.added(index, rows)[:, None]
 
     def complete(self) -> Bools:
         """Which matches are legal by every fact: teams at their least, counts reached, early tickets still fitting."""
         run = self.run
-        done: Bools = (self.filled >= run.least[self.stage]).all(axis=1)
-        done &= (self.filled <= run.most[self.stage]).all(axis=1)
+        within = (self.filled >= run.least[self.stage]) & (self.filled <= run.most[self.stage])
+        done: Bools = within.all(axis=1)
         for index, counts in self.counts.items():
             fact = run.facts[index]
             low, high = fact.low[self.stage][:, None], fact.high[self.stage][:, None]
-            done &= np.all((counts >= low) & (counts <= high), axis=1)
-        for kind in (Range, Word):
-            for index in run.by_kind[kind]:
-                if not run.facts[index].constant:
-                    done &= self._still(index)
+            done[((counts < low) | (counts > high)).any(axis=1)] = False
+        for index in (*run.by_kind[Range], *run.by_kind[Word]):
+            if not run.facts[index].constant:
+                done &= self._still(index)
         return done
 
     def _still(self, index: int) -> Bools:
         """Whether all seated tickets meet a Range at the stage the match has come to."""
-        run, shape = self.run, self.run.facts[index].shape
-        assert isinstance(shape, Range | Word)
-        meant = np.array([name in shape.teams for name in run.names])
         at, column = np.nonzero(self.seat >= 0)
-        meets = run.fitting(index, self.chunks[at, column], self.stage[at])
-        broken = at[~meets & meant[self.seat[at, column]]]
+        meets = self.run.fitting(index, self.chunks[at, column], self.stage[at])
+        broken = at[~meets & self.run.meant(index)[self.seat[at, column]]]
         still = np.ones(len(self.seat), dtype=np.bool_)
         still[broken] = False
         return still

@@ -167,7 +167,7 @@ class Pool:
         types = {name: attribute.type for name, attribute in self.rules.attributes.items()}
         wanted: set[tuple[str, str]] = {(sort.attribute, sort.party) for sort in first.sorts}
         wanted |= {(name, "avg") for stage in self.rules.stages for name in stage.algorithm.sort_by}
-        wanted |= {(self.facts.balance, "avg")} if self.facts.balance else set()
+        wanted |= {(name, "avg") for name in (self.facts.balance, self.facts.near) if name}
         for fact in self.facts.facts:
             match fact.shape:
                 case Window(attribute, how) | Range(attribute, how):

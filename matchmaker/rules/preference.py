@@ -22,12 +22,11 @@ def preferred(run: Run, chunks: Rows, anchors: Rows) -> Rows:
     if not ranks and bool((run.least == run.most).any()):
         ranks.append(-run.pool.size[chunks].astype(np.float64))
     ranks += [_distance(run, chunks, anchors, index) for index in run.by_kind[Window][:1]]
-    balance = run.pool.facts.balance
-    if balance and not run.by_kind[Window]:
-        numbers = run.pool.numbers[balance, "avg"]
+    near = run.pool.facts.near
+    if near and not run.by_kind[Window]:
+        numbers = run.pool.numbers[near, "avg"]
         ranks.append(np.abs(numbers[chunks] - numbers[anchors][:, None]))
-    if not run.rules.stages[0].sorts and not run.by_kind[Window] and not balance:
-        ranks.append(run.pool.since[chunks].astype(np.float64))
+    ranks.append(run.pool.since[chunks].astype(np.float64))
     place = np.where(chunks == anchors[:, None], -1.0, np.where(chunks < 0, 1.0, 0.0))
     order = np.broadcast_to(np.arange(chunks.shape[1]), chunks.shape)
     for values in (*reversed(ranks), place):  # stable sorts, the deciding key last

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from matchmaker.rules.attributes import Party
 from matchmaker.rules.evaluate import first_failure
-from matchmaker.rules.facts import Cap, Count, Fact, Floats, Range, Same, Shared, Window, Word
+from matchmaker.rules.facts import Cap, Count, Fact, Floats, Range, Same, Shared, Window, Word, teams_mentioned
+from matchmaker.rules.model import Stage
 from matchmaker.rules.pool import MAX_BITS, Pool
 
 EVALUATIONS: Final = 6_000  # candidate matches one pass may put to the evaluator, about 0.1 ms each
@@ -82,7 +83,7 @@ class Run:
         self.by_kind = {kind: [i for i, f in enumerate(usable) if isinstance(f.shape, kind)] for kind in kinds}
         self.low = [self.loosened(fact.low, np.minimum) for fact in usable]
         self.high = [self.loosened(fact.high, np.maximum) for fact in usable]
-        self.seats = {team: i for i, team in enumerate(self.names)}
+        self.twins = _twins(self.rules.stages[0])
 
     def loosened(self, table: NDArray[N], best: np.ufunc) -> NDArray[N]:
         """The loosest limit over the stages a match at stage s may still come to: down for newest, up for oldest."""
@@ -101,6 +102,12 @@ class Run:
         assert isinstance(shape, Window | Range)
         return self.pool.numbers[shape.attribute, shape.how]
 
+    def words(self, index: int) -> Rows:
+        """The column of codes behind a Same."""
+        shape = self.facts[index].shape
+        assert isinstance(shape, Same | Word)
+        return self.pool.words[shape.attribute]
+
     def latencies(self, index: int) -> Floats:
         """Rows by regions, in ms; infinite where a ticket did not report a region."""
         shape = self.facts[index].shape
@@ -118,6 +125,18 @@ class Run:
         found: Bools = self.pool.words[shape.attribute][rows] == code
         return ~found if shape.negated else found
 
+    def added(self, index: int, rows: Rows) -> Rows:
+        """What each of `rows` adds to a Count."""
+        shape = self.facts[index].shape
+        assert isinstance(shape, Count)
+        return self.pool.counts[shape.attribute, shape.how, shape.word][rows]
+
+    def meant(self, index: int) -> Bools:
+        """The teams a Range or Word speaks of."""
+        shape = self.facts[index].shape
+        assert isinstance(shape, Range | Word)
+        return np.array([name in shape.teams for name in self.names])
+
     def may_fit(self, index: int, row: int, stage: int) -> bool:
         """Whether a ticket may meet a Range or Word at some stage the match may still reach."""
         if isinstance(self.facts[index].shape, Range):
@@ -132,6 +151,19 @@ class Run:
             self.other[rows, index] = other
             rule = self.facts[index].rule
             self.tally.rejections[rule] = self.tally.rejections.get(rule, 0) + len(rows)
+
+    def blame(self, index: int, row: int, times: int, other: float) -> None:
+        """Note that a fact kept `times` tickets away from the one in `row`; `other` is the nearest of theirs."""
+        self.rejected[row, index] += times
+        self.other[row, index] = other
+        rule = self.facts[index].rule
+        self.tally.rejections[rule] = self.tally.rejections.get(rule, 0) + times
+
+    def crowded(self, rows: Rows) -> None:
+        """Note that no team had places enough for `rows` (each at most once)."""
+        if len(rows):
+            self.rejected[rows, -1] += 1
+            self.tally.rejections["teams"] = self.tally.rejections.get("teams", 0) + len(rows)
 
     def fail(self, row: int, rule: str) -> None:
         """Note that the evaluator refused a candidate match of the ticket in `row` for `rule`."""
@@ -157,3 +189,14 @@ class Run:
         for rows in match.teams:
             self.left[list(rows)] = False
         return match
+
+
+def _twins(stage: Stage) -> list[int]:
+    """A number for each team; teams of one number are the same to every rule, so while empty one stands for all."""
+    mentioned = [set(teams) for rule in stage.rules for teams in teams_mentioned(rule)]
+    numbers: dict[object, int] = {}
+    found = []
+    for team in stage.teams:
+        seen = tuple(i for i, teams in enumerate(mentioned) if team.name in teams)
+        found.append(numbers.setdefault((team.definition, seen), len(numbers)))
+    return found

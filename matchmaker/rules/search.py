@@ -8,6 +8,8 @@ there is a legal match of the anchor among its candidates, it is found.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +18,7 @@ import numpy as np
 
 from core.model import MAX_PLAYERS_PER_MATCH
 from matchmaker.rules.attributes import Party
+from matchmaker.rules.facts import Cap, Count, Range, Word
 from matchmaker.rules.pool import Running
 from matchmaker.rules.preference import preferred
 from matchmaker.rules.run import Match, Rows, Run
@@ -28,14 +31,21 @@ ALL_SUMS: Final = (1 << (MAX_PLAYERS_PER_MATCH + 1)) - 1
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one search may cost. A node is some 20 microseconds, an evaluation some 100."""
+    """What one search may cost at most. A node, one ticket tried in one team, is some 15 us, an evaluation some 100."""
 
     nodes: int
     evaluations: int
 
 
-DEEP: Final = Budget(20_000, 4_096)  # for the oldest ticket: at most some 0.8 s, and only where nothing fits
-SHALLOW: Final = Budget(400, 24)
+DEEP: Final = Budget(8_000, 1_024)  # for the oldest ticket: 0.2 s at the very most, and only where nothing fits
+SHARED_NODES: Final = 16_000  # for all other tickets of a pass together
+MOST_NODES: Final = 400
+LEAST_NODES: Final = 64  # a match of 48 candidates that fits at once takes fewer
+
+
+def shallow(searches: int) -> Budget:
+    """An equal share of what a pass may spend on `searches` searches."""
+    return Budget(min(MOST_NODES, max(LEAST_NODES, SHARED_NODES // max(searches, 1))), 24)
 
 
 def around(run: Run, anchor: int, budget: Budget) -> Match | None:
@@ -43,14 +53,29 @@ def around(run: Run, anchor: int, budget: Budget) -> Match | None:
     empty = first_state(run)
     starts = [(t, s) for t in range(len(run.names)) if (s := with_ticket(run, empty, anchor, t)) is not None]
     if not starts:
+        _unwelcome(run, anchor)
         return None
     rows = run.free()
-    candidates = compatible(run, starts[0][1], rows[rows != anchor])
+    candidates = compatible(run, starts[0][1], rows[rows != anchor], anchor)
     players = int(run.pool.size[candidates].sum()) + int(run.pool.size[anchor])
-    if players < int(run.loose_least[run.stage[anchor]].sum()):
-        return None
-    search = _Search(run, _preferred(run, anchor, candidates), budget, anchor)
-    return search.around(starts)
+    found = None
+    if players >= int(run.loose_least[run.stage[anchor]].sum()):
+        found = _Search(run, _preferred(run, anchor, candidates), budget, anchor).around(starts)
+    if found is None:
+        run.crowded(np.array([anchor]))
+    return found
+
+
+def _unwelcome(run: Run, anchor: int) -> None:
+    """Note which facts keep a ticket out of every team, alone as it is."""
+    stage = int(run.stage[anchor])
+    for index in (*run.by_kind[Range], *run.by_kind[Word]):
+        if not run.may_fit(index, anchor, stage):
+            run.blame(index, anchor, 1, math.nan)
+    for index in run.by_kind[Cap]:
+        best = float(run.latencies(index)[anchor].min(initial=math.inf))
+        if best > run.high[index][stage]:
+            run.blame(index, anchor, 1, best)
 
 
 def into(run: Run, running: Running, budget: Budget) -> Match | None:
@@ -77,6 +102,11 @@ def _preferred(run: Run, anchor: int, rows: Rows) -> Rows:
     return preferred(run, chunk, np.array([anchor]))[0, 1 : 1 + most]
 
 
+def _suffixes(values: list[int]) -> list[int]:
+    """The sum of the values from each position on, and 0 at the end."""
+    return [*itertools.accumulate(reversed(values), initial=0)][::-1]
+
+
 class _Search:
     """One search: candidates in order, a seat or none for each."""
 
@@ -91,6 +121,7 @@ class _Search:
         for size in reversed(run.pool.size[rows].tolist()):
             self.sums.append((self.sums[-1] | self.sums[-1] << size) & ALL_SUMS)
         self.sums.reverse()
+        self.adds = [_suffixes(run.added(index, rows).tolist()) for index in run.by_kind[Count]]
         self.least, self.most = run.loose_least.tolist(), run.loose_most.tolist()
         self.seated: list[list[int]] = [[] for _ in run.names]
         self.found: Match | None = None
@@ -99,8 +130,11 @@ class _Search:
     def around(self, starts: list[tuple[int, State]]) -> Match | None:
         """Try every team for the anchor."""
         assert self.anchor is not None
-        starts.sort(key=lambda start: self._order(first_state(self.run)).index(start[0]))
-        for team, state in starts:
+        able = dict(starts)
+        for team in self._order(first_state(self.run)):
+            if team not in able:
+                continue
+            state = able[team]
             self.seated[team].append(self.anchor)
             if self._descend(0, state):
                 break
@@ -120,11 +154,15 @@ class _Search:
                 zip(state.filled, self.least[stage], self.most[stage], strict=True)
             )
         ]
-        return [team for _, _, team in sorted(key)]
+        order = [team for _, _, team in sorted(key)]
+        first: dict[int, int] = {}  # of teams that are alike and empty only the first is tried
+        for team in order:
+            if not state.filled[team]:
+                first.setdefault(self.run.twins[team], team)
+        return [team for team in order if state.filled[team] or first[self.run.twins[team]] == team]
 
     def _descend(self, at: int, state: State) -> bool:
         """Seat or skip candidates from `at` on. True once a match is found or the budget is spent (`found` tells)."""
-        self.nodes -= 1
         if self.nodes < 0 or self.evaluations < 0 or self.run.spent:
             return True
         most = self.most[max(state.stage, 0)]
@@ -133,6 +171,7 @@ class _Search:
         if not self._fillable(at, state):
             return False
         for team in self._order(state):
+            self.nodes -= 1
             grown = with_ticket(self.run, state, self.rows[at], team)
             if grown is not None:
                 self.seated[team].append(self.rows[at])
@@ -142,10 +181,13 @@ class _Search:
         return self._descend(at + 1, state)
 
     def _fillable(self, at: int, state: State) -> bool:
-        """Whether the sizes of the candidates from `at` on could bring every team within its bounds."""
+        """Whether the candidates from `at` on have the sizes that teams still need, and the words that are wanted."""
         stage, sums = max(state.stage, 0), self.sums[at]
         for filled, least, most in zip(state.filled, self.least[stage], self.most[stage], strict=True):
             if filled < least and not sums >> (least - filled) & ((1 << (most - least + 1)) - 1):
+                return False
+        for index, counts, adds in zip(self.run.by_kind[Count], state.counts, self.adds, strict=True):
+            if min(counts) + adds[at] < self.run.low[index][stage]:
                 return False
         return True
 

@@ -15,7 +15,7 @@ import numpy as np
 from matchmaker.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Floats, Range, Same, Shared, Window, Word
 from matchmaker.rules.pool import MAX_BITS, MIXED
-from matchmaker.rules.run import Rows, Run
+from matchmaker.rules.run import Bools, Rows, Run
 
 EMPTY: int = -1  # stage of a match without tickets
 ANY: int = -2  # word of a match without players
@@ -104,24 +104,41 @@ def joined_stage(run: Run, stage: int, row_stage: int) -> int:
     return min(stage, row_stage) if run.newest else max(stage, row_stage)
 
 
-def compatible(run: Run, state: State, rows: Rows) -> Rows:
-    """Those of `rows` that could join the match as far as seats do not matter."""
-    pool = run.pool
+def compatible(run: Run, state: State, rows: Rows, anchor: int | None = None) -> Rows:
+    """Those of `rows` that could join the match as far as seats do not matter.
+
+    What each fact turns away is counted against it in the name of `anchor`, whose match this is.
+    """
     for index, word in zip(run.by_kind[Same], state.words, strict=True):
-        words = pool.words[run.facts[index].shape.attribute][rows]  # type: ignore[union-attr]  # a Same
-        rows = rows[(words != MIXED) if word == ANY else (words == word) & (words != MIXED)]
+        words = run.words(index)[rows]
+        keep: Bools = (words != MIXED) if word == ANY else (words == word) & (words != MIXED)
+        rows = _kept(run, index, rows, keep, -words.astype(np.float64), anchor)
     for index, (low, high) in zip(run.by_kind[Window], state.windows, strict=True):
         numbers, limit = run.column(index)[rows], run.high[index][_stages(run, state, rows)]
-        rows = rows[np.maximum(high, numbers) - np.minimum(low, numbers) <= limit]
+        wide = np.maximum(high, numbers) - np.minimum(low, numbers)
+        rows = _kept(run, index, rows, wide <= limit, numbers, anchor, wide)
     for index, worst in zip(run.by_kind[Cap], state.worst, strict=True):
         limit = run.high[index][_stages(run, state, rows)]
-        rows = rows[(np.maximum(worst, run.latencies(index)[rows]) <= limit[:, None]).any(axis=1)]
+        best = np.maximum(worst, run.latencies(index)[rows]).min(axis=1, initial=np.inf)
+        rows = _kept(run, index, rows, best <= limit, best, anchor)
     for index, bits in zip(run.by_kind[Shared], state.bits, strict=True):
         shape = run.facts[index].shape
         assert isinstance(shape, Shared)
-        shared = np.bitwise_count(pool.bits[shape.attribute, shape.how][rows] & np.uint64(bits))
-        rows = rows[shared >= run.low[index][_stages(run, state, rows)]]
+        shared = np.bitwise_count(run.pool.bits[shape.attribute, shape.how][rows] & np.uint64(bits))
+        enough = shared >= run.low[index][_stages(run, state, rows)]
+        rows = _kept(run, index, rows, enough, shared.astype(np.float64), anchor)
     return rows
+
+
+def _kept(
+    run: Run, index: int, rows: Rows, keep: Bools, values: Floats, anchor: int | None, by: Floats | None = None
+) -> Rows:
+    """`rows[keep]`; the value of the nearest of the others (least `by`, or least value) is what the anchor met."""
+    if anchor is not None and not keep.all():
+        lost = np.flatnonzero(~keep)
+        nearest = lost[(values if by is None else by)[lost].argmin()]
+        run.blame(index, anchor, len(lost), float(values[nearest]))
+    return rows[keep]
 
 
 def _stages(run: Run, state: State, rows: Rows) -> Rows:
@@ -146,7 +163,7 @@ def with_ticket(run: Run, state: State, row: int, team: int) -> State | None:
         return None
     words = state.words
     if words:
-        found = [int(pool.words[run.facts[i].shape.attribute][row]) for i in run.by_kind[Same]]  # type: ignore[union-attr]
+        found = [int(run.words(index)[row]) for index in run.by_kind[Same]]
         if any(new == MIXED or old not in (ANY, new) for old, new in zip(words, found, strict=True)):
             return None
         words = tuple(found)
@@ -201,9 +218,8 @@ def _counts(run: Run, state: State, row: int, team: int, stage: int) -> tuple[tu
     made = []
     name = run.names[team]
     for index, counts in zip(run.by_kind[Count], state.counts, strict=True):
-        shape = run.facts[index].shape
+        shape, adds = run.facts[index].shape, int(run.added(index, np.array([row]))[0])
         assert isinstance(shape, Count)
-        adds = int(run.pool.counts[shape.attribute, shape.how, shape.word][row])
         now = tuple(n + (adds if name in group else 0) for n, group in zip(counts, shape.groups, strict=True))
         if max(now) > run.high[index][stage]:
             return None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 
 from matchmaker.rules.evaluate import wanted
-from matchmaker.rules.facts import Cap, Count, Range, Same, Shared, Window, Word
+from matchmaker.rules.facts import Cap, Range, Same, Shared, Window, Word
 from matchmaker.rules.run import Run
 
 
@@ -14,7 +16,8 @@ class Why:
     """An answer to "why not yet".
 
     `rule` is "teams" where too few players, or none of a fitting party size, were left. `times` counts candidate
-    matches it kept the ticket from. `own` and `other` are the values seen last: the ticket's, and what it met.
+    matches it kept the ticket from. `own` and `other` are the values seen last: the ticket's, and what it met (of a
+    latency: its best, and the worst the match would have had where it was tried).
     `next_expansion_ms` is how long until the next expansion step opens for this ticket; None after the last.
     """
 
@@ -45,24 +48,27 @@ def explain_ticket(run: Run, row: int) -> Why:
 
 
 def _bounds(run: Run, row: int) -> str:
-    stage = run.rules.stages[int(run.stage[row])]
-    return ", ".join(f"{team.name}: {team.least} to {team.most} players" for team in stage.teams)
+    teams = Counter((t.definition, t.least, t.most) for t in run.rules.stages[int(run.stage[row])].teams)
+    return ", ".join(
+        f"{f'{many} x ' if many > 1 else ''}{name} of {least} to {most} players"
+        for (name, least, most), many in teams.items()
+    )
 
 
 def _seen(run: Run, index: int, row: int) -> tuple[float | str | None, float | str | None]:
     """(the ticket's value, the value held against it) of a fact."""
-    shape, other = run.facts[index].shape, float(run.other[row, index])
+    shape, number = run.facts[index].shape, float(run.other[row, index])
+    other = number if math.isfinite(number) else None
     match shape:
-        case Window():
+        case Window() | Range():
             return float(run.column(index)[row]), other
-        case Range():
-            return float(run.column(index)[row]), None
         case Cap():
-            return float(run.latencies(index)[row].min()), other
+            best = float(run.latencies(index)[row].min(initial=math.inf))
+            return best if math.isfinite(best) else None, other
         case Same(attribute) | Word(attribute):
             values = {str(player[1][attribute]) for player in run.pool.party(row).players}
-            return ", ".join(sorted(values)), other if isinstance(shape, Same) and other >= 0 else None
+            return ", ".join(sorted(values)), None
         case Shared(attribute, how):
             return ", ".join(run.pool.party(row).strings(attribute, how)), other
-        case Count() | _:
+        case _:
             return None, None
