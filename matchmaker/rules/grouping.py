@@ -113,11 +113,14 @@ def _oldest(run: Run) -> Iterator[Match]:
         match = around(run, int(rows[0]), DEEP)
         if match is not None:
             yield run.take(match)
+        else:
+            run.searched = int(rows[0])
 
 
 def _one_by_one(run: Run) -> Iterator[Match]:
     """The oldest still free, and others drawn by the seed so that nobody behind them is overlooked for ever."""
     rows = run.free()
+    rows = rows[rows != run.searched]  # the oldest has had its search, and there are fewer to choose from now
     if len(rows) > max(ANCHORS, SMALL):
         drawn = run.rng.choice(rows[ANCHORS // 2 :], ANCHORS // 2, replace=False)
         rows = np.concatenate((rows[: ANCHORS // 2], drawn))

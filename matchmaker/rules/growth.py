@@ -158,8 +158,8 @@ class Growth:
     def complete(self) -> Bools:
         """Which matches are legal by every fact: teams at their least, counts reached, early tickets still fitting."""
         run = self.run
-        within = (self.filled >= run.least[self.stage]) & (self.filled <= run.most[self.stage])
-        done: Bools = within.all(axis=1)
+        done: Bools = np.ones(len(self.stage), dtype=np.bool_)
+        done[((self.filled < run.least[self.stage]) | (self.filled > run.most[self.stage])).any(axis=1)] = False
         for index, counts in self.counts.items():
             fact = run.facts[index]
             low, high = fact.low[self.stage][:, None], fact.high[self.stage][:, None]

@@ -7,7 +7,6 @@ does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -27,6 +26,8 @@ def quoted(names: Iterable[object]) -> str:
 
 def shown(value: object) -> str:
     """A value in an error message, cut to a readable length."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a number of {value.bit_length()} bits"  # Python refuses to write the longest ones out
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -110,7 +111,7 @@ class Node:
                 value = None
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.fail(f"expected a number, found {shown(self.value)}")
-        if not math.isfinite(value) or abs(value) > MAX_NUMBER:
+        if not abs(value) <= MAX_NUMBER:  # false for NaN too, and no int is too long for it
             self.fail(f"expected a number between -1e15 and 1e15, found {shown(self.value)}")
         if value < least:
             self.fail(f"expected at least {least:g}, found {value:g}")

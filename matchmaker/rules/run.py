@@ -70,6 +70,7 @@ class Run:
         self.rejected: NDArray[np.int32] = np.zeros((len(pool.alive), len(self.facts) + 1), dtype=np.int32)
         self.other: Floats = np.zeros((len(pool.alive), len(self.facts)))
         self.failures: dict[int, dict[str, int]] = {}
+        self.searched = -1  # the row that was searched around in vain already
 
     def _facts(self) -> None:
         """The facts that can be relied on today: a `Shared` column that ran out of bits is left to the evaluator."""

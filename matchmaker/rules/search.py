@@ -58,12 +58,13 @@ def around(run: Run, anchor: int, budget: Budget) -> Match | None:
     rows = run.free()
     candidates = compatible(run, starts[0][1], rows[rows != anchor], anchor)
     players = int(run.pool.size[candidates].sum()) + int(run.pool.size[anchor])
-    found = None
     if players >= int(run.loose_least[run.stage[anchor]].sum()):
-        found = _Search(run, _preferred(run, anchor, candidates), budget, anchor).around(starts)
-    if found is None:
-        run.crowded(np.array([anchor]))
-    return found
+        search = _Search(run, _preferred(run, anchor, candidates), budget, anchor)
+        found = search.around(starts)
+        if found is not None or search.evaluations < budget.evaluations:
+            return found  # with matches refused, the rules that refused them are the reason
+    run.crowded(np.array([anchor]))
+    return None
 
 
 def _unwelcome(run: Run, anchor: int) -> None:
@@ -71,6 +72,9 @@ def _unwelcome(run: Run, anchor: int) -> None:
     stage = int(run.stage[anchor])
     for index in (*run.by_kind[Range], *run.by_kind[Word]):
         if not run.may_fit(index, anchor, stage):
+            run.blame(index, anchor, 1, math.nan)
+    for index in run.by_kind[Count]:
+        if run.added(index, np.array([anchor]))[0] > run.high[index][stage]:
             run.blame(index, anchor, 1, math.nan)
     for index in run.by_kind[Cap]:
         best = float(run.latencies(index)[anchor].min(initial=math.inf))

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from core.model import Waiting
-from matchmaker.rules import Party, Pass, Pool, RuleSet, explain, form, parse
-from tests.unit.rules.checker import Teams, broken, instances
+from matchmaker.rules import Backfill, Party, Pass, Pool, RuleSet, explain, form, parse
+from tests.unit.rules.checker import THERE, Teams, broken, instances
 from tests.unit.rules.worlds import NOW_MS, rule_sets, tickets
 
 EXAMPLES = int(os.environ.get("MUSTER_EXAMPLES", "60"))  # a thousand and more for a soak
@@ -119,3 +119,24 @@ def test_a_pass_is_determined_by_its_seed(tree: dict[str, Any], waiting: list[Wa
     first, second = form(pool, rules, NOW_MS, seed), form(pool, rules, NOW_MS, seed)
     assert first.proposals == second.proposals
     assert len(pool) == before
+
+
+@GENEROUS
+@given(rule_sets(), tickets(most=8), tickets(most=2), st.integers(0, 60), st.integers(0, 3))
+def test_every_backfill_is_legal_with_those_there(
+    tree: dict[str, Any], waiting: list[Waiting], playing: list[Waiting], asked_s: int, seed: int
+) -> None:
+    """Newcomers to a running match obey the rules together with the players it has, and new matches too."""
+    rules = parse(tree)
+    waiting = fitting(rules, waiting)
+    asked_ms, first = NOW_MS - 1000 * asked_s, rules.stages[0].teams[0].name
+    there = [Waiting(f"old-{t.id}", THERE, [type(p)(f"old-{p.id}", "", p.attributes, p.latencies) for p in t.players])
+             for t in playing]  # fmt: skip
+    pool = Pool.of(rules, waiting)
+    pool.backfill(Backfill("match", asked_ms, {first: there}))
+    known = {ticket.id: ticket for ticket in waiting}
+    for proposal in form(pool, rules, NOW_MS, seed).proposals:
+        teams = {name: [known[i] for i in ids] for name, ids in proposal.teams.items()}
+        if proposal.backfill:
+            teams[first] = [*there, *teams[first]]
+        assert not broken(tree, teams, NOW_MS, asked_ms=asked_ms if proposal.backfill else None)
