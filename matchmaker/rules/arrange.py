@@ -18,17 +18,19 @@ Teams = tuple[tuple[int, ...], ...]
 
 def rearranged(run: Run, match: Match) -> Match | None:
     """The match in a seating that every rule accepts; None if the attempts, or the pass's evaluations, run out."""
-    start = levelled(run, match) if run.pool.facts.balance else match.teams
-    if not run.residual:
+    facts = run.pool.facts
+    start = levelled(run, match) if facts.balance else match.teams
+    if not run.residual and (start == match.teams or not facts.seating):
         return Match(start, match.stage)
     failure: str | None = None
     for teams in itertools.islice(_seatings(run, match, start), ATTEMPTS):
         if run.spent:
             return None
-        failure = run.judge(teams, match.stage)
+        stage = run.stage_of(_rows(teams))  # leaving a ticket out may change it
+        failure = run.judge(teams, stage)
         if failure is None:
-            return Match(teams, match.stage)
-        if failure not in run.pool.facts.seating:
+            return Match(teams, stage)
+        if failure not in facts.seating:
             break  # no seating of these players would help
     if failure is not None:
         run.fail(min(_rows(match.teams), key=lambda row: run.pool.since[row]), failure)
@@ -53,7 +55,6 @@ def levelled(run: Run, match: Match) -> Teams:
         able = [t for t, free in enumerate(places) if free >= size[row]]
         if not able:
             return match.teams
-        # A party above the mean goes where the sum is lowest, one below it where it is highest.
         team = min(able, key=lambda t: (abs(sums[t] + pull[row]) - abs(sums[t]), -places[t], t))
         teams[team].append(row)
         sums[team] += pull[row]

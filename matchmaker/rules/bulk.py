@@ -58,6 +58,8 @@ def bulk(run: Run) -> Iterator[Match]:
             found = list(_grown(run, chunks, regions))
             run.tally.rounds += 1
             yield from found
+            if run.residual and run.spent:
+                return  # candidates could be made, but no longer judged
             poor = poor + 1 if len(found) < POOR * len(chunks) else 0
             if poor == 2:
                 break

@@ -1,5 +1,8 @@
 """Whom an anchor would rather play with: the sort rules in their order, then who is near in skill, then who waits.
 
+Where teams must be full, big parties come before near ones unless a sort rule says otherwise: small ones still fit when
+the big are seated, and not the other way round; all who are asked are within the rules' distance anyway.
+
 `absoluteSort` sorts by the attribute itself (of a map: the value under the anchor's favourite key), plain strings by
 whether they are the anchor's; `distanceSort` by how far the number is from the anchor's. What a ticket lacks sorts
 last.

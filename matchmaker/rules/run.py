@@ -185,6 +185,11 @@ class Run:
         """Whether the pass has used up its evaluations."""
         return self.tally.evaluations >= EVALUATIONS
 
+    def stage_of(self, rows: list[int]) -> int:
+        """The stage of a match of the tickets in `rows`."""
+        stages = self.stage[rows]
+        return int(stages.min() if self.newest else stages.max())
+
     def take(self, match: Match) -> Match:
         """Its tickets are no longer free."""
         for rows in match.teams:

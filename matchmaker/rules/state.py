@@ -63,7 +63,7 @@ def _word(run: Run, index: int, parties: Sequence[Party]) -> int:
     found = {str(values[shape.attribute]) for party in parties for _, values, _ in party.players}
     if not found:
         return ANY
-    return run.pool.codes[shape.attribute].get(found.pop(), MIXED) if len(found) == 1 else MIXED
+    return run.pool.codes.get(shape.attribute, {}).get(found.pop(), MIXED) if len(found) == 1 else MIXED
 
 
 def _worst(run: Run, index: int, parties: Sequence[Party]) -> Floats:

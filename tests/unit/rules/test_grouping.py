@@ -9,6 +9,7 @@ import pytest
 from core.errors import Invalid
 from core.model import Waiting
 from matchmaker.rules import Backfill, Pass, Pool, form, parse
+from tests.unit.rules.checker import broken
 from tests.unit.rules.samples import ALL, team, ticket, tree
 
 NOW_MS = 100_000
@@ -174,6 +175,40 @@ def test_a_withdrawn_or_full_match_gets_nobody() -> None:
     assert form(pool, rules, NOW_MS, 0).proposals == []
     assert pool.withdraw("match")
     assert not pool.withdraw("match")
+
+
+def test_a_running_match_nobody_can_join_asks_in_vain() -> None:
+    """A backfill while no ticket waits, or none that shares its word, is answered with nothing."""
+    rules = parse(tree({"name": "Same", "type": "batchDistance", "batchAttribute": "mode"}, teams=DUEL))
+    pool = Pool(rules)
+    pool.backfill(Backfill("match", 0, {"player_1": [at("there", 10, mode="casual")]}))
+    assert form(pool, rules, NOW_MS, 0).proposals == []
+    pool.add(at("a", 10, mode="ranked"))
+    assert form(pool, rules, NOW_MS, 0).proposals == []
+
+
+def test_a_seating_without_the_oldest_is_judged_by_who_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a ticket is left out to please a rule, the expansion that its age had opened is gone with it."""
+    monkeypatch.setattr("matchmaker.rules.grouping.SMALL", 0)
+    alike = {
+        "name": "Alike",
+        "type": "comparison",
+        "measurements": "teams[*].players.attributes[skill]",
+        "operation": "=",
+    }
+    either = {"name": "Either", "type": "compound", "statement": "or(Alike, Alike)"}
+    rule_set = tree(
+        alike,
+        either,
+        teams=[team("red", 2, 2, quantity=2)],
+        algorithm={"expansionAgeSelection": "oldest"},
+        expansions=[{"target": "teams[red].minPlayers", "steps": [{"waitTimeSeconds": 10, "value": 1}]}],
+    )
+    pairs = [ticket(f"p{i}", {}, {}, since_ms=NOW_MS) for i in range(12)]
+    waiting = [*pairs, *(at(f"s{i}", 10) for i in range(24)), *(at(f"old{i}", 0, 10) for i in range(12))]
+    known = {each.id: each for each in waiting}
+    for proposal in grouped(rule_set, *waiting).proposals:
+        assert not broken(rule_set, {n: [known[i] for i in ids] for n, ids in proposal.teams.items()}, NOW_MS)
 
 
 def test_a_large_match_has_level_teams() -> None:

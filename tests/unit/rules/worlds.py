@@ -154,6 +154,8 @@ def rule_sets(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(_KINDS), most_rule
         "strategy": "exhaustiveSearch",
         "expansionAgeSelection": draw(st.sampled_from(["newest", "oldest"])),
     }
+    if draw(st.integers(0, 4)) == 0:
+        tree["algorithm"] |= {"strategy": "balanced", "balancedAttribute": "skill"}
     return tree | {"expansions": draw(expansions(tree))}
 
 
