@@ -196,10 +196,13 @@ def test_a_seating_without_the_oldest_is_judged_by_who_stays(monkeypatch: pytest
         "measurements": "teams[*].players.attributes[skill]",
         "operation": "=",
     }
-    either = {"name": "Either", "type": "compound", "statement": "or(Alike, Alike)"}
+    level = {
+        "name": "Level", "type": "distance", "maxDistance": 0, "referenceValue": f"avg({SKILL})",
+        "measurements": "avg(teams[*].players.attributes[skill])",
+    }  # fmt: skip
     rule_set = tree(
         alike,
-        either,
+        level,
         teams=[team("red", 2, 2, quantity=2)],
         algorithm={"expansionAgeSelection": "oldest"},
         expansions=[{"target": "teams[red].minPlayers", "steps": [{"waitTimeSeconds": 10, "value": 1}]}],
