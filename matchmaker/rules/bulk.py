@@ -2,8 +2,9 @@
 
 The free tickets are put in an order in which neighbours suit each other (same words, same region, near in the
 narrowest number) and cut into chunks. Each chunk has an anchor, its oldest ticket not yet tried, and all chunks grow
-their match in lockstep: step k offers every chunk its k-th nearest ticket, as one set of array operations over all
-chunks. Chunks are cut anew each round, shifted, until rounds yield next to nothing; what is left goes to `search`.
+their match in lockstep: step k offers every chunk the k-th ticket its anchor prefers, as one set of array operations
+over all chunks. Chunks are cut anew each round, shifted, until rounds yield next to nothing; what is left goes to
+`search`.
 
 This is FlexMatch's own outline (group tickets into batches, sort by age, build around the oldest of each batch), done
 for all batches together. One round over n tickets costs one sort at most and some passes over arrays: n log n.

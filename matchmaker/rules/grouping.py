@@ -29,7 +29,7 @@ from matchmaker.rules.why import Why, explain_ticket
 
 SMALL: Final = 128  # pools up to this are searched ticket by ticket: better matches, and still within milliseconds
 ANCHORS: Final = 96  # tickets searched around one by one in a pass over a larger pool
-BACKFILLS: Final = 64  # running matches looked at in one pass, the longest waiting first
+BACKFILLS: Final = 64  # running matches looked at in one pass
 
 
 class Proposal(Struct, frozen=True, gc=False):
@@ -82,7 +82,7 @@ def _matches(run: Run) -> Iterator[Match]:
     priority = run.rules.stages[0].algorithm.backfill
     if run.rules.large:
         priority = "high"  # a large match under way is filled before a new one starts
-    requests = sorted(run.pool.running.values(), key=lambda r: (r.since_ms, r.id))[:BACKFILLS]
+    requests = _requests(run)
     if priority == "high":
         yield from _backfilled(run, requests)
     elif priority == "normal" and len(run.by_age):
@@ -98,6 +98,16 @@ def _matches(run: Run) -> Iterator[Match]:
     yield from _one_by_one(run)
     if priority == "low":
         yield from _backfilled(run, requests)
+
+
+def _requests(run: Run) -> list[Running]:
+    """The longest waiting backfills, and where there are many, others drawn by the seed; by age."""
+    by_age = sorted(run.pool.running.values(), key=lambda r: (r.since_ms, r.id))
+    if len(by_age) <= BACKFILLS:
+        return by_age
+    half = BACKFILLS // 2
+    drawn = np.sort(run.rng.choice(len(by_age) - half, half, replace=False)) + half
+    return [*by_age[:half], *(by_age[i] for i in drawn)]
 
 
 def _backfilled(run: Run, requests: list[Running]) -> Iterator[Match]:

@@ -57,7 +57,8 @@ class Matrix:
         self.names: dict[str, int] = {}
         self.values: Floats = np.full((rows, 0), missing)
 
-    def put(self, row: int, found: Mapping[str, float]) -> None:
+    def put(self, row: int, found: Mapping[str, float]) -> bool:
+        """Write a row. False if a name found no room: the ticket is then treated as if it had not given it."""
         new = [name for name in found if name not in self.names][: MAX_NAMES - len(self.names)]
         if new:
             more = np.full((len(self.values), len(new)), self.missing)
@@ -67,6 +68,7 @@ class Matrix:
         for name, value in found.items():
             if name in self.names:
                 self.values[row, self.names[name]] = value
+        return all(name in self.names for name in found)
 
     def grow(self, rows: int) -> None:
         more = np.full((rows - len(self.values), self.values.shape[1]), self.missing)
@@ -95,6 +97,7 @@ class Pool:
         self.maps: dict[tuple[str, str], Matrix] = {}
         self.codes: dict[str, dict[str, int]] = {}
         self._free = list(range(_FIRST - 1, -1, -1))
+        self._unplaced = 0  # tickets with regions or keys that had no column left
         self._columns()
 
     @classmethod
@@ -122,7 +125,8 @@ class Pool:
         self.alive[row], self.since[row], self.size[row] = True, party.since_ms, party.size
         self.tie[row] = zlib.crc32(ticket.id.encode())
         self._fill(row, party)
-        if any(len(codes) > max(1024, CODES_PER_TICKET * len(self.rows)) for codes in self.codes.values()):
+        stale = max(1024, CODES_PER_TICKET * len(self.rows))
+        if self._unplaced > stale or any(len(codes) > stale for codes in self.codes.values()):
             self._forget()
 
     def remove(self, ticket_id: str) -> bool:
@@ -202,11 +206,11 @@ class Pool:
         for (attribute, how, word), counts in self.counts.items():
             counts[row] = self._count(party, attribute, how, word)
         for how, latencies in self.latencies.items():
-            latencies.put(row, party.latencies(how))
+            self._unplaced += not latencies.put(row, party.latencies(how))
         for (attribute, how), matrix in self.maps.items():
             keys = {key for _, values, _ in party.players for key in values[attribute]}  # type: ignore[union-attr]
             found_at = {key: party.mapped(attribute, key, how) for key in sorted(keys)}
-            matrix.put(row, {key: value for key, value in found_at.items() if value is not None})
+            self._unplaced += not matrix.put(row, {k: value for k, value in found_at.items() if value is not None})
 
     def _code(self, attribute: str, word: str) -> int:
         """A small number for a string, the same as long as the pool lives."""
@@ -216,6 +220,7 @@ class Pool:
     def _forget(self) -> None:
         """Drop the words, regions and keys of tickets long gone, and write the living again."""
         self.codes.clear()
+        self._unplaced = 0
         for how in self.latencies:
             self.latencies[how] = Matrix(math.inf, len(self.parties))
         for key in self.maps:

@@ -2,8 +2,8 @@
 
 A `Run` is made for a pass and thrown away; the pool itself is never changed by one. Limits of facts are tables over
 stages. A match's stage is that of its newest ticket (or oldest, if the rules say so), so it can still change while the
-match grows: `tight` limits hold for the stage reached, `loose` ones for every stage it may still reach. Only loose
-limits may cut a search short.
+match grows: a fact's own limits hold for the stage reached, the loosened ones kept here (`low`, `high`, `loose_least`,
+`loose_most`) for every stage it may still reach. Only loosened limits may cut a search short.
 """
 
 from __future__ import annotations
@@ -76,9 +76,13 @@ class Run:
         """The facts that can be relied on today: a `Shared` column that ran out of bits is left to the evaluator."""
         pool = self.pool
         over = {a for a, codes in pool.codes.items() if len(codes) > MAX_BITS}
-        usable = [f for f in pool.facts.facts if not (isinstance(f.shape, Shared) and f.shape.attribute in over)]
+        usable, dropped = [], set()
+        for fact in pool.facts.facts:
+            if isinstance(fact.shape, Shared) and fact.shape.attribute in over:
+                dropped.add(fact.rule)
+            else:
+                usable.append(fact)
         self.facts: tuple[Fact, ...] = tuple(usable)
-        dropped = {fact.rule for fact in pool.facts.facts} - {fact.rule for fact in usable}
         self.residual = pool.facts.residual | dropped
         kinds = (Window, Same, Range, Word, Cap, Shared, Count)
         self.by_kind = {kind: [i for i, f in enumerate(usable) if isinstance(f.shape, kind)] for kind in kinds}

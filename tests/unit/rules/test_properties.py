@@ -16,7 +16,7 @@ from matchmaker.rules import Backfill, Party, Pass, Pool, RuleSet, explain, form
 from tests.unit.rules.checker import THERE, Teams, broken, instances
 from tests.unit.rules.worlds import NOW_MS, rule_sets, tickets
 
-EXAMPLES = int(os.environ.get("MUSTER_EXAMPLES", "60"))  # a thousand and more for a soak
+EXAMPLES = int(os.environ.get("MUSTER_EXAMPLES", "40"))  # a thousand and more for a soak
 GENEROUS = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
