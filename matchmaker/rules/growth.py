@@ -39,10 +39,15 @@ class Growth:
         self.lean: Floats | None = np.zeros((matches, teams)) if run.pool.facts.balance else None
 
     def offer(self, step: int) -> bool:
-        """Show every match its next ticket. False once no match has a free seat."""
+        """Show every match its next ticket. False once no match has a free seat.
+
+        A match whose anchor found no seat is given up: its stage is the anchor's, and may not serve others.
+        """
         run = self.run
         rows = self.chunks[:, step]
         free = self.filled.sum(axis=1) < run.most[self.stage].sum(axis=1)
+        if step:
+            free &= self.seat[:, 0] >= 0
         at = np.flatnonzero((rows >= 0) & free)
         if not len(at):
             return bool(free.any())

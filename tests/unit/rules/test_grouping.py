@@ -214,6 +214,19 @@ def test_a_seating_without_the_oldest_is_judged_by_who_stays(monkeypatch: pytest
         assert not broken(rule_set, {n: [known[i] for i in ids] for n, ids in proposal.teams.items()}, NOW_MS)
 
 
+def test_an_anchor_that_fits_nowhere_lends_its_age_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under `oldest`, young tickets do not profit from the expansion of an old one that is not in their match."""
+    monkeypatch.setattr("matchmaker.rules.grouping.SMALL", 0)
+    common = {
+        "name": "Common", "type": "collection", "operation": "intersection", "minCount": 2,
+        "measurements": ALL.format("roles"),
+    }  # fmt: skip
+    relaxed = {"target": "rules[Common].minCount", "steps": [{"waitTimeSeconds": 10, "value": 1}]}
+    rule_set = tree(common, teams=DUEL, algorithm={"expansionAgeSelection": "oldest"}, expansions=[relaxed])
+    alone = [at(f"old{i}", 10, 20, roles=[]) for i in range(4)]
+    assert sets(grouped(rule_set, *alone, *(at(f"t{i}", 10, roles=["tank"]) for i in range(40)))) == []
+
+
 def test_a_large_match_has_level_teams() -> None:
     """The balanced strategy deals the players out so that the teams' averages are close."""
     rules = parse(
