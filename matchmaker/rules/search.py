@@ -1,0 +1,214 @@
+"""Finds a match around one ticket, or into one running match, by depth-first search with a budget.
+
+Candidates come from the columns: those that could be in a match with the anchor at all, the preferred ones first. The
+search seats or skips them one after the other. Only limits that hold for every stage the match may still reach cut it
+short, and the evaluator has the last word on each complete seating. Within its budget it is therefore exhaustive: if
+there is a legal match of the anchor among its candidates, it is found.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from core.model import MAX_PLAYERS_PER_MATCH
+from matchmaker.rules.attributes import Party
+from matchmaker.rules.facts import Cap, Count, Range, Word
+from matchmaker.rules.pool import Running
+from matchmaker.rules.preference import preferred
+from matchmaker.rules.run import Match, Rows, Run
+from matchmaker.rules.state import EMPTY, State, compatible, first_state, with_ticket
+
+CANDIDATES: Final = 48  # tickets looked at around one anchor; twice the seats of a match where that is more
+
+ALL_SUMS: Final = (1 << (MAX_PLAYERS_PER_MATCH + 1)) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one search may cost at most. A node, one ticket tried in one team, is some 15 us, an evaluation some 100."""
+
+    nodes: int
+    evaluations: int
+
+
+DEEP: Final = Budget(8_000, 1_024)  # for the oldest ticket: 0.2 s at the very most, and only where nothing fits
+SHARED_NODES: Final = 16_000  # for all other tickets of a pass together
+MOST_NODES: Final = 400
+LEAST_NODES: Final = 64  # a match of 48 candidates that fits at once takes fewer
+
+
+def shallow(searches: int) -> Budget:
+    """An equal share of what a pass may spend on `searches` searches."""
+    return Budget(min(MOST_NODES, max(LEAST_NODES, SHARED_NODES // max(searches, 1))), 24)
+
+
+def around(run: Run, anchor: int, budget: Budget) -> Match | None:
+    """A legal match that holds the ticket in row `anchor`; None if none was found."""
+    empty = first_state(run)
+    starts = [(t, s) for t in range(len(run.names)) if (s := with_ticket(run, empty, anchor, t)) is not None]
+    if not starts:
+        _unwelcome(run, anchor)
+        return None
+    rows = run.free()
+    candidates = compatible(run, starts[0][1], rows[rows != anchor], anchor)
+    players = int(run.pool.size[candidates].sum()) + int(run.pool.size[anchor])
+    if players >= int(run.loose_least[run.stage[anchor]].sum()):
+        search = _Search(run, _preferred(run, anchor, candidates), budget, anchor)
+        found = search.around(starts)
+        if found is not None or search.evaluations < budget.evaluations:
+            return found  # with matches refused, the rules that refused them are the reason
+    run.crowded(np.array([anchor]))
+    return None
+
+
+def _unwelcome(run: Run, anchor: int) -> None:
+    """Note which facts keep a ticket out of every team, alone as it is."""
+    stage = int(run.stage[anchor])
+    for index in (*run.by_kind[Range], *run.by_kind[Word]):
+        if not run.may_fit(index, anchor, stage):
+            run.blame(index, anchor, 1, math.nan)
+    for index in run.by_kind[Count]:
+        if run.added(index, np.array([anchor]))[0] > run.high[index][stage]:
+            run.blame(index, anchor, 1, math.nan)
+    for index in run.by_kind[Cap]:
+        best = float(run.latencies(index)[anchor].min(initial=math.inf))
+        if best > run.high[index][stage]:
+            run.blame(index, anchor, 1, best)
+
+
+def into(run: Run, running: Running, budget: Budget) -> Match | None:
+    """New tickets for a running match that together with those there obey the rules; None if none were found."""
+    there = [running.teams[name] for name in run.names]
+    state = first_state(run, there, run.rules.stage_at(run.now_ms - running.since_ms))
+    rows = run.free()
+    if sum(state.filled) >= int(run.loose_most[state.stage].sum()):
+        return None
+    candidates = compatible(run, state, rows)
+    if not len(candidates):
+        return None
+    oldest = int(candidates[0])
+    chosen = np.concatenate(([oldest], _preferred(run, oldest, candidates[1:])))
+    return _Search(run, chosen, budget, None, running).into(state)
+
+
+def _preferred(run: Run, anchor: int, rows: Rows) -> Rows:
+    """The first of `rows` in the anchor's eyes, as many as a search looks at."""
+    if not len(rows):
+        return rows
+    chunk = np.concatenate(([anchor], rows))[None, :]
+    most = max(CANDIDATES, 2 * int(run.most.max(axis=0).sum()))
+    return preferred(run, chunk, np.array([anchor]))[0, 1 : 1 + most]
+
+
+def _suffixes(values: list[int]) -> list[int]:
+    """The sum of the values from each position on, and 0 at the end."""
+    return [*itertools.accumulate(reversed(values), initial=0)][::-1]
+
+
+class _Search:
+    """One search: candidates in order, a seat or none for each."""
+
+    def __init__(
+        self, run: Run, rows: Rows, budget: Budget, anchor: int | None, running: Running | None = None
+    ) -> None:
+        self.run, self.anchor, self.running = run, anchor, running
+        self.rows: list[int] = [int(row) for row in rows]
+        self.there: Sequence[Sequence[Party]] = [running.teams[name] for name in run.names] if running else ()
+        self.nodes, self.evaluations = budget.nodes, budget.evaluations
+        self.sums = [1]  # bit n of sums[i]: some of the candidates from the i-th on have n players together
+        for size in reversed(run.pool.size[rows].tolist()):
+            self.sums.append((self.sums[-1] | self.sums[-1] << size) & ALL_SUMS)
+        self.sums.reverse()
+        self.adds = [_suffixes(run.added(index, rows).tolist()) for index in run.by_kind[Count]]
+        self.least, self.most = run.loose_least.tolist(), run.loose_most.tolist()
+        self.seated: list[list[int]] = [[] for _ in run.names]
+        self.found: Match | None = None
+        run.tally.searches += 1
+
+    def around(self, starts: list[tuple[int, State]]) -> Match | None:
+        """Try every team for the anchor."""
+        assert self.anchor is not None
+        able = dict(starts)
+        for team in self._order(first_state(self.run)):
+            if team not in able:
+                continue
+            state = able[team]
+            self.seated[team].append(self.anchor)
+            if self._descend(0, state):
+                break
+            self.seated[team].pop()
+        return self.found
+
+    def into(self, state: State) -> Match | None:
+        self._descend(0, state)
+        return self.found
+
+    def _order(self, state: State) -> list[int]:
+        """Teams in the order to try: those below their least first, then by free places."""
+        stage = max(state.stage, 0)
+        key = [
+            (filled >= least, filled - most, team)
+            for team, (filled, least, most) in enumerate(
+                zip(state.filled, self.least[stage], self.most[stage], strict=True)
+            )
+        ]
+        order = [team for _, _, team in sorted(key)]
+        first: dict[int, int] = {}  # of teams that are alike and empty only the first is tried
+        for team in order:
+            if not state.filled[team]:
+                first.setdefault(self.run.twins[team], team)
+        return [team for team in order if state.filled[team] or first[self.run.twins[team]] == team]
+
+    def _descend(self, at: int, state: State) -> bool:
+        """Seat or skip candidates from `at` on. True once a match is found or the budget is spent (`found` tells)."""
+        if self.nodes < 0 or self.evaluations < 0 or self.run.spent:
+            return True
+        most = self.most[max(state.stage, 0)]
+        if at == len(self.rows) or sum(state.filled) == sum(most):
+            return self._leaf(state)
+        if not self._fillable(at, state):
+            return False
+        for team in self._order(state):
+            self.nodes -= 1
+            grown = with_ticket(self.run, state, self.rows[at], team)
+            if grown is not None:
+                self.seated[team].append(self.rows[at])
+                if self._descend(at + 1, grown):
+                    return True
+                self.seated[team].pop()
+        return self._descend(at + 1, state)
+
+    def _fillable(self, at: int, state: State) -> bool:
+        """Whether the candidates from `at` on have the sizes that teams still need, and the words that are wanted."""
+        stage, sums = max(state.stage, 0), self.sums[at]
+        for filled, least, most in zip(state.filled, self.least[stage], self.most[stage], strict=True):
+            if filled < least and not sums >> (least - filled) & ((1 << (most - least + 1)) - 1):
+                return False
+        for index, counts, adds in zip(self.run.by_kind[Count], state.counts, self.adds, strict=True):
+            if min(counts) + adds[at] < self.run.low[index][stage]:
+                return False
+        return True
+
+    def _leaf(self, state: State) -> bool:
+        """Judge a seating that can grow no more."""
+        run, stage = self.run, state.stage
+        if stage == EMPTY or not any(self.seated):
+            return False
+        least, most = run.least[stage].tolist(), run.most[stage].tolist()
+        if not all(low <= n <= high for low, n, high in zip(least, state.filled, most, strict=True)):
+            return False
+        self.evaluations -= 1
+        failure = run.judge(self.seated, stage, self.there)
+        if failure is None:
+            teams = tuple(tuple(team) for team in self.seated)
+            self.found = Match(teams, stage, self.running.id if self.running else None)
+            return True
+        if self.anchor is not None:
+            run.fail(self.anchor, failure)
+        return False
