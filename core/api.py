@@ -190,6 +190,8 @@ def _interaction(
 ) -> Interaction:
     if target is not None and position is not None:
         raise Invalid("an interaction has a target or a position, not both", pointer="target")
+    if damage < 0 or (damage and target is None):
+        raise Invalid("damage is not negative, and is done to a target", pointer="damage")
     if target is not None:
         _check_player("target", target)
         return Attack(id_, at_ms, player, target, _finite("damage", damage))

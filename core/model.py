@@ -7,11 +7,13 @@ Values only: frozen msgspec structs whose JSON is the same in the API, in Redis 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from core.arena import ArenaSettings
 from core.errors import Invalid
 from core.ids import is_game_id
 
@@ -22,6 +24,9 @@ MAX_PORTS: Final = 8
 MAX_ENV: Final = 64
 MAX_ATTRIBUTES: Final = 50
 MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
+
+# `{port}` is the first port of a registration, `{port:name}` the one of that name.
+PORT_PLACEHOLDER: Final = re.compile(r"\{port(?::([^{}]*))?\}")
 
 Role = Literal["player", "developer", "admin", "server"]
 Protocol = Literal["udp", "tcp", "ws"]
@@ -203,13 +208,36 @@ def _check_server(server: Server, *, commands_allowed: bool) -> None:
             "MUSTER_ALLOW_COMMANDS=true where developers are trusted with the host",
             pointer="/server/command",
         )
-    if server.arena is not None and len(msgspec.json.encode(server.arena)) > MAX_SETTINGS_BYTES:
-        raise Invalid(f"arena settings are larger than {MAX_SETTINGS_BYTES} bytes", pointer="/server/arena")
+    if server.arena is not None:
+        _check_arena(server.arena)
+    _check_words(server)
     names = [port.name for port in server.ports]
     if len(set(names)) != len(names):
         raise Invalid("two ports have the same name", pointer="/server/ports")
     if server.ready.when == "port" and not any(p.protocol != "udp" for p in server.ports):
         raise Invalid("ready when `port` needs a tcp or ws port to try", pointer="/server/ready/when")
+
+
+def _check_arena(settings: dict[str, Any]) -> None:
+    if len(msgspec.json.encode(settings)) > MAX_SETTINGS_BYTES:
+        raise Invalid(f"arena settings are larger than {MAX_SETTINGS_BYTES} bytes", pointer="/server/arena")
+    try:
+        ArenaSettings.from_dict(settings)
+    except Invalid as error:
+        raise Invalid(error.detail, pointer=f"/server/arena{error.pointer}") from None
+
+
+def _check_words(server: Server) -> None:
+    """Each `{port:name}` of a command line names one of its ports."""
+    names = {port.name for port in server.ports} or {Port().name}
+    for key in ("command", "args"):
+        for i, word in enumerate(getattr(server, key) or []):
+            for found in PORT_PLACEHOLDER.finditer(word):
+                if found.group(1) is not None and found.group(1) not in names:
+                    raise Invalid(
+                        f"{found.group(0)} names no port of this registration; there is {', '.join(sorted(names))}",
+                        pointer=f"/server/{key}/{i}",
+                    )
 
 
 def _check_teams(spec: GameSpec) -> None:

@@ -40,7 +40,8 @@ def _parse(text: str, kind: type, name: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise Misconfigured(f"{text!r} is not a {kind.__name__}", setting=name) from None
+        wanted = {"int": "a whole number", "float": "a number"}.get(kind.__name__, kind.__name__)
+        raise Misconfigured(f"{text!r} is not {wanted}", setting=name) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core.errors import Invalid
-from core.model import OpenPort, Port, Server
+from core.model import PORT_PLACEHOLDER, OpenPort, Port, Server
 
 # Of our own environment a game gets these and no others: the rest may be secrets.
 INHERITED: Final = ("HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "USER")
-_PORT: Final = re.compile(r"\{port(?::([^{}]*))?\}")
 
 
 def ports_wanted(server: Server) -> list[Port]:
@@ -34,7 +33,7 @@ def fill(words: Sequence[str], ports: Sequence[OpenPort]) -> list[str]:
             )
         return str(by_name[name])
 
-    return [_PORT.sub(number, word) for word in words]
+    return [PORT_PLACEHOLDER.sub(number, word) for word in words]
 
 
 def child_env(

@@ -1,4 +1,4 @@
-"""Write docs/settings.md from the settings classes: variable, default, and the comment beside it.
+"""Write docs/settings.md and docs/arena.md from the settings classes: name, default, and the comment beside it.
 
 `make docs` runs it; a test fails where the page is stale.
 """
@@ -9,9 +9,11 @@ import ast
 import dataclasses
 import inspect
 import io
+import json
 import tokenize
 from pathlib import Path
 
+import core.arena
 import core.cli.settings
 import core.settings
 import gamepod.settings
@@ -19,6 +21,7 @@ import matchmaker.settings
 import webapi.settings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+ARENA_PAGE = PAGE.with_name("arena.md")
 
 SECTIONS = [
     ("Every service", core.settings.Common),
@@ -31,7 +34,7 @@ SECTIONS = [
 
 
 def comments(cls: type) -> dict[str, str]:
-    """Each field's comment: the one on its line, or the lines of comment right above it."""
+    """Each field's comment: the one on its line, else the lines of comment right above it."""
     source = inspect.getsource(cls)
     lines = source.splitlines()
     trailing: dict[int, str] = {}
@@ -42,12 +45,11 @@ def comments(cls: type) -> dict[str, str]:
     for node in ast.parse(source).body[0].body:  # type: ignore[attr-defined]
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
-        parts = [trailing[node.lineno]] if node.lineno in trailing else []
-        above = node.lineno - 1
+        parts, above = [], node.lineno - 1
         while above in trailing and lines[above - 1].lstrip().startswith("#"):
             parts.insert(0, trailing[above])
             above -= 1
-        found[node.target.id] = " ".join(parts)
+        found[node.target.id] = trailing.get(node.lineno) or " ".join(parts)
     return found
 
 
@@ -64,12 +66,32 @@ def section(title: str, cls: type) -> str:
 
 def page() -> str:
     """The whole page."""
-    head = (
-        "# Settings\n\nDrawn from the settings classes by `make docs`. All are environment variables, read once at the "
-        "start;\na value that does not parse stops the service with a message that names the variable (exit code 78).\n"
-    )
+    head = """# Settings
+
+Drawn from the settings classes by `make docs`. All are environment variables, read once at the start; a value that does not
+parse stops the service with a message that names the variable (exit code 78). `make run` sets `MUSTER_ALLOW_COMMANDS` and
+`MUSTER_OPEN_DEVELOPERS` to true, as it serves this machine alone.
+"""
     return "\n\n".join([head.rstrip(), *(section(title, cls) for title, cls in SECTIONS)]) + "\n"
+
+
+def arena_page() -> str:
+    """Settings of the built-in arena, with their bounds."""
+    notes = comments(core.arena.ArenaSettings)
+    rows = []
+    for item in dataclasses.fields(core.arena.ArenaSettings):
+        bounds = f"{item.metadata['low']:g} - {item.metadata['high']:g}" if item.metadata else ""
+        default = json.dumps(item.default)
+        rows.append(f"| `{item.name}` | `{default}` | {bounds} | {notes.get(item.name, '')} |")
+    head = (
+        "# Settings of the built-in arena\n\nDrawn from `core/arena.py` by `make docs`. They go into a registration: "
+        '`"server": {"arena": {"time_limit_s": 60}}`;\nwhat is left out keeps its default, and `{}` takes them all. '
+        "A name ends in its unit: m, s, mps (metres per second), dps (degrees\nper second). A wall is "
+        "`[west, south, east, north]` in metres."
+    )
+    return "\n".join([head, "", "| setting | default | bounds | why |", "|---|---|---|---|", *rows]) + "\n"
 
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    ARENA_PAGE.write_text(arena_page())

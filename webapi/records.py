@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, structs
 
 from core.lifecycle import WAITING_TICKET, MatchState, TicketState
 from core.model import Connection, Game, GameSpec, Match, MatchPlayer
@@ -17,6 +17,9 @@ from webapi.documents import MatchDocument, Person, Registration, TeamOfMatch, T
 TERMINAL: Final = frozenset(
     {TicketState.COMPLETED, TicketState.CANCELLED, TicketState.TIMED_OUT, TicketState.FAILED}
 )  # a stream ends after these; a COMPLETED ticket may yet be queued again if its match fails
+
+
+FOR_INSIDERS: Final = ("detail", "output")  # of a failed match's result
 
 
 class _Seat(Struct):
@@ -171,6 +174,14 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         result=parsed(found.get("result"), UNSET),
         figures=parsed(found.get("figures"), UNSET),
     )
+
+
+def for_outsiders(match: MatchDocument) -> MatchDocument:
+    """A match without what its server said about a failure: paths, environment, perhaps secrets."""
+    if not isinstance(match.result, dict):
+        return match
+    told = {key: value for key, value in match.result.items() if key not in FOR_INSIDERS}
+    return structs.replace(match, result=told)
 
 
 def parsed(text: str | None, otherwise: Any) -> Any:

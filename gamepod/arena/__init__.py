@@ -4,13 +4,13 @@ Everything in here is pure. No clock, no chance, no I/O: time and ids come in as
 replays from its commands. `SessionManager` is the way in.
 """
 
+from core.arena import ArenaSettings
 from gamepod.arena.commands import Command, MoveCommand, Refusal, ShootCommand
 from gamepod.arena.events import GameEvent
 from gamepod.arena.interactions import Attack, Interaction, Move
 from gamepod.arena.scoring import MatchResult
 from gamepod.arena.session import Session, TickOutput
 from gamepod.arena.sessions import SessionManager
-from gamepod.arena.settings import ArenaSettings
 
 __all__ = [
     "ArenaSettings",

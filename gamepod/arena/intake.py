@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from core.arena import ArenaSettings
 from gamepod.arena.commands import Command, MoveCommand, Refusal, ShootCommand
-from gamepod.arena.settings import ArenaSettings
 from gamepod.arena.tank import Player
 
 MAX_DEGREES = 36_000.0  # a client may count its turns, but a hundred of them is a mistake

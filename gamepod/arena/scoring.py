@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from gamepod.arena.settings import ArenaSettings
+from core.arena import ArenaSettings
 from gamepod.arena.tank import Player
 
 

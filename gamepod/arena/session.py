@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from core.arena import ArenaSettings
 from core.errors import Conflict, NotFound, TooMany
 from gamepod.arena.commands import Command, Refusal
 from gamepod.arena.delta import Frame
@@ -19,7 +20,6 @@ from gamepod.arena.interactions import Interaction
 from gamepod.arena.movement import advance
 from gamepod.arena.pool import TankPool
 from gamepod.arena.scoring import MatchResult, rank_players, rank_teams, reached_score_limit, winner_of
-from gamepod.arena.settings import ArenaSettings
 from gamepod.arena.spawn import spawn_place
 from gamepod.arena.tank import Physics, Player, Tank
 from gamepod.arena.turn import Turn, World

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from core.arena import ArenaSettings
 from core.errors import Conflict, NotFound, TooMany
 from gamepod.arena import events as names
 from gamepod.arena.events import GameEvent
 from gamepod.arena.pool import TankPool
 from gamepod.arena.session import Session, TickOutput
-from gamepod.arena.settings import ArenaSettings
 from gamepod.arena.tank import Player
 
 MAX_UNREAD_EVENTS = 10_000  # a caller that never drains loses the oldest, and `events_lost` tells

@@ -6,8 +6,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from core.arena import ArenaSettings, Wall
 from gamepod.arena.commands import Command
-from gamepod.arena.settings import ArenaSettings, Wall
 
 
 @dataclass(slots=True)

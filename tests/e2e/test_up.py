@@ -171,7 +171,7 @@ def test_part_that_cannot_work_ends_the_start(tmp_path: Path) -> None:
     done = up_to_its_end(stack_env(tmp_path, MUSTER_LEASE_S="soon"))
     assert done.returncode == 78
     last = done.stderr.splitlines()[-1]
-    assert last == "muster: matchmaker: 'soon' is not a float (setting: MUSTER_LEASE_S)"
+    assert last == "muster: matchmaker: 'soon' is not a number (setting: MUSTER_LEASE_S)"
     assert not (tmp_path / "data" / "stack.json").exists()
 
 

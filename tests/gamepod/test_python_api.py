@@ -94,6 +94,8 @@ async def test_ranks_and_neighbours(redis_url: str, db: Database) -> None:
         ({"player": "a:b"}, "player"),
         ({"player": "a", "target": "b c"}, "target"),
         ({"player": "a", "target": "b", "damage": float("nan")}, "damage"),
+        ({"player": "a", "target": "b", "damage": -1.0}, "damage"),
+        ({"player": "a", "damage": 5.0}, "damage"),
         ({"player": "a", "target": "b", "position": (0, 0)}, "target"),
         ({"player": "a", "position": (91, 0)}, "position"),
         ({"player": "a", "position": (0, 0), "move_ttl_s": 5}, "move_ttl_s"),

@@ -23,6 +23,21 @@ async def test_a_match_is_for_those_it_concerns(api: Api, db: Database) -> None:
     assert (hidden.status, hidden.problem) == (404, "no-such-match")
 
 
+async def test_what_a_server_said_is_for_its_developer(api: Api, db: Database) -> None:
+    """The last lines of a game that failed are read by its owner, not by its players nor by strangers."""
+    owner, ann = await api.game(), await api.guest("Ann")
+    match = await claim(db, "tanks", await api.ticket(ann))
+    failed = '{"detail": "exit code 1", "output": ["a secret"], "exit_code": 1}'
+    await db.do("HSET", keys.match("tanks", match), "result", failed)
+    for path in (f"/v1/matches/tanks/{match}", "/v1/games/tanks/matches"):
+        seen = (await api.ask("GET", path, token=owner["access_token"])).body
+        assert "a secret" in str(seen)
+        hidden = (await api.ask("GET", path, token=ann["access_token"])).body
+        assert "a secret" not in str(hidden)
+        assert "exit_code" in str(hidden)
+    assert "a secret" not in str((await api.ask("GET", "/v1/games/tanks/matches")).body)
+
+
 async def test_the_matches_of_a_game(api: Api, db: Database) -> None:
     """Live ones first, then those that were over, to everybody and without any way in."""
     await api.game()

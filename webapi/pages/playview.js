@@ -5,7 +5,7 @@ import { BUILT_IN, duration, html, useEffect, useRef, useState } from "./ui.js";
 
 const STEPS = [
   ["QUEUED", "Queued", "in line"],
-  ["SEARCHING", "Searching", "looking for an opponent"],
+  ["SEARCHING", "Searching", "looking for players"],
   ["PLACING", "Placing", "starting your server"],
   ["COMPLETED", "Playing", "joining"],
 ];
@@ -80,7 +80,7 @@ function Waiting({ view: { ticket, me }, play }) {
         </li>`)}
     </ol>
     <p class="visually-hidden" role="status">${STEPS[reached]?.[1] ?? ""}</p>
-    ${reached < 2 && html`<p>Alone here? Open this page in a second tab and press Play there too.</p>`}
+    ${reached < 2 && html`<p>Alone here? Open this page in further tabs and press Play there too.</p>`}
     <div class="row">
       <button onClick=${() => play.cancel()} disabled=${!ticket || reached >= 2}>Cancel</button>
       ${ticket && html`<small>Ticket <code>${ticket.id}</code></small>`}

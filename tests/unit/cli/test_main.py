@@ -49,4 +49,4 @@ def test_bad_setting_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
     """A setting that does not parse is named on one line, without a traceback."""
     done = muster("up", MUSTER_WEBAPI_PORT="x", MUSTER_DATA_DIR=str(tmp_path))
     assert done.returncode == 78
-    assert done.stderr == "muster: 'x' is not a int (setting: MUSTER_WEBAPI_PORT)\n"
+    assert done.stderr == "muster: 'x' is not a whole number (setting: MUSTER_WEBAPI_PORT)\n"

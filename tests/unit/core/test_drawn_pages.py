@@ -17,6 +17,11 @@ def test_settings_page_is_fresh() -> None:
     assert draw_settings.PAGE.read_text() == draw_settings.page()
 
 
+def test_arena_page_is_fresh() -> None:
+    """docs/arena.md is what `make docs` writes now."""
+    assert draw_settings.ARENA_PAGE.read_text() == draw_settings.arena_page()
+
+
 def test_every_setting_says_what_it_means() -> None:
     """Each field of each settings class has a comment beside it."""
     silent = [

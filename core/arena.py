@@ -1,4 +1,4 @@
-"""Every number of the arena game, with its unit, its bounds and the reason for its default.
+"""Every number of the built-in arena, with its unit, its bounds and the reason for its default. PURE.
 
 A game's developer may override any of them in JSON (`ArenaSettings.from_dict`). A wrong name, type or value
 is refused here, once and precisely, so that nothing in the simulation ever has to doubt a setting.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from core.errors import Invalid
@@ -104,7 +105,9 @@ class ArenaSettings:
         known = {spec.name for spec in dataclasses.fields(cls)}
         for key in document:
             if key not in known:
-                raise Invalid(f"{key!r} is not an arena setting", pointer=f"/{key}")
+                near = get_close_matches(key, known, n=1)
+                hint = f": is it {near[0]!r}?" if near else "; docs/arena.md lists them all"
+                raise Invalid(f"{key[:64]!r} is not an arena setting{hint}", pointer=f"/{key[:64]}")
         values = dict(document)
         if "walls" in values:
             values["walls"] = _read_walls(values["walls"])
