@@ -68,9 +68,9 @@ def page() -> str:
     """The whole page."""
     head = """# Settings
 
-Drawn from the settings classes by `make docs`. All are environment variables, read once at the start; a value that does not
-parse stops the service with a message that names the variable (exit code 78). `make run` sets `MUSTER_ALLOW_COMMANDS` and
-`MUSTER_OPEN_DEVELOPERS` to true, as it serves this machine alone.
+Drawn from the settings classes by `make docs`. All are environment variables, read once at the start; a value that does
+not parse stops the service with a message that names the variable (exit code 78). `make run` sets
+`MUSTER_ALLOW_COMMANDS` and `MUSTER_OPEN_DEVELOPERS` to true, as it serves this machine alone.
 """
     return "\n\n".join([head.rstrip(), *(section(title, cls) for title, cls in SECTIONS)]) + "\n"
 
