@@ -1,5 +1,6 @@
 #!/bin/sh
-# tools/install-test-deps.sh: the two Debian packages that the tests need beside .venv: Redis 7.0 and a browser.
+# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, and Node.js, which
+# checks the syntax of the page's modules.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -7,6 +8,7 @@ set -eu
 
 missing=
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v node >/dev/null || missing="$missing nodejs"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 
