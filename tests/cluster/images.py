@@ -1,7 +1,7 @@
 """Container images without a registry or a Docker: archives as `docker save` writes them, made from this machine's files.
 
 An image is a list of layers, and a layer maps paths inside to what lies there: a file or a whole folder of this machine,
-or bytes. `ctr images import` and `docker load` take the archive. Format: the image specification v1.2 of
+bytes, or (a string) where a link leads. `ctr images import` and `docker load` take the archive. Format: the image specification v1.2 of
 https://github.com/moby/docker-image-spec.
 """
 
@@ -16,7 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-Layer = Mapping[str, Path | bytes]
+Source = Path | bytes | str
+Layer = Mapping[str, Source]
 NOBODY: Final = 65534
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -66,6 +67,8 @@ def write_layer(path: Path, layer: Layer) -> str:
         for target, source in sorted(layer.items()):
             if isinstance(source, bytes):
                 add_bytes(tar, target.lstrip("/"), source)
+            elif isinstance(source, str):
+                add_link(tar, target.lstrip("/"), source)
             else:
                 # A link at the top is what it leads to; links further down stay links.
                 tar.add(source.resolve(), target.lstrip("/"), filter=anonymous)
@@ -89,6 +92,13 @@ def add_bytes(tar: tarfile.TarFile, target: str, content: bytes) -> None:
     else:
         member.size, member.mode = len(content), 0o644
     tar.addfile(member, io.BytesIO(content))
+
+
+def add_link(tar: tarfile.TarFile, target: str, leads_to: str) -> None:
+    """A symbolic link."""
+    member = tarfile.TarInfo(target)
+    member.type, member.linkname = tarfile.SYMTYPE, leads_to
+    tar.addfile(member)
 
 
 def static_image(archive: Path, name: str, program: Path) -> Path:

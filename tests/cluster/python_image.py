@@ -14,17 +14,19 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from packaging.requirements import Requirement
 
-from tests.cluster.images import Layer, write_image
+from tests.cluster.images import Layer, Source, write_image
 
 ROOT: Final = Path(__file__).parents[2]
 SITE: Final = "/opt/python-packages"
 APP: Final = "/opt/muster"
+PYTHON: Final = "/usr/bin/python3"
 PACKAGES: Final = ("core", "gamepod", "matchmaker", "webapi")
 # Of the standard library; half of it, and no server imports them.
 LEFT_OUT: Final = {"test", "idlelib", "tkinter", "turtledemo", "ensurepip", "lib2to3", "site-packages", "dist-packages"}
@@ -34,13 +36,15 @@ def python_image(
     archive: Path,
     name: str,
     *,
-    distributions: Sequence[str] = ("muster",),
+    distributions: Sequence[str] = (),
     packages: Sequence[str] = PACKAGES,
-    files: Mapping[str, Path | bytes] | None = None,
+    files: Layer | None = None,
     command: Sequence[str] = (),
 ) -> Path:
-    """An image whose entry point is `python`: with all that `distributions` require, the project's `packages`, `files`."""
-    folders = sorted(top_level(requirements(distributions)))
+    """An image whose entry point is `python3`. It holds what pyproject.toml requires, `distributions` of this machine
+    with all that they require, the project's `packages` in APP, and `files`.
+    """
+    folders = sorted(top_level(requirements([*project_dependencies(), *distributions])))
     site: Layer = {f"{SITE}/{folder.name}": folder for folder in folders}
     libraries = shared_libraries([Path(sys.executable), *dynamic_modules(), *extensions(folders)])
     python = {**standard_library(), **libraries, "/tmp/": b"", "/etc/passwd": b"game:x:65534:65534::/tmp:/bin/false\n"}
@@ -48,21 +52,15 @@ def python_image(
         app = {f"{APP}/{package}": compiled(package, Path(scratch)) for package in packages}
         env = {"PYTHONPATH": f"{APP}:{SITE}", "PYTHONUNBUFFERED": "1", "HOME": "/tmp", "PATH": "/usr/bin:/bin"}
         layers = [python, site, {**app, **(files or {})}]
-        return write_image(
-            archive, name, layers, entrypoint=[interpreter()], command=command, env=env, workdir="/tmp"
-        )  # fmt: skip
+        return write_image(archive, name, layers, entrypoint=[PYTHON], command=command, env=env, workdir="/tmp")
 
 
-def interpreter() -> str:
-    """Path of the real interpreter, here and in the image: it finds its library by it."""
-    return str(Path(sys.executable).resolve())
-
-
-def standard_library() -> dict[str, Path | bytes]:
-    """The interpreter and its library, where they are here."""
+def standard_library() -> dict[str, Source]:
+    """The interpreter and its library, at the paths that they have here: it finds the one by the other."""
+    interpreter = Path(sys.executable).resolve()
     library = Path(sysconfig.get_path("stdlib"))
     kept = [path for path in library.iterdir() if path.name not in LEFT_OUT and not path.name.startswith("config-")]
-    return {interpreter(): Path(interpreter()), **{str(path): path for path in kept}}
+    return {PYTHON: str(interpreter), str(interpreter): interpreter, **{str(path): path for path in kept}}
 
 
 def dynamic_modules() -> Iterator[Path]:
@@ -76,12 +74,18 @@ def extensions(folders: Iterable[Path]) -> Iterator[Path]:
         yield from folder.rglob("*.so") if folder.is_dir() else iter(())
 
 
-def shared_libraries(programs: Sequence[Path]) -> dict[str, Path | bytes]:
+def shared_libraries(programs: Sequence[Path]) -> dict[str, Source]:
     """The system's libraries that any of these is linked to, and the loader, as `ldd` finds them."""
     listed = subprocess.run(["ldd", *map(str, programs)], check=False, capture_output=True, text=True).stdout
     found = set(re.findall(r"^\s+(?:\S+ => )?(/\S+) \(0x", listed, re.MULTILINE))
     site = sysconfig.get_path("purelib")  # a wheel's own libraries come with its folder
     return {path: Path(path) for path in found if not path.startswith(site)}
+
+
+def project_dependencies() -> list[str]:
+    """Names of the distributions that pyproject.toml requires; the project itself need not be installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [Requirement(line).name for line in project["dependencies"]]
 
 
 def requirements(names: Iterable[str]) -> set[str]:
