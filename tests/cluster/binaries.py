@@ -1,9 +1,9 @@
 """The programs of a Kubernetes cluster, compiled from Go modules once and kept.
 
 Each folder of `modules/` is a small Go module that names what to compile and pins it, hashes included (`go.sum`); a
-version stands in its `go.mod` and nowhere else. The programs go to `${XDG_CACHE_HOME:-~/.cache}/muster/<name>-<version>/`
-with a stamp of the module's files, so that a change of the module is compiled anew. Several processes may ask at once:
-one builds, the others wait for it.
+version stands in its `go.mod` and nowhere else. The programs go to a folder `muster/<name>-<version>` in
+`${XDG_CACHE_HOME:-~/.cache}` with a stamp of the module's files, so that a change of the module is compiled anew.
+Several processes may ask at once: one builds, the others wait for it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,14 @@ KUBERNETES: Final = Build(
     "k8s.io/kubernetes",
     {
         program: f"k8s.io/kubernetes/cmd/{program}"
-        for program in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
+        for program in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kubelet",
+            "kubectl",
+        )
     },
     expect="6 to 10 minutes",
     variables=kubernetes_variables(),
@@ -137,7 +144,9 @@ def locked(build: Build) -> Iterator[None]:
 
 def compile_all(build: Build) -> None:
     """Compile beside the final folder and move it there when it is whole."""
-    say(f"building {build.name} {build.version}: {', '.join(build.programs)} (about {build.expect} if never built here)")
+    say(
+        f"building {build.name} {build.version}: {', '.join(build.programs)} (about {build.expect} if never built here)"
+    )
     began = time.monotonic()
     unfinished = build.folder.with_name(f"{build.folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)

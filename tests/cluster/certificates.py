@@ -36,7 +36,15 @@ def make_secrets(layout: Layout) -> None:
     self_sign = ["openssl", "req", "-x509", "-new", "-sha256", "-days", DAYS, "-subj", "/CN=muster-test-ca"]
     run(*self_sign, "-key", str(folder / "ca.key"), "-out", str(folder / "ca.crt"))
     key(folder / "service-accounts.key")
-    run("openssl", "ec", "-in", str(folder / "service-accounts.key"), "-pubout", "-out", str(folder / "service-accounts.pub"))
+    run(
+        "openssl",
+        "ec",
+        "-in",
+        str(folder / "service-accounts.key"),
+        "-pubout",
+        "-out",
+        str(folder / "service-accounts.pub"),
+    )
     names = ["DNS:kubernetes", "DNS:kubernetes.default", "DNS:kubernetes.default.svc", "DNS:localhost"]
     names += ["DNS:kubernetes.default.svc.cluster.local"]
     names += [f"IP:{address}" for address in (layout.address, layout.api_service_address, "127.0.0.1")]
@@ -72,7 +80,10 @@ def kubeconfig(url: str, folder: Path, user: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": "muster-test", "cluster": {"server": url, "certificate-authority-data": encoded(folder / "ca.crt")}}
+            {
+                "name": "muster-test",
+                "cluster": {"server": url, "certificate-authority-data": encoded(folder / "ca.crt")},
+            }
         ],
         "users": [
             {

@@ -1,4 +1,4 @@
-"""The control groups of one sandbox: one group in each hierarchy, made, joined and removed with all that is below it."""
+"""The control groups of a sandbox: one group in each hierarchy, made, joined and removed with all that is below."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def remove_one(group: Path) -> None:
     deadline = time.monotonic() + REMOVE_S
     while True:
         try:
-            return group.rmdir()
+            group.rmdir()
+            return
         except FileNotFoundError:
             return
         except OSError:

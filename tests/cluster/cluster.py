@@ -77,7 +77,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def namespace(self, name: str) -> Iterator[str]:
-        """A namespace that goes, with all in it, at the end."""
+        """A namespace of this name for as long as the context lasts. At the end its pods are gone, and it is going."""
         document = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         self.apply(document)
         # Every pod is made for this account, and is refused until a controller has made it.
@@ -86,10 +86,14 @@ class Cluster:
         try:
             yield name
         finally:
-            self.delete(document)
+            # The controller that empties namespaces looks again only after seconds if it finds pods: they go first.
+            pods = f"/api/v1/namespaces/{name}/pods"
+            self.api.send("DELETE", pods)
+            until(lambda: not self.api.get(pods)["items"], f"no pods in {name}", within_s=60)
+            self.api.send("DELETE", f"/api/v1/namespaces/{name}")
 
     def import_image(self, archive: Path) -> None:
-        """Put the image of an archive (`docker save`, images.py) on the node. Pods need imagePullPolicy Never, or a tag."""
+        """Put the image of an archive (`docker save`, images.py) on the node. A tag but latest is never pulled."""
         run("ctr", f"--address={self.layout.containerd_socket}", "--namespace=k8s.io", "images", "import", str(archive))
 
     def request_counts(self) -> RequestCounts:

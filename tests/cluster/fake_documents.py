@@ -106,7 +106,9 @@ def container(entry: Document, state: Document) -> Document:
 def terminated(at: datetime.datetime, exit_code: int, reason: str) -> Document:
     """The state of a container that has ended; the reason is what a kubelet would give, if none is given."""
     why = reason or ("Completed" if exit_code == 0 else "Error")
-    return {"terminated": {"exitCode": exit_code, "reason": why, "startedAt": timestamp(at), "finishedAt": timestamp(at)}}
+    return {
+        "terminated": {"exitCode": exit_code, "reason": why, "startedAt": timestamp(at), "finishedAt": timestamp(at)}
+    }
 
 
 def pod_address(uid: str) -> str:

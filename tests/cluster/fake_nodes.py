@@ -1,8 +1,8 @@
-"""Nodes without a machine: real Node objects on the real API server, whose pods become Ready by a patch of their status.
+"""Nodes without a machine: real Node objects on the real API server, whose pods become Ready by a patch of their state.
 
-For tests of thousands of pods. API server, etcd, scheduler and controllers do all their work; only the kubelet's part is
-played here, as it looks from outside: a heartbeat for each node, Running and Ready for each pod that was scheduled to
-one, and the last delete of a pod that is to go. No container runs.
+For tests of thousands of pods. API server, etcd, scheduler and controllers do all their work; only the kubelet's part
+is played here, as it looks from outside: a heartbeat for each node, Running and Ready for each pod that was scheduled
+to one, and the last delete of a pod that is to go. No container runs.
 
     async with FakeNodes(cluster.api, 20) as nodes: ...
 
@@ -22,9 +22,9 @@ from typing import Any, Final
 import aiohttp
 import orjson
 
+from tests.cluster import fake_documents as documents
 from tests.cluster.api import Api
-from tests.cluster.fake_documents import LABEL, LEASES, TAINT, ended_status, lease_document, node_document, node_status
-from tests.cluster.fake_documents import running_status
+from tests.cluster.fake_documents import LABEL, LEASES, TAINT
 
 Document = dict[str, Any]
 
@@ -82,24 +82,26 @@ class FakeNodes:
     async def end(self, namespace: str, name: str, exit_code: int = 0, reason: str = "") -> None:
         """Let the containers of a pod end, as if its program did: Succeeded for exit code 0, else Failed."""
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"
-        status = ended_status(await self._get(path), now(), exit_code, reason)
+        status = documents.ended_status(await self._get(path), now(), exit_code, reason)
         await self._patch(f"{path}/status", {"status": status})
 
     # Nodes
 
     async def _register(self, number: int, name: str) -> None:
         with ignored(409):  # a run that was killed left it: it is ours now, with its pods
-            await self._send("POST", "/api/v1/nodes", node_document(name, tainted=self.tainted))
+            await self._send("POST", "/api/v1/nodes", documents.node_document(name, tainted=self.tainted))
         with ignored(409):
-            await self._send("POST", LEASES, lease_document(name, now()))
-        await self._patch(f"/api/v1/nodes/{name}/status", {"status": node_status(number, self.pods_per_node, now())})
+            await self._send("POST", LEASES, documents.lease_document(name, now()))
+        await self._patch(
+            f"/api/v1/nodes/{name}/status", {"status": documents.node_status(number, self.pods_per_node, now())}
+        )
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             for name in self.names:
                 with contextlib.suppress(aiohttp.ClientError):  # the API server is away: so would a kubelet's be lost
-                    await self._patch(f"{LEASES}/{name}", {"spec": lease_document(name, now())["spec"]})
+                    await self._patch(f"{LEASES}/{name}", {"spec": documents.lease_document(name, now())["spec"]})
 
     # Pods
 
@@ -120,7 +122,9 @@ class FakeNodes:
     async def _events(self, version: str) -> AsyncIterator[Document]:
         query = {"watch": "1", "resourceVersion": version, "timeoutSeconds": str(WATCH_S)}
         no_limit = aiohttp.ClientTimeout(total=None)
-        async with self._session.get("/api/v1/pods", params=query, timeout=no_limit, read_bufsize=EVENT_BYTES) as answer:
+        async with self._session.get(
+            "/api/v1/pods", params=query, timeout=no_limit, read_bufsize=EVENT_BYTES
+        ) as answer:
             async for line in answer.content:
                 yield orjson.loads(line)
 
@@ -153,7 +157,7 @@ class FakeNodes:
     async def _start(self, pod: Document) -> None:
         await asyncio.sleep(self.start_s)
         async with self._slots:
-            await self._patch(f"{path_of(pod)}/status", {"status": running_status(pod, now())})
+            await self._patch(f"{path_of(pod)}/status", {"status": documents.running_status(pod, now())})
 
     async def _stop(self, pod: Document) -> None:
         await asyncio.sleep(self.stop_s)

@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import socket
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 
+from core.redis.embedded import find_server
 from tests.cluster import packages
+from tests.cluster.api import until
 from tests.cluster.cluster import Cluster, down, running, up
 from tests.cluster.python_image import python_image
 
-PYTHON_IMAGE = "muster.test/python:1"
+PYTHON_IMAGE: Final = "muster.test/python:1"
+REDIS: Final = "redis"
+REDIS_PORT: Final = 16379  # not the usual one: a chart's own may want that on the node's network
 _numbers = itertools.count(1)
 
 
@@ -51,3 +57,16 @@ def python_image_name(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
     cluster.import_image(python_image(archive, PYTHON_IMAGE))
     archive.unlink()  # 160 MB that the node has now
     return PYTHON_IMAGE
+
+
+@pytest.fixture(scope="session")
+def cluster_redis(cluster: Cluster) -> Iterator[str]:
+    """URL of an empty Redis on the node's network, which this machine and every pod reach alike."""
+    url = f"redis://{cluster.address}:{REDIS_PORT}/0"
+    bind = ["--bind", cluster.address, "--port", str(REDIS_PORT), "--protected-mode", "no"]
+    cluster.sandbox.start(REDIS, [find_server(), *bind, "--save", "", "--appendonly", "no"])
+    try:
+        until(lambda: socket.create_connection((cluster.address, REDIS_PORT), 1), "Redis answers", within_s=30).close()
+        yield url
+    finally:
+        cluster.kill(REDIS)

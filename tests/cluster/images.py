@@ -1,8 +1,8 @@
-"""Container images without a registry or a Docker: archives as `docker save` writes them, made from this machine's files.
+"""Container images without a registry or a Docker: archives as `docker save` writes them, made from files found here.
 
-An image is a list of layers, and a layer maps paths inside to what lies there: a file or a whole folder of this machine,
-bytes, or (a string) where a link leads. `ctr images import` and `docker load` take the archive. Format: the image specification v1.2 of
-https://github.com/moby/docker-image-spec.
+An image is a list of layers, and a layer maps paths inside to what lies there: a file or a whole folder of this
+machine, bytes, or (a string) where a link leads. `ctr images import` and `docker load` take the archive. Format: the
+image specification v1.2 of https://github.com/moby/docker-image-spec.
 """
 
 from __future__ import annotations

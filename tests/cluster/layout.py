@@ -1,4 +1,4 @@
-"""Where one sandbox keeps its files and which addresses it has: values only, nothing is touched here but `free_network`.
+"""Where one sandbox keeps its files and which addresses it has. Values; but for `free_network` it looks at nothing.
 
 Each sandbox has a network of its own, 10.<network>.0.0/16, that exists on this machine alone: a link of two addresses
 (this machine .0.1, the sandbox .0.2), the pods' addresses and the Services' addresses. One route leads to all of it.

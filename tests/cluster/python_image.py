@@ -1,7 +1,7 @@
 """An image with this very Python, the packages a distribution needs, and the project: built offline in seconds.
 
-It stands in for the images that the project's Dockerfile makes where no registry has a base image to begin from. Layers:
-the interpreter with the shared libraries it and the packages are linked to, the packages, the project compiled.
+It stands in for the images that the project's Dockerfile makes where no registry has a base image to begin from. Its
+layers: the interpreter with the shared libraries it and the packages are linked to, the packages, the project compiled.
 """
 
 from __future__ import annotations

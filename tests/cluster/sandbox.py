@@ -34,6 +34,11 @@ UNSHARE: Final = (
 )  # fmt: skip
 
 
+# The `unshare` processes that this process started, by name of the sandbox. Process-wide, for their parent is: whoever
+# destroys the sandbox waits for it here, and the pipe to a tied one ends it when it closes, with us at the latest.
+STARTED: Final[dict[str, subprocess.Popen[bytes]]] = {}
+
+
 class SandboxError(RuntimeError):
     """A sandbox did not do as asked; the text holds the end of the log that tells why."""
 
@@ -60,7 +65,7 @@ class Sandbox:
                 stderr=log,
                 start_new_session=True,
             )
-        self.tie = process.stdin  # held for as long as we live: its end is the signal
+        STARTED[layout.name] = process
         self._wait_for_supervisor(process)
         self._connect_network()
 
@@ -88,6 +93,10 @@ class Sandbox:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
             wait_for_end(pid)
+        starter = STARTED.pop(layout.name, None)
+        if starter is not None:
+            starter.kill()  # for the case that it never came to be a sandbox
+            starter.communicate()
         subprocess.run(["ip", "link", "del", layout.link], check=False, capture_output=True)
         cgroups.remove(layout.cgroup)
         shutil.rmtree(layout.folder, ignore_errors=True)
@@ -139,7 +148,17 @@ class Sandbox:
 
     def command(self, *command: str | Path) -> list[str]:
         """The command line that runs `command` inside (on the sandbox's network and mounts), from outside."""
-        return ["nsenter", f"--target={self.pid()}", "--mount", "--net", "--pid", "--ipc", "--uts", "--", *map(str, command)]
+        return [
+            "nsenter",
+            f"--target={self.pid()}",
+            "--mount",
+            "--net",
+            "--pid",
+            "--ipc",
+            "--uts",
+            "--",
+            *map(str, command),
+        ]
 
     def run(self, *command: str | Path) -> str:
         """Run a command inside to its end and give what it printed. Raises SandboxError with its stderr."""

@@ -5,7 +5,7 @@ last of them go the mounts and the network. So this program is all that has to b
 crash of whoever started it.
 
 It owns the sandbox's processes and never decides anything: `Sandbox` (sandbox.py) asks it over a Unix socket, one JSON
-line for each request and one for its answer. One thread, one selector. Nothing but the standard library below it: it is up in no time.
+line for each request and one for its answer. One thread, one selector.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def waited() -> Iterator[tuple[int, int]]:
 
 
 def serve(supervisor: Supervisor, listener: socket.socket, *, tied: bool) -> None:
-    """Answer requests until the end; if `tied`, that is when standard input closes, as it does when our starter dies."""
+    """Answer requests until the end; if `tied`, that is when standard input closes, as when our starter dies."""
     wake_r, wake_w = os.pipe()
     os.set_blocking(wake_r, False)
     os.set_blocking(wake_w, False)
