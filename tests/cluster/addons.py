@@ -1,7 +1,12 @@
-"""What runs in the cluster from the start: CoreDNS, as pure documents. Its rights are those that upstream gives it."""
+"""What is in the cluster from the start, as pure documents: CoreDNS with the rights that upstream gives it, volumes.
+
+Volumes are of the kind `local`: unlike `hostPath` they take the group that a pod asks for (`fsGroup`), as those of a
+cloud do. Nothing makes new ones and a used one is not used again, so there are a few more than tests claim.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster.components import DNS_DOMAIN
@@ -13,6 +18,8 @@ IMAGE: Final = "muster.test/coredns:1"
 NAMESPACE: Final = "kube-system"
 NAME: Final = "coredns"
 LABELS: Final = {"k8s-app": "kube-dns"}  # by which NetworkPolicies of charts find it
+STORAGE_CLASS: Final = "standard"
+VOLUMES: Final = 20
 PORT: Final = 1053  # one that needs no rights
 
 # No `forward`: outside the cluster there is nobody to ask, and such names are refused at once.
@@ -24,6 +31,42 @@ COREFILE: Final = f""".:{PORT} {{
     cache 30
 }}
 """
+
+
+def volumes(layout: Layout) -> list[Document]:
+    """The default StorageClass and the volumes that claims of it get."""
+    marks = {"storageclass.kubernetes.io/is-default-class": "true"}
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": STORAGE_CLASS, "annotations": marks},
+        "provisioner": "kubernetes.io/no-provisioner",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    return [storage_class, *(volume(layout, number) for number in range(VOLUMES))]
+
+
+def volume_folder(layout: Layout, number: int) -> Path:
+    """Where on the node a volume's files are; it has to be there before a pod uses it."""
+    return layout.folder / "volumes" / str(number)
+
+
+def volume(layout: Layout, number: int) -> Document:
+    """One volume, on the only real node."""
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [layout.hostname]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"volume-{number}"},
+        "spec": {
+            "capacity": {"storage": "10Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": STORAGE_CLASS,
+            "local": {"path": str(volume_folder(layout, number))},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        },
+    }
 
 
 def metadata(name: str = NAME) -> Document:

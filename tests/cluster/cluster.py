@@ -217,7 +217,9 @@ def bring_up(cluster: Cluster) -> None:
         until(lambda: alive(cluster) and cluster.api.text("/readyz"), "API server ready", within_s=START_S)
         for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
             cluster.start(name)
-        cluster.apply(*addons.coredns(cluster.layout))
+        for number in range(addons.VOLUMES):
+            addons.volume_folder(cluster.layout, number).mkdir(parents=True)
+        cluster.apply(*addons.coredns(cluster.layout), *addons.volumes(cluster.layout))
         images.result()
     until(lambda: alive(cluster) and cluster.node_ready(), "node Ready", within_s=START_S)
     deployment = f"/apis/apps/v1/namespaces/{addons.NAMESPACE}/deployments/{addons.NAME}"

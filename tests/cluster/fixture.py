@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 import pytest
@@ -17,8 +18,12 @@ import pytest
 from core.redis.embedded import find_server
 from tests.cluster import packages
 from tests.cluster.api import until
+from tests.cluster.binaries import HELM3, HELM4, program
 from tests.cluster.cluster import Cluster, down, running, up
 from tests.cluster.python_image import python_image
+from tests.cluster.sandbox import run
+
+Helm = Callable[..., str]
 
 PYTHON_IMAGE: Final = "muster.test/python:1"
 REDIS: Final = "redis"
@@ -57,6 +62,15 @@ def python_image_name(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
     cluster.import_image(python_image(archive, PYTHON_IMAGE))
     archive.unlink()  # 160 MB that the node has now
     return PYTHON_IMAGE
+
+
+@pytest.fixture(scope="session", params=[HELM3, HELM4], ids=["helm3", "helm4"])
+def helm(request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """A function that runs helm on the cluster and gives what it printed; each test runs once for each major version."""
+    path = str(program(request.param, "helm"))
+    home = tmp_path_factory.mktemp("helm")  # not the user's plugins, repositories and caches
+    homes = [f"HELM_{kind}_HOME={home / kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")]
+    return partial(run, "env", *homes, f"KUBECONFIG={cluster.kubeconfig}", path)
 
 
 @pytest.fixture(scope="session")

@@ -67,6 +67,13 @@ def echo_pod(name: str, namespace: str, *, host_port: int | None = None) -> Docu
     return python_pod(name, namespace, ECHO, ports=ports)
 
 
+def claim(name: str, namespace: str) -> Document:
+    """A claim of a small volume of the default class."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}
+
+
 def service(name: str, namespace: str) -> Document:
     """A Service in front of the pods labelled `app: <name>`."""
     ports = [{"name": protocol.lower(), "port": ECHO_PORT, "protocol": protocol} for protocol in ("UDP", "TCP")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from tests.cluster import pods
 from tests.cluster.api import until
 from tests.cluster.cluster import Cluster
 from tests.cluster.fake_nodes import LABEL, TAINT, FakeNodes
+from tests.cluster.fixture import Helm
 from tests.cluster.python_image import PYTHON
 from tests.cluster.sandbox import SandboxError
 
@@ -97,6 +99,26 @@ def test_nothing_outside_is_reachable_from_a_pod(cluster: Cluster, namespace: st
     cluster.wait_for_pod("client", namespace)
     code = "import socket; s = socket.socket(); s.settimeout(5); print(s.connect_ex(('203.0.113.1', 80)))"
     assert int(in_pod(cluster, namespace, "client", code)) in UNREACHABLE
+
+
+def test_pod_that_is_not_root_writes_to_a_volume(cluster: Cluster, namespace: str, python_image_name: str) -> None:
+    """A claim gets a volume of the default class, whose files belong to the group that the pod asks for."""
+    pod = pods.echo_pod("writer", namespace)
+    pod["spec"] |= {
+        "securityContext": {"fsGroup": 4242},
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
+    }
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    cluster.apply(pods.claim("data", namespace), pod)
+    cluster.wait_for_pod("writer", namespace)
+    code = "import os; open('/data/file', 'w').close(); print(os.stat('/data/file').st_gid)"
+    assert in_pod(cluster, namespace, "writer", code) == "4242"
+
+
+def test_both_majors_of_helm_speak_to_the_cluster(cluster: Cluster, helm: Helm) -> None:
+    """Helm 3 and Helm 4 are what they say, and list what is installed: nothing."""
+    assert helm("version", "--short").startswith(("v3.", "v4."))
+    assert json.loads(helm("list", "--all-namespaces", "--output", "json")) == []
 
 
 def test_network_policy_engine_is_reported(cluster: Cluster, namespace: str, python_image_name: str) -> None:

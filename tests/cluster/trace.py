@@ -30,7 +30,7 @@ RESTLESS: Final = re.compile(r"random/|pty/nr|ns_last_pid|/perf_event_max_sample
 def trace() -> Trace:
     """All that may not differ after a sandbox has come and gone. Firewall rules count without their counters."""
     return {
-        "mounts": frozenset(line.split(" ", 4)[4] for line in read("/proc/self/mountinfo")),
+        "mounts": frozenset(mounts()),
         "links": frozenset(path.name for path in Path("/sys/class/net").iterdir()),
         "addresses and routes": frozenset(output("ip", "-oneline", "route", "show", "table", "all")),
         "firewall": frozenset(line for line in firewall() if not line.startswith("#")),
@@ -73,6 +73,15 @@ def started(number: int) -> str | None:
 def living(seen: frozenset[tuple[int, str]]) -> set[int]:
     """Those of the processes seen which are still there."""
     return {number for number, start in seen if started(number) == start}
+
+
+def mounts() -> Iterator[str]:
+    """Mount points with what is mounted, but for what other tests mount on folders of temporary files of their own."""
+    temporary = tempfile.gettempdir()
+    for line in read("/proc/self/mountinfo"):
+        mount = line.split(" ", 4)[4]
+        if not mount.startswith(f"{temporary}/") or mount.startswith(f"{temporary}/muster-"):
+            yield mount
 
 
 def firewall() -> Iterator[str]:
