@@ -66,7 +66,7 @@ def python_image_name(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="session", params=[HELM3, HELM4], ids=["helm3", "helm4"])
 def helm(request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """A function that runs helm on the cluster and gives what it printed; each test runs once for each major version."""
+    """A function that runs helm on the cluster and gives what it printed. A test of it runs once for each major."""
     path = str(program(request.param, "helm"))
     home = tmp_path_factory.mktemp("helm")  # not the user's plugins, repositories and caches
     homes = [f"HELM_{kind}_HOME={home / kind.lower()}" for kind in ("CACHE", "CONFIG", "DATA")]
