@@ -76,7 +76,7 @@ class Docker:
         self.request("POST", "/images/load?quiet=1", archive.read_bytes(), "application/x-tar")
 
     def kill(self) -> None:
-        """Kill the daemon; its containers die with it unless they were started to outlive it."""
+        """Kill the daemon. Its containers run on, and `start` finds them again."""
         self.sandbox.signal("dockerd")
         until(lambda: self.sandbox.codes()["dockerd"] is not None, "dockerd ended", within_s=30)
 

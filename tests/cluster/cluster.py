@@ -19,7 +19,7 @@ from tests.cluster import addons, binaries, packages
 from tests.cluster.api import Api, until
 from tests.cluster.binaries import COREDNS, ETCD, KUBERNETES, PAUSE, program
 from tests.cluster.certificates import make_secrets
-from tests.cluster.components import PAUSE_IMAGE, Component, components
+from tests.cluster.components import PAUSE_IMAGE, components
 from tests.cluster.counters import RequestCounts, request_counts
 from tests.cluster.images import static_image
 from tests.cluster.layout import Layout, free_network, saved_layout
@@ -259,6 +259,3 @@ def failures(cluster: Cluster) -> str:
     except SandboxError:
         ended = ["supervisor"]
     return "".join(f"\n--- {name}\n{cluster.sandbox.log_end(name)}" for name in ended)
-
-
-__all__ = ["NAME", "Cluster", "Component", "condition", "down", "running", "up"]

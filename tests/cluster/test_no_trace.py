@@ -113,13 +113,15 @@ def test_destroy_removes_a_half_made_sandbox(name: str) -> None:
 
 
 def test_docker_daemon_leaves_nothing(name: str) -> None:
-    """A Docker daemon in a sandbox runs a container whose port this machine reaches, and is gone without a trace."""
+    """A Docker daemon runs a container, which outlives its being killed, and is gone without a trace."""
     before = trace()
     docker = docker_up(name, tied=True)
     archive = static_image(docker.layout.folder / "tmp" / "pause.tar", PAUSE_IMAGE, program(PAUSE, "pause"))
     docker.load_image(archive)
     docker.request("POST", "/containers/create?name=pause", b'{"Image": "%s"}' % PAUSE_IMAGE.encode())
     docker.request("POST", "/containers/pause/start")
+    docker.kill()
+    docker.start()
     assert docker.request("GET", "/containers/pause/json")["State"]["Running"]
     seen = processes(docker.layout)
     docker_down(name)
