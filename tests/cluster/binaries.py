@@ -175,12 +175,13 @@ def go() -> str:
     found = shutil.which("go")
     if found:
         return found
-    home = cache() / "go"
-    if not (home / "bin" / "go").exists():
-        say("no Go on PATH: installing one")
+    home = cache() / GO.replace("==", "-")
+    inside = home / "go" / "bin" / "go"  # beside it is a script of the same name, which finds it only where pip would
+    if not inside.exists():
+        say(f"no Go on PATH: installing {GO}")
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--target", str(home), GO], check=True)
-    return str(home / "bin" / "go")
+    return str(inside)
 
 
 def say(text: str) -> None:

@@ -47,14 +47,30 @@ def unavailable(wanted: Mapping[str, str]) -> str | None:
 
 
 def ensure(wanted: Mapping[str, str]) -> None:
-    """Install what is missing, saying so. Raises CalledProcessError if that fails."""
+    """Install what is missing, saying so. Raises RuntimeError if that fails."""
     lacking = missing(wanted)
     if not lacking:
         return
     say(f"installing {' '.join(lacking)}")
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=env)
-    subprocess.run(["apt-get", "install", "-qq", "--no-install-recommends", *lacking], check=True, env=env)
+    apt_get("update", "-qq")
+    apt_get("install", "-qq", "--no-install-recommends", *lacking)
     if Path("/run/systemd/system").exists():
         # The tests run these programs themselves, in a sandbox. Installed for that, they should not run here as well.
         subprocess.run(["systemctl", "disable", "--quiet", "--now", *SERVICES], check=False)
+
+
+def apt_get(*arguments: str) -> None:
+    """Run apt-get, whose many words matter only if it fails. Raises RuntimeError with the last of them."""
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", *arguments]
+    done = subprocess.run(
+        command,
+        check=False,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout[-1500:]}")
