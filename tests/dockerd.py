@@ -21,7 +21,7 @@ from tests.cluster import packages
 from tests.cluster.api import until
 from tests.cluster.binaries import say
 from tests.cluster.layout import Layout, free_network, saved_layout
-from tests.cluster.sandbox import Sandbox, SandboxError
+from tests.cluster.sandbox import Sandbox, SandboxError, sweep
 
 NAME: Final = "docker"
 START_S: Final = 60.0
@@ -114,6 +114,7 @@ def up(name: str = NAME, *, tied: bool = False) -> Docker:
     if already is not None:
         return already
     packages.ensure(packages.DOCKER)
+    sweep()
     down(name)
     docker = Docker(Layout(name, free_network()))
     try:

@@ -23,7 +23,7 @@ from tests.cluster.components import PAUSE_IMAGE, components
 from tests.cluster.counters import RequestCounts, request_counts
 from tests.cluster.images import static_image
 from tests.cluster.layout import Layout, free_network, saved_layout
-from tests.cluster.sandbox import Sandbox, SandboxError, run
+from tests.cluster.sandbox import Sandbox, SandboxError, run, sweep
 
 Document = dict[str, Any]
 
@@ -192,6 +192,7 @@ def up(name: str = NAME, *, tied: bool = False) -> Cluster:
     packages.ensure(packages.CLUSTER)
     for build in binaries.CLUSTER:
         binaries.ensure(build)
+    sweep()
     down(name)
     cluster = Cluster(Layout(name, free_network()))
     try:

@@ -17,17 +17,19 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from tests.cluster import cgroups
-from tests.cluster.layout import Layout
+from tests.cluster.layout import Layout, saved_layout
 
 ROOT: Final = Path(__file__).parents[2]
 START_S: Final = 15.0
-STOP_S: Final = 20.0  # the kernel has hundreds of processes, mounts and links to take down
+ABANDONED_S: Final = 300.0  # far more than a start takes
+STOP_S: Final = 60.0  # the kernel has hundreds of processes, mounts and links to take down
 UNSHARE: Final = (
     "unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "--mount-proc",
     "--propagation", "private",
@@ -174,6 +176,16 @@ class Sandbox:
             return self.log(name).read_text(errors="replace")[-size:].strip()
         except FileNotFoundError:
             return "(no log)"
+
+
+def sweep() -> None:
+    """Remove what is left of sandboxes that ended with a killed test run: neither running nor just starting."""
+    for saved in Path(tempfile.gettempdir()).glob("muster-*/layout.json"):
+        layout = saved_layout(saved.parent.name.removeprefix("muster-"))
+        if layout is None or Sandbox(layout).pid() is not None:
+            continue
+        if time.time() - saved.stat().st_mtime > ABANDONED_S:
+            Sandbox(layout).destroy()
 
 
 def run(*command: str, stdin: str | None = None) -> str:
