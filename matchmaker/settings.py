@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from core.errors import Misconfigured
 from core.settings import setting
 
-LAUNCHERS = ("process", "instant")
+LAUNCHERS = ("process", "kubernetes", "instant")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How queues are worked and matches watched."""
 
-    launcher: str = setting("MUSTER_LAUNCHER", "process")  # or instant: no servers at all, for benches
+    launcher: str = setting("MUSTER_LAUNCHER", "process")  # kubernetes; instant: no servers at all, for benches
     metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
     metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)
     # How long a crashed owner's game waits for a new one; renewed each third of it, so two renewals may be late.
