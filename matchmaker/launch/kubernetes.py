@@ -237,7 +237,10 @@ class KubernetesLauncher:
         ports = pod_state.host_ports(pod)
         if self._ports_of.get(name) != ports:
             self._hold(name, ports)
-        now = self._seen[name] = pod_state.seen(pod)
+        now = pod_state.seen(pod)
+        if before and before.ended:  # how it ended stays, whatever its removal looks like
+            now = replace(before, stopping=now.stopping)
+        self._seen[name] = now
         (self._pending.add if pod_state.is_pending(pod) else self._pending.discard)(name)
         (self._over.add if now.ended else self._over.discard)(name)
         if (now.ended and not (before and before.ended)) or (now.stuck and not (before and before.stuck)):
