@@ -76,6 +76,11 @@ class KubernetesLauncher:
         await self._watch.listed.wait()
 
     @property
+    def pending(self) -> int:
+        """Pods that no node has taken yet."""
+        return len(self._pending)
+
+    @property
     def host(self) -> str:
         return f"kubernetes/{self._settings.namespace or 'own'}/{self._installation}"
 
@@ -85,7 +90,7 @@ class KubernetesLauncher:
             return 0
         settings, starting = self._settings, len(self._starting)
         running = len(self._seen) - len(self._over)
-        return min(settings.max_servers - running, settings.pending_most - len(self._pending)) - starting
+        return min(settings.max_servers - running, settings.pending_most - self.pending) - starting
 
     async def start(self, match: Match) -> None:
         if match.id in self._watch.pods or match.id in self._starting:
