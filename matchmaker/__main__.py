@@ -51,6 +51,13 @@ async def _open_launcher(
     common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
 ) -> AsyncIterator[Launcher]:
     launcher: Launcher
+    if settings.launcher == "kubernetes":
+        # Loaded only where it is used: it costs a second and 60 MB.
+        from matchmaker.launch.kubernetes import open_launcher
+
+        async with open_launcher(common, ears.server_ended, stop_servers=settings.stop_servers) as launcher:
+            yield launcher
+        return
     if settings.launcher == "instant":
         launcher = InstantLauncher(db, bell)
     else:
