@@ -55,6 +55,16 @@ class Ready(Struct, frozen=True, forbid_unknown_fields=True):
     delay_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
 
 
+class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one server needs where servers are containers; None takes the installation's default.
+
+    Memory is a hard bound: a game that takes more is ended. More than `cpu` may be used while others leave it.
+    """
+
+    cpu: Annotated[float, Meta(ge=0.01, le=64)] | None = None  # cores
+    memory_mib: Annotated[int, Meta(ge=16, le=262_144)] | None = None
+
+
 class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to start for a match: exactly one of the built-in arena, an image, or a command."""
 
@@ -65,6 +75,8 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     ports: Annotated[list[Port], Meta(max_length=MAX_PORTS)] = []
     ready: Ready = Ready()
     env: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=MAX_ENV)] = {}
+    resources: Resources = Resources()
+    writable_root: bool = False  # an image that writes beside /tmp; otherwise its root is read-only
 
 
 class Timers(Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,6 +161,7 @@ class Match(Struct, frozen=True):
     timers: Timers
     tries: int
     move_ttl_s: int
+    owner: str = ""  # player id of the game's developer
 
     @property
     def tickets(self) -> list[str]:
@@ -164,11 +177,28 @@ class OpenPort(Struct, frozen=True):
     port: int
 
 
+class GivenPort(Struct, frozen=True):
+    """A port that a launcher chose: the server listens on `listen`, players reach it by `port`."""
+
+    name: str
+    protocol: Protocol
+    port: int
+    listen: int
+
+
 class Connection(Struct, frozen=True):
     """Where a match is played."""
 
     address: str
     ports: list[OpenPort]
+
+
+ARENA_PORTS: Final = (Port("udp", "udp"), Port("tcp", "tcp"), Port("ws", "ws"))
+
+
+def ports_of(server: Server) -> list[Port]:
+    """The ports of a registration. One that names none has those of the arena, or a TCP port of Muster's choice."""
+    return list(server.ports or (ARENA_PORTS if server.arena is not None else (Port(),)))
 
 
 def teams_of(spec: GameSpec) -> list[Team]:

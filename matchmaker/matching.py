@@ -166,4 +166,5 @@ def match_of(proposal: Proposal, game: Game, match: str, now: int) -> Match:
         timers=game.spec.timers,
         tries=game.spec.limits.tries,
         move_ttl_s=game.spec.move_ttl_s,
+        owner=game.owner,
     )

@@ -26,7 +26,7 @@ from tools.base_image import base_image
 
 ROOT: Final = Path(__file__).parent.parent
 WHEELHOUSE: Final = ROOT / "wheelhouse"
-OWN_BASE: Final = "muster/base"
+OWN_BASE: Final = f"muster/base:{platform.python_version()}"
 BASE_LABEL: Final = "org.opencontainers.image.base.name"
 OFFLINE: Final = "--no-index --find-links wheelhouse"
 BUILD_S: Final = 1800  # a build on a busy machine; between two words of the daemon
@@ -51,24 +51,24 @@ IMAGES: Final = (
 
 def build_all(client: docker.DockerClient, *, tag: str, base: str = "") -> dict[str, Image]:
     """Build every image with this tag; `base` '' takes the Dockerfile's, or one of our own. Returns them by name."""
-    args = _arguments(client, tag, base)
+    args = _arguments(client, base)
     return {wanted.name: _build(client, wanted, tag, args) for wanted in IMAGES}
 
 
-def _arguments(client: docker.DockerClient, tag: str, base: str) -> dict[str, str]:
+def _arguments(client: docker.DockerClient, base: str) -> dict[str, str]:
     wished = base or _default_base()
     if _available(client, wished):
         return {"BASE_IMAGE": wished}
     if base:
         raise SystemExit(f"the base image {base} is neither here nor in a registry that answers")
-    own = f"{OWN_BASE}:{tag}"
-    click.echo(f"  no registry gives {wished}: making {own} from Python {platform.python_version()}", err=True)
-    with tempfile.TemporaryDirectory() as folder:
-        archive = base_image(Path(folder) / "base.tar", own)
-        with archive.open("rb") as stream:
-            client.images.load(stream)
+    if not _is_here(client, OWN_BASE):
+        click.echo(f"  no registry gives {wished}: making {OWN_BASE} from this Python", err=True)
+        with tempfile.TemporaryDirectory() as folder:
+            archive = base_image(Path(folder) / "base.tar", OWN_BASE)
+            with archive.open("rb") as stream:
+                client.images.load(stream)
     _fill_wheelhouse()
-    return {"BASE_IMAGE": own, "PIP_ARGS": OFFLINE}
+    return {"BASE_IMAGE": OWN_BASE, "PIP_ARGS": OFFLINE}
 
 
 def _default_base() -> str:
@@ -78,12 +78,17 @@ def _default_base() -> str:
     return found[1]
 
 
-def _available(client: docker.DockerClient, name: str) -> bool:
+def _is_here(client: docker.DockerClient, name: str) -> bool:
     try:
         client.images.get(name)
         return True
     except docker.errors.ImageNotFound:
-        pass
+        return False
+
+
+def _available(client: docker.DockerClient, name: str) -> bool:
+    if _is_here(client, name):
+        return True
     try:
         client.images.pull(*name.split(":", 1))
         return True

@@ -15,6 +15,7 @@ from pathlib import Path
 import core.cli.settings
 import core.settings
 import gamepod.settings
+import matchmaker.docker_settings
 import matchmaker.settings
 import webapi.settings
 
@@ -25,6 +26,7 @@ SECTIONS = [
     ("webapi", webapi.settings.Settings),
     ("matchmaker", matchmaker.settings.Settings),
     ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
+    ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("muster up", core.cli.settings.StackSettings),
 ]

@@ -1,0 +1,81 @@
+"""A real Docker daemon with the images of this tree, built as a release would be, without a registry."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from core.redis.embedded import find_server
+from tests.cluster import packages
+from tests.cluster.api import until
+from tests.docker.rig import TAG
+from tests.dockerd import Docker, docker_daemon
+from tools.build_images import BUILD_S, build_all
+
+REDIS_PORT = 16379
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here takes a daemon and images."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Docker]:
+    """A Docker daemon. Where none can run the test is skipped with the reason (in CI a skip is a failure)."""
+    reason = packages.unavailable(packages.DOCKER)
+    if reason:
+        pytest.skip(f"no Docker here: {reason}")
+    with docker_daemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def client(dockerd: Docker) -> Iterator[docker.DockerClient]:
+    """The daemon with the package's own client."""
+    made = docker.DockerClient(dockerd.url, timeout=BUILD_S)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def images(client: docker.DockerClient) -> dict[str, docker.models.images.Image]:
+    """muster/gamepod, muster/service and example/shifumi with TAG, by name."""
+    return build_all(client, tag=TAG)
+
+
+@pytest.fixture(scope="session")
+def program_image(client: docker.DockerClient, images: dict[str, docker.models.images.Image]) -> Callable[[str], str]:
+    """A function that makes an image like gamepod's whose program is the given Python source, and names it."""
+
+    def make(source: str) -> str:
+        name = f"muster.test/program:{zlib.crc32(source.encode()):08x}"
+        entrypoint = json.dumps(["python3", "-uc", source])
+        recipe = f"FROM muster/gamepod:{TAG}\nENTRYPOINT {entrypoint}\nCMD []\n"
+        client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, rm=True)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_redis(dockerd: Docker) -> Iterator[str]:
+    """URL of a Redis that containers and this machine reach alike."""
+    url = f"redis://{dockerd.address}:{REDIS_PORT}/0"
+    options = ["--bind", dockerd.address, "--port", str(REDIS_PORT), "--protected-mode", "no", "--save", ""]
+    dockerd.sandbox.start("redis", [find_server(), *options, "--appendonly", "no"])
+    try:
+        until(lambda: socket.create_connection((dockerd.address, REDIS_PORT), 1), "Redis answers", within_s=30).close()
+        yield url
+    finally:
+        dockerd.sandbox.signal("redis")
