@@ -51,6 +51,13 @@ def owner_name() -> str:
 async def _open_launcher(
     common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
 ) -> AsyncIterator[Launcher]:
+    if settings.launcher == "kubernetes":
+        # Loaded only where it is used: it costs a second and 60 MB.
+        from matchmaker.launch.kubernetes import open_launcher
+
+        async with open_launcher(common, ears.server_ended, stop_servers=settings.stop_servers) as opened:
+            yield opened
+        return
     launcher = _make_launcher(common, settings, db, bell, ears.server_ended)
     try:
         yield launcher

@@ -54,8 +54,7 @@ class DockerSettings:
     runtime: str = setting("MUSTER_DOCKER_RUNTIME", "")  # such as runsc (gVisor), for strangers' games
     # A small process 1 in games' containers: without it a program that does not handle SIGTERM ignores it.
     init: bool = setting("MUSTER_DOCKER_INIT", True)
-    # A container that ended by itself stays so long, for a matchmaker that was away to read how, and for people.
-    keep_s: float = setting("MUSTER_DOCKER_KEEP_S", 10.0)
+    log_level: str = setting("MUSTER_SERVER_LOG_LEVEL", "info")  # of gamepod
 
     def __post_init__(self) -> None:
         if not 1 <= self.port_first <= self.port_last <= 65_535:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from core.errors import Misconfigured
 from core.settings import setting
 
-LAUNCHERS = ("process", "docker", "instant")
+LAUNCHERS = ("process", "docker", "kubernetes", "instant")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How queues are worked and matches watched."""
 
-    launcher: str = setting("MUSTER_LAUNCHER", "process")  # or docker; or instant: no servers at all, for benches
+    # process, docker, kubernetes; instant: no servers at all, for benches
+    launcher: str = setting("MUSTER_LAUNCHER", "process")
     metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
     metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)
     # How long a crashed owner's game waits for a new one; renewed each third of it, so two renewals may be late.

@@ -146,18 +146,21 @@ class GameStore:
         text = await self._db.do("HGET", keys.match(self.game, match), "doc")
         return _match.decode(text) if text else None
 
-    async def fail(self, facts: Facts, reason: str, now_ms: int) -> list[str] | None:
-        """Fail the match, if the facts still stand. Returns the tickets that moved, None where the match did not."""
-        return await self._step(facts, "fail", reason, now_ms)
+    async def fail(self, facts: Facts, reason: str, result: bytes, now_ms: int) -> list[str] | None:
+        """Fail the match, if the facts still stand. `result` (JSON or empty) tells its developer why.
 
-    async def finish(self, facts: Facts, reason: str, now_ms: int) -> list[str] | None:
-        """End the match, if the facts still stand. Returns as `fail`."""
-        return await self._step(facts, "finish", reason, now_ms)
+        Returns the tickets that moved, None where the match did not.
+        """
+        return await self._step(facts, "fail", reason, result, now_ms)
 
-    async def _step(self, facts: Facts, event: str, reason: str, now_ms: int) -> list[str] | None:
+    async def finish(self, facts: Facts, reason: str, result: bytes, now_ms: int) -> list[str] | None:
+        """End the match, if the facts still stand. Arguments and result as of `fail`."""
+        return await self._step(facts, "finish", reason, result, now_ms)
+
+    async def _step(self, facts: Facts, event: str, reason: str, result: bytes, now_ms: int) -> list[str] | None:
         judged_by: list[Any] = [self._token, facts.state, facts.beat_ms or ""]
         reply = await self._db.call(
-            "match_step", self._base, facts.match, event, now_ms, "", reason, "", 0, facts.tries, *judged_by
+            "match_step", self._base, facts.match, event, now_ms, "", reason, result, 0, facts.tries, *judged_by
         )
         return list(reply[2:]) if reply[0] == "ok" else None
 

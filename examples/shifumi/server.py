@@ -61,7 +61,7 @@ async def play(one: Player, two: Player) -> None:
         await asyncio.gather(one.tell(answers[0]), two.tell(answers[1]))
 
 
-async def main(port: int, address: str) -> None:
+async def main(port: int, address: str = "127.0.0.1") -> None:
     """Wait for two players, let them play, end."""
     players: list[Player] = []
     complete = asyncio.Event()
@@ -84,4 +84,4 @@ async def main(port: int, address: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"))
+    asyncio.run(main(int(sys.argv[1]), *sys.argv[2:3]))

@@ -5,8 +5,8 @@ tell whose it is. What runs is what the daemon lists; its events only say that i
 of a game's image are made before either is started, so a start that was cut off at any line is finished from the list
 alone, by whoever lists next: nothing needs to be remembered.
 
-A match's server has ended when one of its containers has. The other is then ended too (a sidecar first has the time of
-a few beats to hear that its match is over), and both are removed after `keep_s`, when everybody has read how it went.
+A match's server has ended when one of its containers has. What has ended stays until `stop` is called for it, when the
+match is over and everybody could read how it went: the first call ends what still runs, the next one removes.
 Everything runs on one event loop; the daemon is called in threads (`docker_engine`).
 """
 
@@ -24,18 +24,19 @@ from core.clock import now_ms
 from core.model import Match
 from matchmaker.docker_settings import DockerSettings
 from matchmaker.launch import docker_documents as documents
-from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.base import EXIT_TURNED_AWAY, Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.docker_documents import Group, Installation
 from matchmaker.launch.docker_engine import Engine
 from matchmaker.launch.docker_start import Starter
-from matchmaker.launch.environment import installation_name
+from matchmaker.launch.environment import installation_name, tuning
 from matchmaker.launch.slots import StartSlots
 
 STALE: Final = float("-inf")
 LIST_S: Final = 0.5  # a listing is used for so long, unless an event says otherwise
-# Looks after an event. Events come in swarms, and the daemon tells of an end shortly before its listing shows it.
-LOOKS_S: Final = (0.03, 0.2)
-SIDECAR_S: Final = 6.0  # three beats: it hears that its match is over, and says its last words
+EVENTS_S: Final = 0.03  # events come in swarms: one look for all of them
+# The daemon tells of an end before its listing shows it (it takes down the network first), mostly for 0.2 s.
+LAG_S: Final = 0.1
+LAG_MOST_S: Final = 5.0
 STRAY_GRACE_S: Final = 5.0
 NEVER_STARTED_S: Final = 120.0  # a container that nobody starts is left over from a start that was given up
 ENDED_KEPT: Final = 1024
@@ -51,8 +52,8 @@ class DockerLauncher:
         self, settings: DockerSettings, env: Mapping[str, str], *, secret: str, redis_url: str, changed: Changed
     ) -> None:
         self._settings, self._changed = settings, changed
-        name = installation_name(settings, secret, redis_url)
-        where = Installation(name, settings, secret, redis_url, documents.passed_on(env))
+        name = installation_name(settings.installation, secret, redis_url)
+        where = Installation(name, settings, secret, redis_url, tuning(env))
         self._label = f"{documents.INSTALLATION}={name}"
         self._engine = Engine(settings)
         self._starter = Starter(where, self._engine)
@@ -63,13 +64,13 @@ class DockerLauncher:
         self._seen: dict[str, Seen] = {}
         self._ended: dict[str, Seen] = {}  # kept when their containers are gone
         self._started_at: dict[str, float] = {}  # here, and not listed yet
-        self._ended_at: dict[str, float] = {}  # of those whose containers are still there
         self._words: dict[str, list[str]] = {}
         self._stopping: set[str] = set()
         self._work: dict[str, asyncio.Task[None]] = {}
         self._listing = asyncio.Lock()
         self._listed_at = STALE
-        self._looks_due: dict[float, asyncio.TimerHandle] = {}
+        self._dying: dict[str, float] = {}  # containers that ended, and are to be listed so until then
+        self._look_due: asyncio.TimerHandle | None = None
         self._engine.listen(self._label, self._heard)
 
     @property
@@ -89,6 +90,7 @@ class DockerLauncher:
         if self.room() <= 0:
             raise LaunchRetryable(f"{self._settings.max_servers} servers run here (setting: MUSTER_MAX_SERVERS)")
         await self._slots.take(match.id)
+        self._seen.pop(match.id, None)
         try:
             used = {port for group in self._groups.values() for c in group.values() for port in c.ports}
             await self._starter.start(match, used)
@@ -96,8 +98,9 @@ class DockerLauncher:
             self._slots.free(match.id)
             raise
         self._ended.pop(match.id, None)
-        self._seen[match.id] = Seen(match.id, match.game, 0, now_ms())
-        self._started_at[match.id] = time.monotonic()
+        if match.id not in self._seen:  # it may have ended by now, and that is known
+            self._seen[match.id] = Seen(match.id, match.game, 0, now_ms())
+            self._started_at[match.id] = time.monotonic()
         self._listed_at = STALE
 
     def settled(self, match: str) -> None:
@@ -106,6 +109,10 @@ class DockerLauncher:
     async def stop(self, match: str, grace_s: float) -> None:
         seen = self._seen.get(match)
         if seen is None or match in self._stopping:
+            return
+        group = self._groups.get(match, {})
+        if seen.ended and not any(documents.runs(group, role) for role in group):
+            self._do(f"remove {match}", self._remove(group))
             return
         self._stopping.add(match)
         self._seen[match] = replace(seen, stopping=True)
@@ -119,13 +126,14 @@ class DockerLauncher:
 
     async def tail(self, match: str) -> list[str]:
         if match not in self._words and (group := self._groups.get(match)):
+            container = group.get("game") or next(iter(group.values()))
             with suppress(LaunchRetryable):
-                return await self._last_words(group)
+                return await self._engine.tail(container.id, TAIL_LINES)
         return self._words.get(match, [])
 
     async def close(self, *, stop_servers: bool) -> None:
-        for timer in self._looks_due.values():
-            timer.cancel()
+        if self._look_due is not None:
+            self._look_due.cancel()
         if stop_servers:
             self._listed_at = STALE
             await self.seen()
@@ -143,20 +151,28 @@ class DockerLauncher:
 
     # ---- looking
 
-    def _heard(self) -> None:
-        """Something started or ended: list soon."""
-        for delay in LOOKS_S:
-            if delay not in self._looks_due:
-                self._looks_due[delay] = asyncio.get_running_loop().call_later(delay, self._look_now, delay)
-
-    def _look_now(self, delay: float) -> None:
-        del self._looks_due[delay]
+    def _heard(self, container: str) -> None:
+        """Something started, or this container ended: list soon."""
+        if container:
+            self._dying[container] = time.monotonic() + LAG_MOST_S
         self._listed_at = STALE
+        if self._look_due is None:
+            self._look_due = asyncio.get_running_loop().call_later(EVENTS_S, self._look_now)
+
+    def _look_now(self) -> None:
+        self._look_due = None
         self._do("look", self._look())
 
     async def _look(self) -> None:
-        while self._listed_at == STALE:  # what was heard during a listing asks for one more
+        """List until what was heard, also meanwhile, is on the list."""
+        while self._listed_at == STALE:
             await self.seen()
+            now, listed = time.monotonic(), (c for group in self._groups.values() for c in group.values())
+            live = {container.id for container in listed if container.state in documents.LIVE}
+            self._dying = {c: until for c, until in self._dying.items() if c in live and now < until}
+            if self._dying:
+                await asyncio.sleep(LAG_S)
+                self._listed_at = STALE
 
     async def _list(self) -> None:
         """Take in what the daemon lists. Where it does not answer, what was known is what is known."""
@@ -183,22 +199,28 @@ class DockerLauncher:
 
     async def _take_in(self, match: str, group: Group, seen: Seen) -> None:
         known = self._seen.get(match)
-        self._seen[match] = seen = replace(seen, stopping=match in self._stopping)
-        if not seen.ended or (known is not None and known.ended):
-            return
-        self._ended_at[match] = time.monotonic()
-        # The log goes with the container, and whoever asks for it asks later.
+        if not seen.ended:
+            self._seen[match] = replace(seen, stopping=match in self._stopping)
+        elif known is None or not known.ended:
+            self._seen[match] = await self._with_details(group, seen)
+            self._tell_end(seen)
+
+    async def _with_details(self, group: Group, seen: Seen) -> Seen:
+        """What a listing does not show of an end, for the developer, while the container is there to tell."""
+        match, container = seen.match, group.get("game") or next(iter(group.values()))
+        detail = ""
         with suppress(LaunchRetryable):
-            self._words[match] = await self._last_words(group)
-        self._tell_end(seen)
+            self._words[match] = await self._engine.tail(container.id, TAIL_LINES)
+            if await self._engine.out_of_memory(container.id):
+                detail = "it took more memory than its limit, and was ended for it"
+        return replace(seen, detail=detail, output=tuple(self._words.get(match, ())))
 
     def _gone(self, match: str) -> None:
         """The containers were removed, by us or by hand."""
         seen = self._seen.pop(match)
         self._stopping.discard(match)
         self._started_at.pop(match, None)
-        self._ended_at.pop(match, None)
-        self._ended[match] = replace(seen, ended=True, stopping=False)
+        self._ended[match] = replace(seen, ended=True, stopping=False, remains=False)
         while len(self._ended) > ENDED_KEPT:
             oldest = next(iter(self._ended))
             del self._ended[oldest]
@@ -209,14 +231,6 @@ class DockerLauncher:
     def _tell_end(self, seen: Seen) -> None:
         self._slots.free(seen.match)
         self._changed(seen.game, seen.match)
-
-    async def _last_words(self, group: Group) -> list[str]:
-        """What the game said last, the server itself where it is the game, and whether memory was its end."""
-        container = group.get("game") or next(iter(group.values()))
-        words = await self._engine.tail(container.id, TAIL_LINES)
-        if await self._engine.out_of_memory(container.id):
-            words.append("[ended by the kernel: it took more memory than its limit]")
-        return words
 
     # ---- mending
 
@@ -233,13 +247,8 @@ class DockerLauncher:
             for container in group.values():
                 if container.state == "created":
                     self._do(f"start {match}", self._engine.start(container.id))
-            return
-        since = time.monotonic() - self._ended_at.get(match, 0.0)
-        if all(container.state not in documents.LIVE for container in group.values()):
-            if since >= self._settings.keep_s:
-                self._do(f"remove {match}", self._remove(group))
-        elif since >= SIDECAR_S or (game := group.get("game")) is None or game.state in documents.LIVE:
-            self._stopping.add(match)
+        elif seen.tells and seen.exit_code == EXIT_TURNED_AWAY and documents.runs(group, "game"):
+            # The match goes on elsewhere, so nobody else will end this game.
             self._do(f"stop {match}", self._stop(match, STRAY_GRACE_S))
 
     async def _stop(self, match: str, grace_s: float) -> None:

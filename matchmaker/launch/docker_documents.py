@@ -18,8 +18,7 @@ from core import jointoken
 from core.gameenv import fill, told
 from core.model import GivenPort, Match
 from matchmaker.docker_settings import DockerSettings
-from matchmaker.launch.base import Seen
-from matchmaker.launch.environment import PASSED_ON
+from matchmaker.launch.base import EXIT_TURNED_AWAY, Seen
 from matchmaker.launch.host_ports import Kind, kind_of
 
 Role: TypeAlias = Literal["arena", "sidecar", "game"]
@@ -47,7 +46,7 @@ class Installation:
     settings: DockerSettings
     secret: str
     redis_url: str
-    passed_on: Mapping[str, str]  # of our own environment
+    tuning: Mapping[str, str]  # of gamepod
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +77,6 @@ def container_names(match: str) -> list[str]:
     return [container_name(match, "arena"), container_name(match, "game")]
 
 
-def passed_on(base: Mapping[str, str]) -> dict[str, str]:
-    """What gamepod in a container gets of our own environment: settings of gamepod, and no path of this host."""
-    return {name: base[name] for name in PASSED_ON if name in base and name.startswith(("MUSTER_", "TZ"))}
-
-
 def documents(where: Installation, match: Match, ports: Sequence[GivenPort], user: str) -> dict[Role, Document]:
     """The bodies of the match's containers by role, the one that holds the network first. `user` is the image's.
 
@@ -96,7 +90,8 @@ def documents(where: Installation, match: Match, ports: Sequence[GivenPort], use
 def _gamepod(where: Installation, match: Match, ports: Sequence[GivenPort], role: Role) -> Document:
     settings, asked = where.settings, match.server.resources
     env = {
-        **where.passed_on,
+        **where.tuning,
+        "MUSTER_LOG_LEVEL": settings.log_level,
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
         "MUSTER_JOIN_KEY": jointoken.match_key(where.secret, match.id),
@@ -212,24 +207,32 @@ def by_match(containers: Iterable[Container]) -> dict[str, Group]:
     return groups
 
 
+def runs(group: Group, role: Role) -> bool:
+    """Whether the match has a container of that role, and it runs."""
+    return role in group and group[role].state in LIVE
+
+
 def seen_of(group: Group) -> Seen | None:
     """What a match's containers are as one server: it runs as long as all of them do. None where none was started.
 
-    The game's end tells more than the sidecar's, which follows it.
+    Where the game has ended its exit code tells how, but for a sidecar that found the match to be another's.
     """
-    holder = group.get("arena") or group.get("sidecar")
     if all(container.state == "created" for container in group.values()):
         return None
     some = next(iter(group.values()))
-    over = next((c for role in ("game", "arena", "sidecar") if (c := group.get(role)) and c.state in OVER), None)
+    over = [container for container in group.values() if container.state in OVER]
     # Somebody removed one of two by hand: what is left is no server.
-    torn = holder is None or (holder.role == "sidecar" and "game" not in group)
-    since = min(container.since_ms for container in group.values())
+    torn = some.role == "game" or (some.role == "sidecar" and "game" not in group)
+    first = next((c for c in over if c.role == "game"), over[0] if over else None)
+    if some.exit_code == EXIT_TURNED_AWAY and some.role == "sidecar":
+        first = some
     return Seen(
         some.match,
         some.game,
         0,
-        since,
-        ended=over is not None or torn,
-        exit_code=over.exit_code if over is not None else None,
+        min(container.since_ms for container in group.values()),
+        ended=bool(over) or torn,
+        exit_code=first.exit_code if first else None,
+        tells=first is None or first.role != "game",
+        remains=bool(over) or torn,
     )

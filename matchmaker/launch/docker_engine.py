@@ -125,16 +125,16 @@ class Engine:
             return text.decode(errors="replace").splitlines()[-lines:]
         return []
 
-    def listen(self, label: str, heard: Callable[[], None]) -> None:
+    def listen(self, label: str, heard: Callable[[str], None]) -> None:
         """Call `heard` in this loop whenever a container with this label starts or ends, and when that may be missed.
 
-        One thread, until `close`.
+        It is told the id of one that ended, else ''. One thread, until `close`.
         """
         loop = asyncio.get_running_loop()
 
-        def tell() -> None:
+        def tell(ended: str) -> None:
             with suppress(RuntimeError):  # the loop is closed: nobody wants to know
-                loop.call_soon_threadsafe(heard)
+                loop.call_soon_threadsafe(heard, ended)
 
         threading.Thread(target=self._listen, args=(label, tell), name="docker-events", daemon=True).start()
 
@@ -147,16 +147,16 @@ class Engine:
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._waits.shutdown(wait=False, cancel_futures=True)
 
-    def _listen(self, label: str, tell: Callable[[], None]) -> None:
+    def _listen(self, label: str, tell: Callable[[str], None]) -> None:
         filters = {"label": label, "type": "container", "event": ["start", "die", "destroy"]}
         while not self._closed.is_set():
             with suppress(docker.errors.DockerException, *_AWAY):
                 client = self._connect()
                 try:
-                    self._stream = client.events(filters=filters)
-                    tell()
-                    for _ in self._stream:
-                        tell()
+                    self._stream = client.events(filters=filters, decode=True)
+                    tell("")
+                    for event in self._stream:
+                        tell(event["Actor"]["ID"] if event["Action"] == "die" else "")
                 finally:
                     client.close()
             self._closed.wait(EVENT_PAUSE_S)

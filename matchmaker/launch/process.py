@@ -58,7 +58,7 @@ class ProcessLauncher:
     def __init__(self, settings: ProcessSettings, *, secret: str, redis_url: str, changed: Changed) -> None:
         self._settings = settings
         self._secret, self._redis_url, self._changed = secret, redis_url, changed
-        self._installation = environment.installation_name(settings, secret, redis_url)
+        self._installation = environment.installation_name(settings.installation, secret, redis_url)
         self._command = environment.server_command(settings)
         self._run_dir = Path(settings.run_dir).absolute()
         try:

@@ -44,7 +44,6 @@ class DockerRig:
             gamepod_image=self._program_image(program) if program else f"muster/gamepod:{TAG}",
             address=self._dockerd.address,
             bind="0.0.0.0",
-            keep_s=0.5,
         )
         made = self._make(replace(settings, **changes), redis_url, changed)
         try:
