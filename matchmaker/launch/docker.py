@@ -198,11 +198,13 @@ class DockerLauncher:
             self._mend(match, group, seen)
 
     async def _take_in(self, match: str, group: Group, seen: Seen) -> None:
-        known = self._seen.get(match)
+        known, stopping = self._seen.get(match), match in self._stopping
         if not seen.ended:
-            self._seen[match] = replace(seen, stopping=match in self._stopping)
-        elif known is None or not known.ended:
-            self._seen[match] = await self._with_details(group, seen)
+            self._seen[match] = replace(seen, stopping=stopping)
+        elif known is not None and known.ended:
+            self._seen[match] = replace(known, stopping=stopping)
+        else:
+            self._seen[match] = replace(await self._with_details(group, seen), stopping=stopping)
             self._tell_end(seen)
 
     async def _with_details(self, group: Group, seen: Seen) -> Seen:

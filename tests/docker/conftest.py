@@ -6,17 +6,20 @@ import io
 import json
 import socket
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 
+from core.redis.client import open_database
 from core.redis.embedded import find_server
 from tests.cluster import packages
 from tests.cluster.api import until
+from tests.docker.ground import Ground, matchmaker_env
 from tests.docker.rig import TAG
 from tests.dockerd import Docker, docker_daemon
+from tests.matchmaker.support import matchmakers
 from tools.build_images import BUILD_S, build_all
 
 REDIS_PORT = 16379
@@ -79,3 +82,25 @@ def shared_redis(dockerd: Docker) -> Iterator[str]:
         yield url
     finally:
         dockerd.sandbox.signal("redis")
+
+
+@pytest.fixture
+async def ground(
+    dockerd: Docker,
+    client: docker.DockerClient,
+    images: dict[str, docker.models.images.Image],
+    shared_redis: str,
+    tmp_path: Path,
+) -> AsyncIterator[Ground]:
+    """Matchmakers on an empty Redis; none is started yet. No container of theirs is left at the end."""
+    async with open_database(shared_redis) as db:
+        await db.do("FLUSHALL")
+        with matchmakers(shared_redis, tmp_path) as processes:
+            del processes.env["MUSTER_SERVER_COMMAND"]
+            processes.env.update(matchmaker_env(dockerd, shared_redis))
+            made = Ground(dockerd, client, db, processes)
+            yield made
+            for number in range(len(processes.processes)):
+                print(processes.log(number)[-4000:])
+        for container in made.containers():
+            container.remove(force=True)
