@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from core import log
 from core.clock import now_ms
@@ -112,11 +113,11 @@ class DockerLauncher:
             return
         group = self._groups.get(match, {})
         if seen.ended and not any(documents.runs(group, role) for role in group):
-            self._do(f"remove {match}", self._remove(group))
+            self._do(f"remove {match}", lambda: self._remove(group))
             return
         self._stopping.add(match)
         self._seen[match] = replace(seen, stopping=True)
-        self._do(f"stop {match}", self._stop(match, grace_s))
+        self._do(f"stop {match}", lambda: self._stop(match, grace_s))
 
     async def seen(self) -> Mapping[str, Seen]:
         async with self._listing:
@@ -161,7 +162,7 @@ class DockerLauncher:
 
     def _look_now(self) -> None:
         self._look_due = None
-        self._do("look", self._look())
+        self._do("look", self._look)
 
     async def _look(self) -> None:
         """List until what was heard, also meanwhile, is on the list."""
@@ -243,15 +244,15 @@ class DockerLauncher:
         if seen is None:
             created = min(container.since_ms for container in group.values()) / 1000
             if time.time() - created > NEVER_STARTED_S:
-                self._do(f"remove {match}", self._remove(group))
+                self._do(f"remove {match}", lambda: self._remove(group))
             return
         if not seen.ended:
             for container in group.values():
                 if container.state == "created":
-                    self._do(f"start {match}", self._engine.start(container.id))
+                    self._do(f"start {match}", partial(self._engine.start, container.id))
         elif seen.tells and seen.exit_code == EXIT_TURNED_AWAY and documents.runs(group, "game"):
             # The match goes on elsewhere, so nobody else will end this game.
-            self._do(f"stop {match}", self._stop(match, STRAY_GRACE_S))
+            self._do(f"stop {match}", lambda: self._stop(match, STRAY_GRACE_S))
 
     async def _stop(self, match: str, grace_s: float) -> None:
         try:
@@ -266,16 +267,15 @@ class DockerLauncher:
             await self._engine.remove(container.id)
         self._listed_at = STALE
 
-    def _do(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    def _do(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do it in the background, unless that is being done."""
         if name in self._work:
-            work.close()
             return
         task = self._work[name] = asyncio.create_task(self._carefully(name, work))
         task.add_done_callback(lambda _: self._work.pop(name, None))
 
-    async def _carefully(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _carefully(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except (LaunchRetryable, LaunchRefused) as error:
             _log.warning("Docker did not do as asked", asked=name, error=error.detail)

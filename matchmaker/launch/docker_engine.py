@@ -64,6 +64,7 @@ class Engine:
         self._calls = ThreadPoolExecutor(CALLS, "docker")
         self._waits = ThreadPoolExecutor(WAITS, "docker-stop")
         self._own = threading.local()
+        self._clients: list[docker.APIClient] = []
         self._closed = threading.Event()
         self._stream: Any = None
 
@@ -141,11 +142,18 @@ class Engine:
     def close(self) -> None:
         """Let go. Calls under way end by themselves."""
         self._closed.set()
-        if self._stream is not None:
-            with suppress(*_AWAY, AttributeError):  # it may be between two connections
-                self._stream.close()
+        self._hang_up()
         self._calls.shutdown(wait=False, cancel_futures=True)
         self._waits.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients:
+            client.close()
+
+    def _hang_up(self) -> None:
+        """Close the stream of events: it ends as if the daemon had."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with suppress(docker.errors.DockerException, AttributeError, *_AWAY):  # it may be gone already
+                stream.close()
 
     def _listen(self, label: str, tell: Callable[[str], None]) -> None:
         filters = {"label": label, "type": "container", "event": ["start", "die", "destroy"]}
@@ -158,6 +166,7 @@ class Engine:
                     for event in self._stream:
                         tell(event["Actor"]["ID"] if event["Action"] == "die" else "")
                 finally:
+                    self._hang_up()
                     client.close()
             self._closed.wait(EVENT_PAUSE_S)
 
@@ -169,6 +178,7 @@ class Engine:
             client = getattr(self._own, "client", None)
             if client is None:
                 client = self._own.client = self._connect()
+                self._clients.append(client)
             return call(client)
         except docker.errors.APIError as error:
             raise _translated(error) from None

@@ -52,10 +52,12 @@ class Starter:
             user = await self._image_user(match.server.image or self._settings.gamepod_image)
             if match.server.image is not None:
                 await self._image_user(self._settings.gamepod_image)
+            taken = set(used)
             for _ in range(PORT_TRIES):
-                self.ports[match.id] = ports = self._choose_ports(match, used)
+                self.ports[match.id] = ports = self._choose_ports(match, taken)
                 with suppress(PortTaken):
                     return await self._run(match, ports, user)
+                taken.update((host_ports.kind_of(port), port.port) for port in ports)
         finally:
             del self.ports[match.id]
         raise LaunchRetryable(f"ports of this host were taken {PORT_TRIES} times (setting: MUSTER_DOCKER_PORT_FIRST)")

@@ -67,6 +67,13 @@ class DockerRig:
         labels = [f"{INSTALLATION}={made._settings.installation}", *([f"{MATCH}={match}"] if match else [])]
         return self.client.containers.list(all=True, filters={"label": labels})
 
+    def published(self, made: DockerLauncher, match: str) -> int:
+        """The one port of the host that a match has."""
+        (container,) = self.containers(made, match)
+        container.reload()
+        ((binding, *_),) = container.attrs["NetworkSettings"]["Ports"].values()
+        return int(binding["HostPort"])
+
     @staticmethod
     def _make(settings: DockerSettings, redis_url: str, changed: Changed) -> DockerLauncher:
         return DockerLauncher(settings, {}, secret="s" * 32, redis_url=redis_url, changed=changed)
