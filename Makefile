@@ -4,7 +4,7 @@ BIN := .venv/bin
 B ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo check static unit test test-deps docs bench fmt lock clean
+.PHONY: help install run demo check static unit test test-deps images docs bench fmt lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ test: install test-deps static  ## Install what the tests need, then check and e
 
 test-deps:
 	@tools/install-test-deps.sh
+
+images: install  ## Build the images on the Docker daemon of DOCKER_HOST, with a registry or without
+	@$(BIN)/python -m tools.build_images
 
 docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles

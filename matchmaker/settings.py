@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from core.errors import Misconfigured
 from core.settings import setting
 
-LAUNCHERS = ("process", "kubernetes", "instant")
+LAUNCHERS = ("process", "docker", "kubernetes", "instant")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How queues are worked and matches watched."""
 
-    launcher: str = setting("MUSTER_LAUNCHER", "process")  # kubernetes; instant: no servers at all, for benches
+    # process, docker, kubernetes; instant: no servers at all, for benches
+    launcher: str = setting("MUSTER_LAUNCHER", "process")
     # In a pod 0.0.0.0: the scraper is elsewhere.
     metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
     metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # Prometheus' format, at /metrics
@@ -38,7 +39,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.launcher not in LAUNCHERS:
             raise Misconfigured(
-                f"there is no launcher {self.launcher!r}, only {' and '.join(LAUNCHERS)}", setting="MUSTER_LAUNCHER"
+                f"there is no launcher {self.launcher!r}, only {', '.join(LAUNCHERS)}", setting="MUSTER_LAUNCHER"
             )
         for name, variable, least in (
             ("lease_s", "MUSTER_LEASE_S", 0.5),

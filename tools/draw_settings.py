@@ -18,6 +18,7 @@ import core.cli.settings
 import core.settings
 import gamepod.settings
 import matchmaker.kube_settings
+import matchmaker.docker_settings
 import matchmaker.settings
 import webapi.settings
 
@@ -30,6 +31,7 @@ SECTIONS = [
     ("matchmaker", matchmaker.settings.Settings),
     ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
     ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
+    ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("muster up", core.cli.settings.StackSettings),
 ]
