@@ -17,8 +17,8 @@ import core.arena
 import core.cli.settings
 import core.settings
 import gamepod.settings
-import matchmaker.kube_settings
 import matchmaker.docker_settings
+import matchmaker.kube_settings
 import matchmaker.settings
 import webapi.settings
 
