@@ -74,6 +74,7 @@ async def _steady(launcher: KubernetesLauncher, matches: list[Match]) -> float:
 
 async def _bench(report: Report) -> None:
     async with ground() as here, here.cluster.api.session() as session, FakeNodes(here.cluster.api, 20):
+        await _raw(here, Pods(session))  # an API server that has just started is slower
         raw = await _raw(here, Pods(session))
         async with here.launcher(**fleet_settings()) as launcher:
             _, alone = await _start(launcher, PROBE, 1)
@@ -89,7 +90,7 @@ async def _bench(report: Report) -> None:
     report.figure("raw pod creates, one connection", raw, "per s")
     report.figure("starts through the launcher, one at a time", alone, "per s")
     report.figure("starts through the launcher, as many at once as it may", wide, "per s")
-    report.figure("launcher / raw", max(alone, wide) / raw, "ratio", at_least=0.9)
+    report.figure("launcher / raw, both one at a time", alone / raw, "ratio", at_least=0.9)
     report.figure(
         f"cores at {SERVERS} servers, {PER_S:g} starts and ends a second, fake kubelets included", cores, "cores"
     )
