@@ -42,6 +42,7 @@ test-deps:
 docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
+	@$(BIN)/python -m tools.draw_chart
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)
