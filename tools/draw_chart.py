@@ -31,7 +31,32 @@ REFUSED = frozenset({"MUSTER_ALLOW_COMMANDS", "MUSTER_STOP_SERVERS", "MUSTER_KUB
 Schema = dict[str, Any]
 
 HEAD = """\
-# The chart's values
+# The chart
+
+```sh
+kubectl create namespace games
+muster secrets --namespace games | kubectl create -f -
+helm install muster charts/muster --namespace games
+helm test muster --namespace games
+```
+
+The defaults fit a one-node cluster: one webapi, one matchmaker, one Redis with an append-only file, no Ingress. `helm
+upgrade` replaces webapi and matchmaker one pod after another, the new one first; game servers are nobody's replicas and
+play on. `helm uninstall` leaves the Secret, and the volume of Redis with all accounts (`redis.persistence.retain`).
+
+Without `muster` at hand the Secret is made with kubectl alone:
+
+```sh
+password=$(openssl rand -hex 32)
+kubectl create secret generic muster --namespace games \\
+  --from-literal=secret=$(openssl rand -hex 32) --from-literal=redis-password=$password \\
+  --from-literal=redis-url=redis://:$password@muster-redis.games.svc:6379/0
+```
+
+For many players: two replicas of each service, `webapi.autoscaling`, an Ingress with a certificate, your own Redis, a
+namespace of its own for the servers (`games.namespace`), and `games.imagePrefixes`.
+
+# Its values
 
 Drawn from `charts/muster/values.schema.yaml` by `make docs`. `charts/muster/values.yaml` has the same as comments;
 `tests/chart/values-all.yaml` sets every option. Unknown options and wrong values are refused before anything is sent to

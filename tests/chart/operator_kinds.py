@@ -1,4 +1,4 @@
-"""The definitions of the Prometheus operator's kinds, from the Go module that carries them (operator_module/go.mod pins it)."""
+"""The Prometheus operator's kinds, from the Go module that carries them and that operator_module/go.mod pins."""
 
 from __future__ import annotations
 
@@ -16,5 +16,7 @@ KINDS: Final = ("podmonitors", "prometheusrules", "servicemonitors")
 
 def definitions() -> list[Path]:
     """Files of CustomResourceDefinitions, downloaded once and kept in Go's cache; their hashes are checked."""
-    module = json.loads(run(go(), "-C", str(Path(__file__).parent / "operator_module"), "mod", "download", "-json", MODULE))
+    module = json.loads(
+        run(go(), "-C", str(Path(__file__).parent / "operator_module"), "mod", "download", "-json", MODULE)
+    )
     return [Path(module["Dir"]) / FOLDER / f"monitoring.coreos.com_{kind}.yaml" for kind in KINDS]
