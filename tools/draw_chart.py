@@ -28,6 +28,19 @@ WIDTH = 118
 # Never options: a cluster runs images, not commands; servers outlive the matchmaker; its account is its pod's.
 REFUSED = frozenset({"MUSTER_ALLOW_COMMANDS", "MUSTER_STOP_SERVERS", "MUSTER_KUBE_CONFIG"})
 
+# Settings of gamepod that the operator may choose: what launchers pass on to servers.
+TUNING = frozenset(
+    {
+        "MUSTER_BUFFER_BYTES",
+        "MUSTER_BUFFER_INTERACTIONS",
+        "MUSTER_FINAL_FLUSH_S",
+        "MUSTER_FLUSH_S",
+        "MUSTER_LOG_BATCHES",
+        "MUSTER_VIEWS_S",
+    }
+)
+GAMES = ["KubernetesSettings", "gamepod.Settings"]
+
 Schema = dict[str, Any]
 
 HEAD = """\
@@ -75,7 +88,9 @@ def _filled(node: Schema, shared: Schema) -> Schema:
         # Copies: what YAML's anchors share would be filled in twice.
         node["properties"] = copy.deepcopy(node["properties"] | shared[name] | node["properties"])
     if "x-settings" in node:
-        node["properties"] = settings(node["x-settings"])
+        # What launcher and webapi both read is set once, for the games, and given to both.
+        shared_settings = settings(*GAMES) if node["x-settings"] != GAMES else {}
+        node["properties"] = {k: v for k, v in settings(*node["x-settings"]).items() if k not in shared_settings}
     if not node.get("x-leaf"):
         for child in node.get("properties", {}).values():
             _filled(child, shared)
@@ -88,17 +103,18 @@ def own() -> frozenset[str]:
     return frozenset(name for text in texts for name in re.findall(r"\bMUSTER_[A-Z_]+\b", text))
 
 
-def settings(name: str) -> Schema:
-    """Properties for the fields of a settings class: `webapi.Settings`, or `Name` where no other is called so."""
+def settings(*names: str) -> Schema:
+    """Properties for the fields of settings classes: `webapi.Settings`, or `Name` where no other is called so."""
     found: Schema = {}
     taken = own() | REFUSED
-    for _, cls in SECTIONS:
-        if name not in (cls.__name__, f"{cls.__module__.partition('.')[0]}.{cls.__name__}"):
+    for name, cls in ((name, cls) for name in names for _, cls in SECTIONS):
+        package = cls.__module__.partition(".")[0]
+        if name not in (cls.__name__, f"{package}.{cls.__name__}"):
             continue
         notes = comments(cls)
         for item in dataclasses.fields(cls):
             variable = item.metadata["env"]
-            if variable not in taken:
+            if variable not in taken and (package != "gamepod" or variable in TUNING):
                 kind = {"type": KINDS[type(item.default)]}
                 found[variable] = kind | ({"description": notes[item.name]} if notes.get(item.name) else {})
     return found

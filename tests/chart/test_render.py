@@ -14,7 +14,7 @@ import yaml
 from core.cli import secrets
 from tests.chart.rendered import ALL, CHART, ROOT, Document, Render, environment, pick, pod_specs
 from tests.cluster.sandbox import run
-from tools.draw_chart import REFUSED, is_section, schema, settings
+from tools.draw_chart import REFUSED, TUNING, is_section, schema, settings
 from tools.draw_settings import SECTIONS
 
 EVERYTHING = ("--values", str(ALL))
@@ -129,6 +129,25 @@ def test_every_variable_is_one_that_a_service_reads(rendered: Render, service: s
     assert not found - known
     assert not found & set(settings(f"{service}.Settings"))
     assert not REFUSED & set(settings(f"{service}.Settings"))
+
+
+def test_settings_of_servers_reach_the_launcher(rendered: Render) -> None:
+    """The launcher passes on what tunes gamepod, and gives servers what the values say."""
+    assert not [name for name in TUNING if f'"{name}"' not in (ROOT / "matchmaker/launch/environment.py").read_text()]
+    found = environment(rendered(*EVERYTHING), "everything-matchmaker")
+    expected = {
+        "MUSTER_FLUSH_S": "0.1",
+        "MUSTER_BUFFER_BYTES": "16777216",
+        "MUSTER_INSTALLATION": "games-everything",
+        "MUSTER_KUBE_NAMESPACE": "everything-games",
+        "MUSTER_KUBE_REDIS_SECRET": "everything-redis",
+        "MUSTER_KUBE_PORT_FIRST": "21000",
+        "MUSTER_KUBE_PORT_LAST": "21099",
+        "MUSTER_KUBE_NODE_SELECTOR": '{"example.org/pool":"games"}',
+        "MUSTER_IMAGE_PREFIXES": "example.org/games/,example.org/arena",
+    }
+    assert found | expected == found
+    assert environment(rendered(*EVERYTHING), "everything-webapi")["MUSTER_IMAGE_PREFIXES"]
 
 
 def test_doorbells_are_reachable_from_other_pods(rendered: Render) -> None:
