@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from core.cli import secrets
 from tests.chart.rendered import CHART
+from tests.cluster.api import until
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
 from tests.cluster.sandbox import SandboxError
@@ -32,7 +33,10 @@ class Release:
 
     def install(self, *arguments: str) -> str:
         """Install it and wait until all is ready; what helm says to that. Raises AssertionError with the story."""
-        return self._apply("install", *arguments)
+        said = self._apply("install", *arguments)
+        # A Service that is ready by the API server's word has its rules on the node a moment later.
+        until(lambda: urllib.request.urlopen(f"{self.url()}/readyz", timeout=5).close() or True, "API", within_s=30)
+        return said
 
     def upgrade(self, *arguments: str) -> str:
         """The same for a change of values."""
