@@ -45,7 +45,7 @@ images: install  ## Build the images on the Docker daemon of DOCKER_HOST, with a
 docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
-	@$(BIN)/python -m tools.draw_settings
+	@$(BIN)/python -m tools.draw_chart
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)
