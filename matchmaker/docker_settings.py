@@ -17,8 +17,8 @@ class DockerSettings:
     installation: str = setting("MUSTER_INSTALLATION", "")
     # The daemon, as the docker command reads these.
     docker_host: str = setting("DOCKER_HOST", "unix:///var/run/docker.sock")
-    tls_verify: str = setting("DOCKER_TLS_VERIFY", "")
-    cert_path: str = setting("DOCKER_CERT_PATH", "")
+    tls_verify: str = setting("DOCKER_TLS_VERIFY", "")  # as the docker command has it
+    cert_path: str = setting("DOCKER_CERT_PATH", "")  # folder with ca.pem, cert.pem and key.pem
     call_s: float = setting("MUSTER_DOCKER_CALL_S", 30.0)  # a call answers in 5-300 ms; a busy disk takes its time
     starts: int = setting("MUSTER_STARTS", 8)  # servers that start at the same time; each takes 0.3 s of a core
     max_servers: int = setting("MUSTER_MAX_SERVERS", 256)  # on this daemon
@@ -33,15 +33,15 @@ class DockerSettings:
     bind: str = setting("MUSTER_BIND", "127.0.0.1")
     # Ports that servers take, both ends included: below the ephemeral ones, which connections of the host use.
     port_first: int = setting("MUSTER_DOCKER_PORT_FIRST", 20_000)
-    port_last: int = setting("MUSTER_DOCKER_PORT_LAST", 24_999)
+    port_last: int = setting("MUSTER_DOCKER_PORT_LAST", 24_999)  # and the last
     network: str = setting("MUSTER_DOCKER_NETWORK", "bridge")  # of the containers; Redis must be reachable from it
     redis_url: str = setting("MUSTER_SERVER_REDIS_URL", "")  # as servers reach it; '' is ours
 
     # What a server gets that asks for nothing, in cores and MiB: the arena of 100 players takes 0.5 and 40.
     cpu: float = setting("MUSTER_SERVER_CPU", 0.1)
-    memory_mib: int = setting("MUSTER_SERVER_MEMORY_MIB", 128)
+    memory_mib: int = setting("MUSTER_SERVER_MEMORY_MIB", 128)  # of a server that asks for none
     cpu_most: float = setting("MUSTER_SERVER_CPU_MOST", 4.0)  # that a registration may ask for
-    memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)
+    memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)  # most that one server may ask for
     # Limit of a server's CPU over what it asked for, 1 core at least: starting takes a core, playing a tenth.
     cpu_burst: float = setting("MUSTER_SERVER_CPU_BURST", 4.0)
     pids: int = setting("MUSTER_SERVER_PIDS", 256)  # processes and threads of one container

@@ -26,17 +26,17 @@ class KubernetesSettings:
     namespace: str = setting("MUSTER_KUBE_NAMESPACE", "")  # of game pods; '' is the matchmaker's own
     kubeconfig: str = setting("MUSTER_KUBE_CONFIG", "")  # a file; '' is the service account of the matchmaker's pod
     gamepod_image: str = setting("MUSTER_KUBE_GAMEPOD_IMAGE", "")  # the arena, and the sidecar of other games
-    pull_policy: str = setting("MUSTER_KUBE_PULL_POLICY", "IfNotPresent")
+    pull_policy: str = setting("MUSTER_KUBE_PULL_POLICY", "IfNotPresent")  # Always, IfNotPresent or Never
     # Secret in the pods' namespace that holds the URL by which servers reach Redis, and its key.
     redis_secret: str = setting("MUSTER_KUBE_REDIS_SECRET", "muster-redis")
-    redis_secret_key: str = setting("MUSTER_KUBE_REDIS_SECRET_KEY", "url")
+    redis_secret_key: str = setting("MUSTER_KUBE_REDIS_SECRET_KEY", "url")  # key in that Secret
 
     # host_port: a port of the node for each of the pod's. host_network: the node's own network, one hop less and no
     # NetworkPolicy. none: players come through the edge, which reaches pods by their address.
     network: str = setting("MUSTER_KUBE_NETWORK", "host_port")
     # Node ports that servers take, both ends included. Outside NodePorts (30000-32767) and ephemeral ports (32768-).
     port_first: int = setting("MUSTER_KUBE_PORT_FIRST", 20_000)
-    port_last: int = setting("MUSTER_KUBE_PORT_LAST", 24_999)
+    port_last: int = setting("MUSTER_KUBE_PORT_LAST", 24_999)  # and the last
 
     max_servers: int = setting("MUSTER_MAX_SERVERS", 5_000)  # of this installation, in all games
     # Pods that no node has taken yet; with so many, no further match is made. An autoscaler needs to see some.
@@ -46,9 +46,9 @@ class KubernetesSettings:
 
     # What a server gets that asks for nothing, in cores and MiB: the arena of 100 players takes 0.5 and 40.
     cpu: float = setting("MUSTER_SERVER_CPU", 0.1)
-    memory_mib: int = setting("MUSTER_SERVER_MEMORY_MIB", 128)
+    memory_mib: int = setting("MUSTER_SERVER_MEMORY_MIB", 128)  # of a server that asks for none
     cpu_most: float = setting("MUSTER_SERVER_CPU_MOST", 4.0)  # that a registration may ask for
-    memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)
+    memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)  # most that one server may ask for
     # Limit of a server's CPU over what it asked for, 1 core at least: starting takes a core, playing a tenth.
     cpu_burst: float = setting("MUSTER_SERVER_CPU_BURST", 4.0)
     disk_mib: int = setting("MUSTER_SERVER_DISK_MIB", 512)  # what it writes and logs; more and it is evicted
@@ -58,7 +58,7 @@ class KubernetesSettings:
 
     placement: str = setting("MUSTER_KUBE_PLACEMENT", "pack")  # pack: full nodes first, so that empty ones can go
     run_as: int = setting("MUSTER_KUBE_RUN_AS", 65_532)  # user of the containers; 0 leaves it to the image
-    priority_class: str = setting("MUSTER_KUBE_PRIORITY_CLASS", "")
+    priority_class: str = setting("MUSTER_KUBE_PRIORITY_CLASS", "")  # of server pods; '' takes the cluster's default
     runtime_class: str = setting("MUSTER_KUBE_RUNTIME_CLASS", "")  # such as gvisor, for strangers' games
     service_account: str = setting("MUSTER_KUBE_SERVICE_ACCOUNT", "")  # has no rights and no token; '' is `default`
     pull_secrets: str = setting("MUSTER_KUBE_PULL_SECRETS", "")  # names, comma-separated

@@ -38,7 +38,7 @@ class Settings:
     # Images that may be registered begin with one of these, comma-separated; '' allows every image.
     image_prefixes: str = setting("MUSTER_IMAGE_PREFIXES", "")
     server_cpu_most: float = setting("MUSTER_SERVER_CPU_MOST", 4.0)  # cores that one server may ask for
-    server_memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)
+    server_memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)  # most that one server may ask for
     open_developers: bool = setting("MUSTER_OPEN_DEVELOPERS", False)  # anybody may sign up as a developer
     admin_name: str = setting("MUSTER_ADMIN_NAME", "")  # made at the start where it does not exist
     admin_password: str = setting("MUSTER_ADMIN_PASSWORD", "", secret=True)  # of that account, when it is made
