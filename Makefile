@@ -36,8 +36,10 @@ unit: install
 test: install test-deps static  ## Install what the tests need, then check and every test, with coverage
 	@tools/test.sh
 
-test-deps:
+test-deps: install
 	@tools/install-test-deps.sh
+	@# Minutes where nothing is cached: said here, not in the middle of a test. The cluster needs root, and is skipped without.
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.cluster build; fi
 
 images: install  ## Build the images on the Docker daemon of DOCKER_HOST, with a registry or without
 	@$(BIN)/python -m tools.build_images
