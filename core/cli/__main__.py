@@ -62,19 +62,25 @@ def demo_command(*, players: int, as_json: bool) -> None:
 @cli.command("secrets")
 @click.option("--namespace", required=True, help="Namespace of the release.")
 @click.option("--release", default="muster", show_default=True, help="Name of the release.")
+@click.option("--fullname", default="", help="What its names begin with, where an override says so.")
 @click.option("--name", default="muster", show_default=True, help="Name of the Secret (secrets.name).")
 @click.option("--games-namespace", default="", help="Namespace of the game servers, if another (games.namespace).")
 @click.option("--redis-url", default="", help="URL of a Redis of your own (redis.enabled false).")
 @click.option("--admin", default="", metavar="NAME", help="Make an admin of this name too (secrets.admin true).")
 def secrets_command(
-    *, namespace: str, release: str, name: str, games_namespace: str, redis_url: str, admin: str
+    *, namespace: str, release: str, fullname: str, name: str, games_namespace: str, redis_url: str, admin: str
 ) -> None:
     """Print the Secrets that the Helm chart expects.
 
     muster secrets --namespace games | kubectl create -f -
     """
     found = secrets.documents(
-        name, namespace, release, games_namespace=games_namespace, redis_url=redis_url, admin=admin
+        name,
+        namespace,
+        fullname or secrets.fullname(release),
+        games_namespace=games_namespace,
+        redis_url=redis_url,
+        admin=admin,
     )
     click.echo(secrets.text(found))
 

@@ -19,16 +19,17 @@ Document = dict[str, Any]
 
 
 def documents(
-    name: str, namespace: str, release: str, *, games_namespace: str = "", redis_url: str = "", admin: str = ""
+    name: str, namespace: str, start: str, *, games_namespace: str = "", redis_url: str = "", admin: str = ""
 ) -> list[Document]:
     """The Secret of the services, and that of the game servers where these have a namespace of their own.
 
-    Without `redis_url` it is that of the Redis which the chart brings, with a password made here.
+    `start` is what the release's names begin with. Without `redis_url` it is that of the Redis which the chart brings,
+    with a password made here.
     """
     data = {"secret": secrets.token_hex(BYTES)}
     if not redis_url:
         data["redis-password"] = secrets.token_hex(BYTES)
-        host = f"{fullname(release)}-redis.{namespace}.svc"
+        host = f"{start}-redis.{namespace}.svc"
         redis_url = f"redis://:{data['redis-password']}@{host}:6379/0"
     data["redis-url"] = redis_url
     if admin:
@@ -40,7 +41,7 @@ def documents(
 
 
 def fullname(release: str) -> str:
-    """What the chart's names begin with, unless nameOverride or fullnameOverride say otherwise."""
+    """What the chart's names begin with, unless an override says otherwise."""
     name = release if CHART in release else f"{release}-{CHART}"
     return name[:NAME_LENGTH].removesuffix("-")
 

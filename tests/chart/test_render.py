@@ -162,7 +162,7 @@ def test_doorbells_are_reachable_from_other_pods(rendered: Render) -> None:
 def test_the_secrets_command_names_the_redis_that_the_chart_brings(rendered: Render, release: str, start: str) -> None:
     """The URL's host is the Service of that release, and every key that a pod refers to is there."""
     documents = rendered("--set", "secrets.admin=true", release=release)
-    made = secrets.documents("muster", "games", release, admin="root")[0]["stringData"]
+    made = secrets.documents("muster", "games", secrets.fullname(release), admin="root")[0]["stringData"]
     name = made["redis-url"].partition("@")[2].partition(".")[0]
     assert pick(documents, "Service", name)["metadata"]["name"] == f"{secrets.fullname(release)}-redis"
     assert secrets.fullname(release).startswith(start)
@@ -194,6 +194,12 @@ def test_names_and_labels_come_from_one_place(rendered: Render) -> None:
         assert document["metadata"]["name"].removeprefix("games-").startswith("everything-"), document["metadata"]
         assert labels["app.kubernetes.io/part-of"] == "muster"
         assert labels["team"] == "games"
+
+
+def test_a_new_version_of_the_chart_restarts_nothing_by_itself(rendered: Render) -> None:
+    """Pods carry no version but their image's, so that Redis stays up through upgrades that do not concern it."""
+    pod = pick(rendered(), "StatefulSet", "muster-redis")["spec"]["template"]
+    assert not [name for name in pod["metadata"]["labels"] if "version" in name or "chart" in name]
 
 
 def test_templates_are_one_file_per_kind_in_a_folder_per_component() -> None:

@@ -74,9 +74,15 @@ topologySpreadConstraints:
 
 {{/* Metadata of a component's pods: (list $ "webapi" annotations?). */}}
 {{- define "muster.podMetadata" -}}
-{{- $values := index (index . 0).Values (index . 1) -}}
+{{- $root := index . 0 -}}
+{{- $values := index $root.Values (index . 1) -}}
 labels:
-  {{- include "muster.labels" . | nindent 2 }}
+  {{- include "muster.selectorLabels" . | nindent 2 }}
+  app.kubernetes.io/part-of: muster
+  {{- /* No version: a new chart that changes nothing of a pod does not restart it, above all not Redis. */}}
+  {{- with $root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   {{- with $values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
