@@ -26,6 +26,8 @@ class Settings:
     pool_tickets: int = setting("MUSTER_POOL_TICKETS", 5000)
     # Matches that one pass makes; the next pass follows at once.
     claims: int = setting("MUSTER_CLAIMS", 64)
+    # Servers at once of one developer, in all games; 0 is without bound. Other games are counted once a second.
+    developer_servers: int = setting("MUSTER_DEVELOPER_SERVERS", 0)
     # A server beats each 2 s: five are lost before it counts as gone.
     beat_timeout_s: float = setting("MUSTER_BEAT_TIMEOUT_S", 10.0)
     # An open stream or long poll gives a sign of life at least each 15 s: four are lost before its player is gone.
@@ -43,6 +45,7 @@ class Settings:
             ("poll_s", "MUSTER_POLL_S", 0.01),
             ("pool_tickets", "MUSTER_POOL_TICKETS", 1),
             ("claims", "MUSTER_CLAIMS", 1),
+            ("developer_servers", "MUSTER_DEVELOPER_SERVERS", 0),
             ("beat_timeout_s", "MUSTER_BEAT_TIMEOUT_S", 0.1),
             ("vanished_s", "MUSTER_VANISHED_S", 0.1),
         ):

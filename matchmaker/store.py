@@ -20,6 +20,7 @@ from core.redis.client import Database
 from matchmaker.planner import Facts
 
 VANISHED_AT_ONCE: Final = 256  # the rest follows a second later
+COUNTED_MS: Final = 60_000  # a count that nobody renews is of a game that is gone
 FACT_FIELDS: Final = (
     "state", "doc", "server", "created_ms", "attached_ms", "ready_ms", "beat_ms", "finish_ms", "fail_ms",
 )  # fmt: skip
@@ -86,6 +87,18 @@ class GameStore:
             if players:
                 queued.append(Queued(Waiting(ticket, int(since_ms), players), state != TicketState.QUEUED))
         return queued
+
+    async def developer_live(self, owner: str, now_ms: int) -> int:
+        """Live matches of the developer's other games, as their matchmakers last counted; tells ours on the way.
+
+        Games live in different slots, so no function can count them in one step: the sum may be a second old.
+        """
+        key = keys.developer(owner)
+        live = int(await self._db.do("ZCARD", f"{self._base}:live"))
+        await self._db.do("HSET", key, self.game, f"{live} {now_ms}")
+        told = await self._db.do("HGETALL", key)
+        counts = (map(int, text.split()) for game, text in told.items() if game != self.game)
+        return sum(count for count, at_ms in counts if now_ms - at_ms < COUNTED_MS)
 
     async def queue_length(self) -> int:
         return int(await self._db.do("ZCARD", f"{self._base}:queue"))

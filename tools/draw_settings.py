@@ -16,6 +16,7 @@ import core.cli.settings
 import core.settings
 import gamepod.settings
 import matchmaker.docker_settings
+import matchmaker.kube_settings
 import matchmaker.settings
 import webapi.settings
 
@@ -27,6 +28,7 @@ SECTIONS = [
     ("matchmaker", matchmaker.settings.Settings),
     ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
+    ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("muster up", core.cli.settings.StackSettings),
 ]

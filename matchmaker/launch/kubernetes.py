@@ -76,6 +76,11 @@ class KubernetesLauncher:
         await self._watch.listed.wait()
 
     @property
+    def pending(self) -> int:
+        """Pods that no node has taken yet."""
+        return len(self._pending)
+
+    @property
     def host(self) -> str:
         return f"kubernetes/{self._settings.namespace or 'own'}/{self._installation}"
 
@@ -85,7 +90,7 @@ class KubernetesLauncher:
             return 0
         settings, starting = self._settings, len(self._starting)
         running = len(self._seen) - len(self._over)
-        return min(settings.max_servers - running, settings.pending_most - len(self._pending)) - starting
+        return min(settings.max_servers - running, settings.pending_most - self.pending) - starting
 
     async def start(self, match: Match) -> None:
         if match.id in self._watch.pods or match.id in self._starting:
@@ -237,7 +242,10 @@ class KubernetesLauncher:
         ports = pod_state.host_ports(pod)
         if self._ports_of.get(name) != ports:
             self._hold(name, ports)
-        now = self._seen[name] = pod_state.seen(pod)
+        now = pod_state.seen(pod)
+        if before and before.ended:  # how it ended stays, whatever its removal looks like
+            now = replace(before, stopping=now.stopping)
+        self._seen[name] = now
         (self._pending.add if pod_state.is_pending(pod) else self._pending.discard)(name)
         (self._over.add if now.ended else self._over.discard)(name)
         if (now.ended and not (before and before.ended)) or (now.stuck and not (before and before.stuck)):
