@@ -163,6 +163,8 @@ class Engine:
                 try:
                     self._stream = client.events(filters=filters, decode=True)
                     tell("")
+                    if self._closed.is_set():  # since before there was a stream to close
+                        return
                     for event in self._stream:
                         tell(event["Actor"]["ID"] if event["Action"] == "die" else "")
                 finally:
@@ -174,6 +176,8 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(pool or self._calls, self._in_thread, call)
 
     def _in_thread(self, call: Callable[[docker.APIClient], T]) -> T:
+        if self._closed.is_set():
+            raise LaunchRetryable("the launcher is closed")
         try:
             client = getattr(self._own, "client", None)
             if client is None:

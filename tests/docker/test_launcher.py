@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable
 
 import docker
@@ -44,6 +45,8 @@ async def test_a_server_has_no_rights(rig: DockerRig) -> None:
         assert len(container.attrs["NetworkSettings"]["Ports"]) == 3
 
 
+# The docker package leaves a socket that nobody answers to the garbage collector, which is called below for that.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 async def test_the_daemon_is_away(rig: DockerRig, dockerd: Docker) -> None:
     """While no daemon answers, starts are put off and what ran is taken to run; afterwards all is as before."""
     async with rig.open() as made:
@@ -61,6 +64,7 @@ async def test_the_daemon_is_away(rig: DockerRig, dockerd: Docker) -> None:
         await rig.kill((await made.seen())[second.id])  # and ends are heard again
         assert (await ended(made, second.id)).exit_code == -9
         assert not (await made.seen())[first.id].ended
+    gc.collect()
 
 
 async def test_ports_are_others_where_somebody_has_them(rig: DockerRig) -> None:

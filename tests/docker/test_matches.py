@@ -10,7 +10,7 @@ from typing import Any
 
 from core.cli.pilot import Pilot
 from core.cli.wires import Kind, open_wire
-from core.model import Limits, Port, Ready, Resources, Server
+from core.model import Limits, Port, Ready, Resources, Server, Timers
 from tests.docker.ground import GAME, Ground, spec
 from tests.docker.rig import TAG
 from tests.matchmaker.support import match, over, queue, register, status, ticket
@@ -147,7 +147,8 @@ async def test_a_killed_matchmaker_leaves_no_orphan(ground: Ground) -> None:
 async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
     """Killed again and again in the middle of starts, matchmakers leave one server for each match and none besides."""
     chance = random.Random(7)
-    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}), limits=Limits(tries=5)))
+    patient = Timers(start_s=30, join_s=300, drain_s=2)  # nobody joins, and no match is to end for it
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}), timers=patient, limits=Limits(tries=5)))
     tickets: list[str] = []
     for _ in range(4):
         ground.start(MUSTER_LEASE_S="0.6")
@@ -159,6 +160,6 @@ async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
     assert len(set(matches)) == len(tickets)
 
     async def one_each() -> bool:
-        return sorted(container.name for container in ground.containers()) == sorted(matches)
+        return sorted(str(container.name) for container in ground.containers()) == sorted(matches)
 
     await eventually(one_each, within_s=30)
