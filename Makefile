@@ -4,7 +4,7 @@ BIN := .venv/bin
 B ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo check static unit test test-deps docs bench fmt lock clean
+.PHONY: help install run demo check static unit test test-deps images docs bench fmt lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -36,13 +36,18 @@ unit: install
 test: install test-deps static  ## Install what the tests need, then check and every test, with coverage
 	@tools/test.sh
 
-test-deps:
+test-deps: install
 	@tools/install-test-deps.sh
+	@# Minutes where nothing is cached: said here, not in the middle of a test. The cluster needs root, and is skipped without.
+	@if [ "$$(id -u)" = 0 ]; then $(BIN)/python -m tests.cluster build; fi
+
+images: install  ## Build the images on the Docker daemon of DOCKER_HOST, with a registry or without
+	@$(BIN)/python -m tools.build_images
 
 docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
-	@$(BIN)/python -m tools.draw_settings
+	@$(BIN)/python -m tools.draw_chart
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)

@@ -9,7 +9,7 @@ import sys
 import bench
 from bench.harness import Report, say
 
-HELPERS = {"__main__", "harness", "load", "players", "by_hand", "udp_players"}
+HELPERS = {"__main__", "harness", "load", "players", "by_hand", "udp_players", "kube"}
 
 
 def main(names: list[str]) -> int:

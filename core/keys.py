@@ -34,6 +34,7 @@ the rest from it; all of them hash to that slot.
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
+| `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
 | `muster:partyof:{player}` | string | the party a player is in (JSON) |
@@ -102,6 +103,10 @@ def revoked(session: str) -> str:
 
 def tries(who: str) -> str:
     return f"muster:tries:{{{who}}}"
+
+
+def developer(player: str) -> str:
+    return f"muster:developer:{{{player}}}"
 
 
 def party(party_id: str) -> str:

@@ -7,7 +7,6 @@ Values only: frozen msgspec structs whose JSON is the same in the API, in Redis 
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -15,6 +14,7 @@ from msgspec import Meta, Struct
 
 from core.arena import ArenaSettings
 from core.errors import Invalid
+from core.gameenv import fill
 from core.ids import is_game_id
 
 MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
@@ -24,9 +24,6 @@ MAX_PORTS: Final = 8
 MAX_ENV: Final = 64
 MAX_ATTRIBUTES: Final = 50
 MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
-
-# `{port}` is the first port of a registration, `{port:name}` the one of that name.
-PORT_PLACEHOLDER: Final = re.compile(r"\{port(?::([^{}]*))?\}")
 
 Role = Literal["player", "developer", "admin", "server"]
 Protocol = Literal["udp", "tcp", "ws"]
@@ -60,6 +57,16 @@ class Ready(Struct, frozen=True, forbid_unknown_fields=True):
     delay_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
 
 
+class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What one server needs where servers are containers; None takes the installation's default.
+
+    Memory is a hard bound: a game that takes more is ended. More than `cpu` may be used while others leave it.
+    """
+
+    cpu: Annotated[float, Meta(ge=0.01, le=64)] | None = None  # cores
+    memory_mib: Annotated[int, Meta(ge=16, le=262_144)] | None = None
+
+
 class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to start for a match: exactly one of the built-in arena, an image, or a command."""
 
@@ -70,6 +77,8 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     ports: Annotated[list[Port], Meta(max_length=MAX_PORTS)] = []
     ready: Ready = Ready()
     env: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=MAX_ENV)] = {}
+    resources: Resources = Resources()
+    writable_root: bool = False  # an image that writes beside /tmp; otherwise its root is read-only
 
 
 class Timers(Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,6 +163,7 @@ class Match(Struct, frozen=True):
     timers: Timers
     tries: int
     move_ttl_s: int
+    owner: str = ""  # player id of the game's developer
 
     @property
     def tickets(self) -> list[str]:
@@ -169,11 +179,28 @@ class OpenPort(Struct, frozen=True):
     port: int
 
 
+class GivenPort(Struct, frozen=True):
+    """A port that a launcher chose: the server listens on `listen`, players reach it by `port`."""
+
+    name: str
+    protocol: Protocol
+    port: int
+    listen: int
+
+
 class Connection(Struct, frozen=True):
     """Where a match is played."""
 
     address: str
     ports: list[OpenPort]
+
+
+ARENA_PORTS: Final = (Port("udp", "udp"), Port("tcp", "tcp"), Port("ws", "ws"))
+
+
+def ports_of(server: Server) -> list[Port]:
+    """The ports of a registration. One that names none has those of the arena, or a TCP port of Muster's choice."""
+    return list(server.ports or (ARENA_PORTS if server.arena is not None else (Port(),)))
 
 
 def teams_of(spec: GameSpec) -> list[Team]:
@@ -229,15 +256,10 @@ def _check_arena(settings: dict[str, Any]) -> None:
 
 def _check_words(server: Server) -> None:
     """Each `{port:name}` of a command line names one of its ports."""
-    names = {port.name for port in server.ports} or {Port().name}
+    ports = {port.name: port.port for port in server.ports or [Port()]}
     for key in ("command", "args"):
         for i, word in enumerate(getattr(server, key) or []):
-            for found in PORT_PLACEHOLDER.finditer(word):
-                if found.group(1) is not None and found.group(1) not in names:
-                    raise Invalid(
-                        f"{found.group(0)} names no port of this registration; there is {', '.join(sorted(names))}",
-                        pointer=f"/server/{key}/{i}",
-                    )
+            fill([word], ports, f"/server/{key}/{i}")
 
 
 def _check_teams(spec: GameSpec) -> None:

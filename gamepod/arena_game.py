@@ -17,12 +17,13 @@ import msgspec
 from core.clock import now_ms
 from core.errors import Invalid
 from core.jointoken import verify
-from core.model import Connection, Match, MatchPlayer, OpenPort, Port
+from core.model import Connection, Match, MatchPlayer, OpenPort
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
 from gamepod.flush import Flusher
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.pacer import Pacer
+from gamepod.ports import given_ports
 from gamepod.settings import Settings
 from gamepod.timers import MatchTimers
 from gamepod.transport.auth_types import JoinRefused, PlayerClaims
@@ -31,7 +32,6 @@ from gamepod.transport.tcp import serve_tcp
 from gamepod.transport.udp import serve_udp
 from gamepod.transport.websocket import serve_websocket
 
-PORTS: Final = (Port("udp", "udp"), Port("tcp", "tcp"), Port("ws", "ws"))  # where the registration names none
 TOLD_S: Final = 1.0  # the result is repeated so long to those who play over UDP
 OWN_REASONS: Final = ("no_show", "empty", "too_long", "stopped")  # what the arena itself ends for is `finished`
 
@@ -67,14 +67,16 @@ class ArenaGame:
         settings = self._arena_settings()
         self._session = self._sessions.create(self._match.id, settings, id_prefix=self._match.id, now_ms=now_ms())
         ports = []
-        for port in self._match.server.ports or PORTS:
+        for port in given_ports(self._settings, self._match.server):
             serve: Callable[..., Any] = {"udp": serve_udp, "tcp": serve_tcp, "ws": serve_websocket}[port.protocol]
             try:
-                listener: Listener = await serve(self.gateway, self._settings.bind, port.port)
+                listener: Listener = await serve(self.gateway, self._settings.bind, port.listen)
             except OSError as error:
-                raise GameFailed("launch_failed", f"port {port.port} ({port.name}) cannot be opened: {error}") from None
+                raise GameFailed(
+                    "launch_failed", f"port {port.listen} ({port.name}) cannot be opened: {error}"
+                ) from None
             self._listeners.append(listener)
-            ports.append(OpenPort(port.name, port.protocol, listener.port))
+            ports.append(OpenPort(port.name, port.protocol, port.port or listener.port))
         return Connection(self._settings.address, ports)
 
     async def until_ready(self) -> None:

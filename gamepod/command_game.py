@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, Final
@@ -13,19 +12,18 @@ from typing import Any, Final
 import orjson
 
 from core.errors import Invalid
-from core.model import Connection, Match
+from core.gameenv import fill
+from core.model import Connection, Match, ports_of
 from gamepod.child import Child, start_child
-from gamepod.command import child_env, fill, ports_wanted
+from gamepod.command import child_env
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.ports import PortTaken, choose_ports, listens
 from gamepod.sdk.server import ServerLife
-from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 
 log = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.02  # between two looks at whether the port is open
-HEALTH_LOOK_S: Final = 1.0
 
 
 class CommandGame:
@@ -44,12 +42,13 @@ class CommandGame:
     async def start(self) -> Connection:
         server, settings = self._match.server, self._settings
         try:
-            ports = choose_ports(ports_wanted(server), settings.bind)
-            command = fill([*(server.command or []), *server.args], ports)
+            ports = choose_ports(ports_of(server), settings.bind)
+            numbers = {port.name: port.port for port in ports}
+            command = fill([*(server.command or []), *server.args], numbers, "/server/command")
         except (PortTaken, Invalid) as error:
             raise GameFailed("launch_failed", error.detail) from None
         env = child_env(
-            os.environ, server.env, ports, sdk_port=self._sdk_port, match=self._match.id, server=settings.server
+            os.environ, server.env, numbers, sdk_port=self._sdk_port, match=self._match.id, server=settings.server
         )
         child = await start_child(command, env, Path(settings.run_dir) / f"{self._match.id}.game.log")
         self._child = child
@@ -106,17 +105,8 @@ class CommandGame:
 
     async def _lost_or_done(self) -> None:
         """Return when the game asks for its end. Raises GameFailed when its signs of health stay away."""
-        while not self._life.shutdown_asked.is_set():
-            if self._life.unhealthy(time.monotonic()):
-                self._life.end(ServerEvent.UNHEALTHY)
-                rules = self._life.rules
-                silence_s = rules.period_s * rules.failure_threshold
-                raise self._failure("crashed", f"the game gave no sign of health for {silence_s:g} s")
-            try:
-                async with asyncio.timeout(HEALTH_LOOK_S):
-                    await self._life.shutdown_asked.wait()
-            except TimeoutError:
-                continue
+        if lost := await self._life.until_asked_to_end():
+            raise self._failure("crashed", lost)
 
     async def _unless_ended(self, wanted: Coroutine[Any, Any, Any], reason: str) -> None:
         """Wait for `wanted`. Raises GameFailed with `reason` if the command ends before."""

@@ -36,6 +36,7 @@ from gamepod.sdk.rest import LIMITS, SidecarRest
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
+from gamepod.sidecar_game import SidecarGame
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_types import Handler, HttpLimits
@@ -69,7 +70,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> int:
 
 async def _attached(settings: Settings, stop: asyncio.Event) -> int:
     redis = LeanRedis(settings.redis_url)
-    store = Store(redis, settings.game, settings.match, new_id("server"))
+    store = Store(redis, settings.game, settings.match, settings.server_id or new_id("server"))
     where = {"host": socket.gethostname(), "pid": os.getpid(), "server": settings.server}
     try:
         async with open_doorbell(redis) as bell:
@@ -121,7 +122,7 @@ class Life:
     async def _ports(self) -> AsyncIterator[tuple[int, Game]]:
         """The sidecar and the metrics, and the game that they tell about."""
         settings = self._settings
-        rest = SidecarRest(self._server, self._describe, commands=self._match.server.command is not None)
+        rest = SidecarRest(self._server, self._describe, commands=self._match.server.arena is None)
         sidecar = await _listen(rest, "127.0.0.1", settings.sdk_port, "MUSTER_SDK_PORT", LIMITS)
         try:
             game = self._make_game(sidecar.port)
@@ -137,6 +138,8 @@ class Life:
             await sidecar.close()
 
     def _make_game(self, sdk_port: int) -> Game:
+        if self._settings.sidecar:
+            return SidecarGame(self._settings, self._match, self._server)
         if self._match.server.command is not None:
             return CommandGame(self._settings, self._match, self._server, sdk_port)
         return ArenaGame(self._settings, self._match, self._flusher)
@@ -179,7 +182,8 @@ class Life:
         """End the game from outside: we were told to stop, or the match is not ours any more."""
         self._server.end(ServerEvent.SHUTDOWN)
         outcome = await game.stop("stopped", self._match.timers.drain_s * DRAIN_SHARE)
-        if self._lost is not None:
+        # A sidecar is told to stop after the game has ended: whoever sees how tells the match.
+        if self._lost is not None or self._settings.sidecar:
             return None
         # Nobody has played yet: the players are better off in the queue.
         return outcome if self._running else self._failure(GameFailed("died_early", "stopped before it was ready"))
@@ -199,6 +203,8 @@ class Life:
             waiting = self._flusher.backlog.interactions
             log.error("Redis stayed away: interactions are lost", extra={"interactions": waiting})
             return EXIT_UNTOLD
+        if outcome is None and self._lost is None:
+            return EXIT_OVER
         if outcome is None:
             log.warning("the match went on without us", extra={"found": self._lost.detail if self._lost else ""})
             return EXIT_NOT_OURS

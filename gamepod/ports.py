@@ -1,4 +1,4 @@
-"""Ports for a game's command: free ones where the game leaves the choice, and whether somebody listens."""
+"""Ports of a game: the given ones, free ones where the choice is left to us, and whether somebody listens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from core.errors import MusterError
-from core.model import OpenPort, Port
+import msgspec
+
+from core.errors import Misconfigured, MusterError
+from core.model import GivenPort, OpenPort, Port, Server, ports_of
+from gamepod.settings import Settings
 
 _LISTEN: Final = "0A"  # of the state column of /proc/net/tcp
 _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -20,6 +23,16 @@ class PortTaken(MusterError):
     """A port that the game fixes is in use on this host."""
 
     code = "port-taken"
+
+
+def given_ports(settings: Settings, server: Server) -> list[GivenPort]:
+    """The ports that the launcher chose; where it chose none, those of the registration, the same for players."""
+    if settings.ports:
+        try:
+            return msgspec.json.decode(settings.ports, type=list[GivenPort])
+        except msgspec.DecodeError as error:
+            raise Misconfigured(f"{settings.ports!r}: {error}", setting="MUSTER_PORTS") from None
+    return [GivenPort(port.name, port.protocol, port.port, port.port) for port in ports_of(server)]
 
 
 def choose_ports(wanted: Sequence[Port], bind: str) -> list[OpenPort]:

@@ -23,6 +23,12 @@ class Settings:
     address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # that players reach this host by
     bind: str = setting("MUSTER_BIND", "127.0.0.1")  # that game ports listen on
     server: str = setting("MUSTER_SERVER", "")  # <installation>/<match>: how a launcher recognises its servers
+    # Ports that the launcher chose, as JSON of core.model.GivenPort; '' leaves the choice to us.
+    ports: str = setting("MUSTER_PORTS", "")
+    # The game is another container of this pod: it is not started, only watched, and who sees the pod tells its end.
+    sidecar: bool = setting("MUSTER_SIDECAR", False)
+    # Id of this server; '' makes one. A container that is started again goes on as the one it was (a pod's uid).
+    server_id: str = setting("MUSTER_SERVER_ID", "")
     run_dir: str = setting("MUSTER_RUN_DIR", ".")  # lock file and a child's log
     sdk_port: int = setting("MUSTER_SDK_PORT", SDK_PORT)  # 0 takes a free one
     metrics_port: int = setting("MUSTER_METRICS_PORT", 8001)  # 0 takes a free one

@@ -17,7 +17,8 @@ from core.metrics import metrics_server
 from core.redis.client import Database, open_database
 from core.serve import run
 from core.settings import Common, from_env
-from matchmaker.launch.base import Launcher
+from matchmaker.docker_settings import DockerSettings
+from matchmaker.launch.base import Changed, Launcher
 from matchmaker.launch.instant import InstantLauncher
 from matchmaker.launch.process import ProcessLauncher
 from matchmaker.loop import Matchmaker
@@ -50,20 +51,30 @@ def owner_name() -> str:
 async def _open_launcher(
     common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
 ) -> AsyncIterator[Launcher]:
-    launcher: Launcher
-    if settings.launcher == "instant":
-        launcher = InstantLauncher(db, bell)
-    else:
-        launcher = ProcessLauncher(
-            from_env(ProcessSettings, os.environ),
-            secret=common.require_secret(),
-            redis_url=common.redis_url,
-            changed=ears.server_ended,
-        )
+    if settings.launcher == "kubernetes":
+        # Loaded only where it is used: it costs a second and 60 MB.
+        from matchmaker.launch.kubernetes import open_launcher
+
+        async with open_launcher(common, ears.server_ended, stop_servers=settings.stop_servers) as opened:
+            yield opened
+        return
+    launcher = _make_launcher(common, settings, db, bell, ears.server_ended)
     try:
         yield launcher
     finally:
         await launcher.close(stop_servers=settings.stop_servers)
+
+
+def _make_launcher(common: Common, settings: Settings, db: Database, bell: Doorbell, changed: Changed) -> Launcher:
+    if settings.launcher == "instant":
+        return InstantLauncher(db, bell)
+    secret, redis_url = common.require_secret(), common.redis_url
+    if settings.launcher == "docker":
+        from matchmaker.launch.docker import DockerLauncher  # 25 MB that other launchers do not need
+
+        chosen = from_env(DockerSettings, os.environ)
+        return DockerLauncher(chosen, os.environ, secret=secret, redis_url=redis_url, changed=changed)
+    return ProcessLauncher(from_env(ProcessSettings, os.environ), secret=secret, redis_url=redis_url, changed=changed)
 
 
 async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:

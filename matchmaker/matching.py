@@ -50,6 +50,7 @@ class Matching:
         self._game: Game | None = None
         self._read_at = float("-inf")
         self._broken = ""
+        self._live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
 
     def room_again(self) -> None:
@@ -86,12 +87,21 @@ class Matching:
         try:
             self._game = await self._store.registration()
             self._broken = ""
+            if self._game is not None:
+                self._live_most = await self._bound(self._game)
         except msgspec.DecodeError as error:
             if self._broken != str(error):
                 self._broken = str(error)
                 self._log.error("the registration cannot be read; its queue waits", error=self._broken)
             self._game = None
         self._read_at = time.monotonic()
+
+    async def _bound(self, game: Game) -> int:
+        """Live matches that this game may have now."""
+        most, developers = game.spec.limits.servers, self._shared.settings.developer_servers
+        if not developers:
+            return most
+        return min(most, developers - await self._store.developer_live(game.owner, now_ms()))
 
     async def _end_overdue(self, queued: list[Queued], game: Game, now: int) -> list[Queued]:
         before = now - int(game.spec.ticket_timeout_s * 1000)
@@ -111,9 +121,7 @@ class Matching:
         if not matches and not searched:
             return []
         try:
-            claimed, changed = await self._store.claim(
-                matches, searched, now_ms=now, live_most=game.spec.limits.servers
-            )
+            claimed, changed = await self._store.claim(matches, searched, now_ms=now, live_most=self._live_most)
         except MusterError:
             self._doubt([match.id for match in matches])
             raise
@@ -166,4 +174,5 @@ def match_of(proposal: Proposal, game: Game, match: str, now: int) -> Match:
         timers=game.spec.timers,
         tries=game.spec.limits.tries,
         move_ttl_s=game.spec.move_ttl_s,
+        owner=game.owner,
     )

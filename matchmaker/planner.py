@@ -25,7 +25,10 @@ class Sight(Enum):
     NEVER = "never"  # nothing: not started here, or before anybody looked
     STARTING = "starting"  # a start is under way
     REFUSED = "refused"  # this launcher cannot start it
+    STUCK = "stuck"  # it is here, and as it is it will never run
     RUNS = "runs"
+    EXITED = "exited"  # its game ended well, and nobody but us tells
+    CRASHED = "crashed"  # its game ended badly, and nobody but us tells
     ENDED = "ended"  # it ran here and does not any more
     TURNED_AWAY = "turned_away"  # it ran here and found that another process has the match
 
@@ -94,6 +97,8 @@ class Postpone:
     look_at_ms: int
 
 
+OVER: Final = frozenset({Sight.EXITED, Sight.CRASHED, Sight.ENDED})
+
 Action: TypeAlias = Start | Stop | Fail | Finish | Postpone
 
 
@@ -107,10 +112,12 @@ def plan(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int) -> list[
 
 
 def _plan_placing(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int) -> list[Action]:
-    if sight is Sight.ENDED:
+    if sight in OVER:
         return [Fail("died_early")]
     if sight is Sight.REFUSED and not facts.server:
         return [Fail("launch_failed")]
+    if sight is Sight.STUCK:
+        return _fail_and_stop(facts, "launch_failed")
     give_up_ms = facts.created_ms + int(facts.timers.start_s * 1000)
     heard_ms = max(facts.attached_ms, facts.beat_ms)
     if deadlines.trusted(now_ms):
@@ -125,8 +132,10 @@ def _plan_placing(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int)
 
 
 def _plan_running(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int) -> list[Action]:
-    if sight is Sight.ENDED:
-        return [Fail("server_lost")]
+    if sight is Sight.EXITED:
+        return [Finish("exited")]
+    if sight in OVER:
+        return [Fail("crashed" if sight is Sight.CRASHED else "server_lost")]
     silent_ms = max(facts.beat_ms, facts.ready_ms) + deadlines.beat_timeout_ms
     if deadlines.trusted(now_ms) and now_ms >= silent_ms:
         return _fail_and_stop(facts, "server_lost")

@@ -42,7 +42,7 @@ class Reaper:
     async def step(self) -> float:
         """One look. Returns the seconds until the next. Raises Unavailable."""
         seen = await self._shared.launcher.seen()
-        running = sorted((s for s in seen.values() if not s.ended), key=lambda s: s.match)
+        running = sorted((s for s in seen.values() if s.remains or not s.ended), key=lambda s: s.match)
         self._round_at = self._round_at if self._round_at < len(running) else 0
         some = running[self._round_at : self._round_at + LOOKS]
         self._round_at += LOOKS

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from core.errors import Misconfigured
 from core.settings import setting
 
-LAUNCHERS = ("process", "instant")
+LAUNCHERS = ("process", "docker", "kubernetes", "instant")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How queues are worked and matches watched."""
 
-    launcher: str = setting("MUSTER_LAUNCHER", "process")  # or instant: no servers at all, for benches
+    # process, docker, kubernetes; instant: no servers at all, for benches
+    launcher: str = setting("MUSTER_LAUNCHER", "process")
     # In a pod 0.0.0.0: the scraper is elsewhere.
     metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
     metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # Prometheus' format, at /metrics
@@ -26,6 +27,8 @@ class Settings:
     pool_tickets: int = setting("MUSTER_POOL_TICKETS", 5000)
     # Matches that one pass makes; the next pass follows at once.
     claims: int = setting("MUSTER_CLAIMS", 64)
+    # Servers at once of one developer, in all games; 0 is without bound. Other games are counted once a second.
+    developer_servers: int = setting("MUSTER_DEVELOPER_SERVERS", 0)
     # A server beats each 2 s: five are lost before it counts as gone.
     beat_timeout_s: float = setting("MUSTER_BEAT_TIMEOUT_S", 10.0)
     # An open stream or long poll gives a sign of life at least each 15 s: four are lost before its player is gone.
@@ -36,13 +39,14 @@ class Settings:
     def __post_init__(self) -> None:
         if self.launcher not in LAUNCHERS:
             raise Misconfigured(
-                f"there is no launcher {self.launcher!r}, only {' and '.join(LAUNCHERS)}", setting="MUSTER_LAUNCHER"
+                f"there is no launcher {self.launcher!r}, only {', '.join(LAUNCHERS)}", setting="MUSTER_LAUNCHER"
             )
         for name, variable, least in (
             ("lease_s", "MUSTER_LEASE_S", 0.5),
             ("poll_s", "MUSTER_POLL_S", 0.01),
             ("pool_tickets", "MUSTER_POOL_TICKETS", 1),
             ("claims", "MUSTER_CLAIMS", 1),
+            ("developer_servers", "MUSTER_DEVELOPER_SERVERS", 0),
             ("beat_timeout_s", "MUSTER_BEAT_TIMEOUT_S", 0.1),
             ("vanished_s", "MUSTER_VANISHED_S", 0.1),
         ):

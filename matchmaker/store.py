@@ -20,6 +20,7 @@ from core.redis.client import Database
 from matchmaker.planner import Facts
 
 VANISHED_AT_ONCE: Final = 256  # the rest follows a second later
+COUNTED_MS: Final = 60_000  # a count that nobody renews is of a game that is gone
 FACT_FIELDS: Final = (
     "state", "doc", "server", "created_ms", "attached_ms", "ready_ms", "beat_ms", "finish_ms", "fail_ms",
 )  # fmt: skip
@@ -87,6 +88,18 @@ class GameStore:
                 queued.append(Queued(Waiting(ticket, int(since_ms), players), state != TicketState.QUEUED))
         return queued
 
+    async def developer_live(self, owner: str, now_ms: int) -> int:
+        """Live matches of the developer's other games, as their matchmakers last counted; tells ours on the way.
+
+        Games live in different slots, so no function can count them in one step: the sum may be a second old.
+        """
+        key = keys.developer(owner)
+        live = int(await self._db.do("ZCARD", f"{self._base}:live"))
+        await self._db.do("HSET", key, self.game, f"{live} {now_ms}")
+        told = await self._db.do("HGETALL", key)
+        counts = (map(int, text.split()) for game, text in told.items() if game != self.game)
+        return sum(count for count, at_ms in counts if now_ms - at_ms < COUNTED_MS)
+
     async def queue_length(self) -> int:
         return int(await self._db.do("ZCARD", f"{self._base}:queue"))
 
@@ -146,18 +159,21 @@ class GameStore:
         text = await self._db.do("HGET", keys.match(self.game, match), "doc")
         return _match.decode(text) if text else None
 
-    async def fail(self, facts: Facts, reason: str, now_ms: int) -> list[str] | None:
-        """Fail the match, if the facts still stand. Returns the tickets that moved, None where the match did not."""
-        return await self._step(facts, "fail", reason, now_ms)
+    async def fail(self, facts: Facts, reason: str, result: bytes, now_ms: int) -> list[str] | None:
+        """Fail the match, if the facts still stand. `result` (JSON or empty) tells its developer why.
 
-    async def finish(self, facts: Facts, reason: str, now_ms: int) -> list[str] | None:
-        """End the match, if the facts still stand. Returns as `fail`."""
-        return await self._step(facts, "finish", reason, now_ms)
+        Returns the tickets that moved, None where the match did not.
+        """
+        return await self._step(facts, "fail", reason, result, now_ms)
 
-    async def _step(self, facts: Facts, event: str, reason: str, now_ms: int) -> list[str] | None:
+    async def finish(self, facts: Facts, reason: str, result: bytes, now_ms: int) -> list[str] | None:
+        """End the match, if the facts still stand. Arguments and result as of `fail`."""
+        return await self._step(facts, "finish", reason, result, now_ms)
+
+    async def _step(self, facts: Facts, event: str, reason: str, result: bytes, now_ms: int) -> list[str] | None:
         judged_by: list[Any] = [self._token, facts.state, facts.beat_ms or ""]
         reply = await self._db.call(
-            "match_step", self._base, facts.match, event, now_ms, "", reason, "", 0, facts.tries, *judged_by
+            "match_step", self._base, facts.match, event, now_ms, "", reason, result, 0, facts.tries, *judged_by
         )
         return list(reply[2:]) if reply[0] == "ok" else None
 

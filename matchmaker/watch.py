@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+import msgspec
+
 from core import log
 from core.clock import now_ms
 from core.lifecycle import MatchState
@@ -35,7 +37,9 @@ class Watch:
         self._log = log.get("matchmaker.watch").bind(game=store.game)
         self._launching: dict[str, asyncio.Task[None]] = {}
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
-        self._refused: set[str] = set()  # ... that this launcher cannot start
+        self._refused: dict[str, str] = {}  # ... that this launcher cannot start, and why
+        self._postponed: dict[str, str] = {}  # ... could not start so far, and why
+        self._live: set[str] = set()  # at the last step
         self._dirty: set[str] = set()
         self._round_at = -1  # place in the slow round; -1 before the first step
 
@@ -66,13 +70,15 @@ class Watch:
         live = await self._store.live()
         self._forget(placing.difference(live))
         seen = await self._shared.launcher.seen()
+        await self._end_over(self._live.difference(live), seen)
+        self._live = set(live)
         self._measure(len(live), await self._store.queue_length())
         wanted = self._choose(live, seen)
         for i in range(0, len(wanted), LOOKS):
             now = now_ms()  # before the reading, so that no silence looks longer than it is
             deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
             for facts in await self._store.facts(wanted[i : i + LOOKS], live):
-                await self._judge(facts, self._sight(facts.match, seen), deadlines, now)
+                await self._judge(facts, seen, deadlines, now)
         await asyncio.sleep(min(GAP_S, self._shared.settings.poll_s))
         return self._shared.settings.poll_s
 
@@ -112,10 +118,17 @@ class Watch:
         """These are not live any more: whoever still starts a server for them need not."""
         for match in over:
             self._placing.discard(match)
-            self._refused.discard(match)
+            self._refused.pop(match, None)
+            self._postponed.pop(match, None)
             self._shared.launcher.settled(match)
             if (task := self._launching.get(match)) is not None:
                 task.cancel()
+
+    async def _end_over(self, over: Iterable[str], seen: Mapping[str, Seen]) -> None:
+        """The servers of matches that were over since the last step end now; the reaper is the net for all others."""
+        left = [match for match in over if (server := seen.get(match)) and (server.remains or not server.ended)]
+        for facts in await self._store.facts(left, {}) if left else ():
+            await self._shared.launcher.stop(facts.match, facts.timers.drain_s)
 
     def _sight(self, match: str, seen: Mapping[str, Seen]) -> Sight:
         if match in self._launching:
@@ -126,20 +139,22 @@ class Watch:
         if server is None:
             return Sight.NEVER
         if not server.ended:
-            return Sight.RUNS
-        return Sight.TURNED_AWAY if server.exit_code == EXIT_TURNED_AWAY else Sight.ENDED
+            return Sight.STUCK if server.stuck else Sight.RUNS
+        if server.tells or server.exit_code is None:
+            return Sight.TURNED_AWAY if server.exit_code == EXIT_TURNED_AWAY else Sight.ENDED
+        return Sight.CRASHED if server.exit_code else Sight.EXITED
 
-    async def _judge(self, facts: Facts, sight: Sight, deadlines: Deadlines, now: int) -> None:
+    async def _judge(self, facts: Facts, seen: Mapping[str, Seen], deadlines: Deadlines, now: int) -> None:
         if facts.state is MatchState.RUNNING and facts.match in self._placing:
             self._placing.discard(facts.match)
             self._shared.launcher.settled(facts.match)
             waited_s = max(0, facts.ready_ms - facts.created_ms) / 1000
             self._shared.metrics.to_playable.labels(self._name).observe(waited_s)
-        for action in plan(facts, sight, deadlines, now):
-            if not await self._apply(action, facts):
+        for action in plan(facts, self._sight(facts.match, seen), deadlines, now):
+            if not await self._apply(action, facts, seen.get(facts.match)):
                 break
 
-    async def _apply(self, action: Action, facts: Facts) -> bool:
+    async def _apply(self, action: Action, facts: Facts, server: Seen | None) -> bool:
         """Do it. Returns whether the plan still stands."""
         match action:
             case Start():
@@ -147,9 +162,10 @@ class Watch:
                     self.launch(document)
                 return True
             case Fail(reason):
-                return await self._fail(facts, reason)
+                return await self._fail(facts, reason, server)
             case Finish(reason):
-                if await self._store.finish(facts, reason, now_ms()) is None:
+                result = b"" if server is None else msgspec.json.encode({"exit_code": server.exit_code})
+                if await self._store.finish(facts, reason, result, now_ms()) is None:
                     return False
                 self._log.warning("match ended", match=facts.match, reason=reason)
                 self._shared.bell.ring("match", [self._store.game])
@@ -161,17 +177,27 @@ class Watch:
                 await self._store.postpone(facts.match, look_at_ms)
                 return True
 
-    async def _fail(self, facts: Facts, reason: str) -> bool:
-        moved = await self._store.fail(facts, reason, now_ms())
+    async def _fail(self, facts: Facts, reason: str, server: Seen | None) -> bool:
+        words = await self._shared.launcher.tail(facts.match)
+        detail = self._why(facts.match, server)
+        result = msgspec.json.encode({"detail": detail, "output": words}) if detail or words else b""
+        moved = await self._store.fail(facts, reason, result, now_ms())
         if moved is None:
             return False
         self._shared.metrics.failed.labels(reason).inc()
-        words = await self._shared.launcher.tail(facts.match)
-        self._log.warning("match failed", match=facts.match, reason=reason, last_words=words)
+        self._log.warning("match failed", match=facts.match, reason=reason, detail=detail, last_words=words)
         self._shared.bell.ring("ticket", moved)
         self._shared.bell.ring("queue", [self._store.game])
         self._shared.bell.ring("match", [self._store.game])
         return True
+
+    def _why(self, match: str, server: Seen | None) -> str:
+        """What is known of why a match fails, for its developer."""
+        if server is None:
+            return self._refused.get(match) or self._postponed.get(match, "")
+        if server.detail or not server.ended or server.exit_code is None:
+            return server.detail
+        return f"its server exited with code {server.exit_code}"
 
     async def _start(self, match: Match) -> None:
         """Start the server once. What fails for now is planned again at a later step, until the start timer is over."""
@@ -179,13 +205,15 @@ class Watch:
         try:
             await self._shared.launcher.start(match)
             outcome.labels("started").inc()
+            self._postponed.pop(match.id, None)
         except LaunchRetryable as error:
             outcome.labels("postponed").inc()
+            self._postponed[match.id] = error.detail
             self._log.warning("launch postponed", match=match.id, error=error.detail)
         except LaunchRefused as error:
             outcome.labels("refused").inc()
             self._log.error("launch refused", match=match.id, error=error.detail)
-            self._refused.add(match.id)
+            self._refused[match.id] = error.detail
             self.mark([match.id])
         except Exception:
             outcome.labels("error").inc()

@@ -12,6 +12,8 @@ from core.redis.client import Database, open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.support import free_port
 
+pytest_plugins = ["tests.cluster.fixture"]  # a real Kubernetes, started when the first test asks for it
+
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Where CI=true nothing may be skipped: a skip there is a failure that says so."""

@@ -17,6 +17,8 @@ import core.arena
 import core.cli.settings
 import core.settings
 import gamepod.settings
+import matchmaker.docker_settings
+import matchmaker.kube_settings
 import matchmaker.settings
 import webapi.settings
 
@@ -28,6 +30,8 @@ SECTIONS = [
     ("webapi", webapi.settings.Settings),
     ("matchmaker", matchmaker.settings.Settings),
     ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
+    ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
+    ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("muster up", core.cli.settings.StackSettings),
 ]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, and Node.js, which
-# checks the syntax of the page's modules.
+# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, and
+# Node.js, which checks the syntax of the page's modules.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -10,6 +10,7 @@ missing=
 command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing="$missing nginx libnginx-mod-stream"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
@@ -34,13 +35,12 @@ log=$(mktemp)
 } >"$log" 2>&1 || { tail -30 "$log" >&2; exit 1; }
 rm -f "$log"
 
-# The package starts a server of its own; the tests start theirs on free ports and that one would only be in the way.
-case $missing in
-*redis-server*)
+# The packages start servers of their own; the tests start theirs on free ports and those would only be in the way.
+for service in redis-server nginx; do
+    case $missing in *"$service"*) ;; *) continue ;; esac
     if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
-        $as_root systemctl disable --quiet --now redis-server
+        $as_root systemctl disable --quiet --now "$service"
     else
-        $as_root service redis-server stop >/dev/null 2>&1 || true
+        $as_root service "$service" stop >/dev/null 2>&1 || true
     fi
-    ;;
-esac
+done

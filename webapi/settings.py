@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Final
 
+from core.admission import Admission, prefixes
 from core.errors import Invalid, Misconfigured
 from core.settings import setting
 from webapi.names import check_password, shown
@@ -16,6 +17,7 @@ LEAST: Final[dict[str, float]] = {
     "trusted_proxies": 0,
     "allow_commands": 0,
     "open_developers": 0,
+    "server_cpu_most": 0.01,
     "request_s": 0.1,
     "heartbeat_s": 0.1,
 }
@@ -33,6 +35,10 @@ class Settings:
 
     # Commands run strangers' programs on this host: only for operators who trust their developers.
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
+    # Images that may be registered begin with one of these, comma-separated; '' allows every image.
+    image_prefixes: str = setting("MUSTER_IMAGE_PREFIXES", "")
+    server_cpu_most: float = setting("MUSTER_SERVER_CPU_MOST", 4.0)  # cores that one server may ask for
+    server_memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)  # most that one server may ask for
     open_developers: bool = setting("MUSTER_OPEN_DEVELOPERS", False)  # anybody may sign up as a developer
     admin_name: str = setting("MUSTER_ADMIN_NAME", "")  # made at the start where it does not exist
     admin_password: str = setting("MUSTER_ADMIN_PASSWORD", "", secret=True)  # of that account, when it is made
@@ -79,6 +85,11 @@ class Settings:
             check_password(self.admin_password, shown(self.admin_name))
         except Invalid as error:
             raise Misconfigured(error.detail, setting=f"MUSTER_ADMIN_{error.pointer[1:].upper()}") from None
+
+    @property
+    def admission(self) -> Admission:
+        """What a registration may ask for."""
+        return Admission(prefixes(self.image_prefixes), self.server_cpu_most, self.server_memory_most_mib)
 
     @property
     def origins(self) -> frozenset[str]:

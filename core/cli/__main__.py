@@ -1,4 +1,4 @@
-"""`muster up`, `muster demo`: see `muster --help`."""
+"""`muster up`, `muster demo`, `muster secrets`: see `muster --help`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from core.cli import demo, up
+from core.cli import demo, secrets, up
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.serve import EXIT_MISCONFIGURED
@@ -57,6 +57,32 @@ def demo_command(*, players: int, as_json: bool) -> None:
             param_hint="--players",
         )
     raise SystemExit(demo.run(from_env(StackSettings, os.environ), players, as_json=as_json))
+
+
+@cli.command("secrets")
+@click.option("--namespace", required=True, help="Namespace of the release.")
+@click.option("--release", default="muster", show_default=True, help="Name of the release.")
+@click.option("--fullname", default="", help="What its names begin with, where an override says so.")
+@click.option("--name", default="muster", show_default=True, help="Name of the Secret (secrets.name).")
+@click.option("--games-namespace", default="", help="Namespace of the game servers, if another (games.namespace).")
+@click.option("--redis-url", default="", help="URL of a Redis of your own (redis.enabled false).")
+@click.option("--admin", default="", metavar="NAME", help="Make an admin of this name too (secrets.admin true).")
+def secrets_command(
+    *, namespace: str, release: str, fullname: str, name: str, games_namespace: str, redis_url: str, admin: str
+) -> None:
+    """Print the Secrets that the Helm chart expects.
+
+    muster secrets --namespace games | kubectl create -f -
+    """
+    found = secrets.documents(
+        name,
+        namespace,
+        fullname or secrets.fullname(release),
+        games_namespace=games_namespace,
+        redis_url=redis_url,
+        admin=admin,
+    )
+    click.echo(secrets.text(found))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Rock-paper-scissors for two over raw TCP: `python3 server.py PORT`. It knows nothing of Muster.
+"""Rock-paper-scissors for two over raw TCP: `python3 server.py PORT [ADDRESS]`. It knows nothing of Muster.
 
 One byte is one message. A player sends R, P or S; when both have, each is answered W, L or D (won, lost, draw). Who
 wins two rounds has won; the server closes both connections and exits with 0. Any other byte is answered with `?`. A
@@ -61,7 +61,7 @@ async def play(one: Player, two: Player) -> None:
         await asyncio.gather(one.tell(answers[0]), two.tell(answers[1]))
 
 
-async def main(port: int) -> None:
+async def main(port: int, address: str = "127.0.0.1") -> None:
     """Wait for two players, let them play, end."""
     players: list[Player] = []
     complete = asyncio.Event()
@@ -76,7 +76,7 @@ async def main(port: int) -> None:
         if len(players) == 2:
             complete.set()
 
-    async with await asyncio.start_server(seat, "127.0.0.1", port):
+    async with await asyncio.start_server(seat, address, port):
         await complete.wait()
         await play(*players)
         for player in players:
@@ -84,4 +84,4 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), *sys.argv[2:3]))

@@ -1,13 +1,15 @@
-"""One server's present state with what happened to it, as the sidecar keeps it in memory. Time is an argument."""
+"""One server's present state with what happened to it, as the sidecar keeps it in memory."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Final
 
 from core.lifecycle import ServerState
 from gamepod.sdk.state import HealthRules, ServerEvent, step_server
 
+HEALTH_LOOK_S: Final = 1.0
 FINAL: Final = (ServerState.ERROR, ServerState.UNHEALTHY, ServerState.SHUTDOWN)
 
 
@@ -54,3 +56,16 @@ class ServerLife:
     def unhealthy(self, now_s: float) -> bool:
         """Whether the game's signs of health stayed away for too long."""
         return self.rules.unhealthy(self._started_s, self.heard_s, now_s)
+
+    async def until_asked_to_end(self) -> str:
+        """Wait until the game asks for its end, or is lost: then the reason, for its developer; '' where it asked."""
+        while not self.shutdown_asked.is_set():
+            if self.unhealthy(time.monotonic()):
+                self.end(ServerEvent.UNHEALTHY)
+                return f"the game gave no sign of health for {self.rules.period_s * self.rules.failure_threshold:g} s"
+            try:
+                async with asyncio.timeout(HEALTH_LOOK_S):
+                    await self.shutdown_asked.wait()
+            except TimeoutError:
+                continue
+        return ""

@@ -33,7 +33,7 @@ class Seen:
     """A server that runs here, or that ran here and was seen to end.
 
     `exit_code` of one that ended is None where nobody could learn it (it was not our child); minus a signal's number
-    where that ended it.
+    where that ended it. `detail` and `output` are for the game's developer.
     """
 
     match: str
@@ -44,6 +44,11 @@ class Seen:
     stopping: bool = False
     ended: bool = False
     exit_code: int | None = None
+    tells: bool = True  # it tells its match how that ended; otherwise its exit code does
+    stuck: bool = False  # it does not run, and will not as it is: its image is missing, ...
+    remains: bool = False  # it has ended, and `stop` removes what is left of it
+    detail: str = ""  # why it ended, or does not run yet
+    output: tuple[str, ...] = ()  # its last lines, where they came with its end
 
 
 # Told (game, match) when a server ended by itself. Never waits.

@@ -18,16 +18,24 @@ from matchmaker.settings import ProcessSettings
 PASSED_ON: Final = (
     "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH",
     "PYTHONUNBUFFERED", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV",
-    # Settings of gamepod that the operator chose for all servers.
+    "MUSTER_LOG_LEVEL", "MUSTER_METRICS_BIND",
+)  # fmt: skip
+# Settings of gamepod that the operator chose for all servers, wherever they run.
+TUNING: Final = (
     "MUSTER_BUFFER_BYTES", "MUSTER_BUFFER_INTERACTIONS", "MUSTER_FINAL_FLUSH_S", "MUSTER_FLUSH_S", "MUSTER_LOG_BATCHES",
-    "MUSTER_LOG_FORMAT", "MUSTER_LOG_LEVEL", "MUSTER_METRICS_BIND", "MUSTER_VIEWS_S",
+    "MUSTER_LOG_FORMAT", "MUSTER_VIEWS_S",
 )  # fmt: skip
 
 
-def installation_name(settings: ProcessSettings, secret: str, redis_url: str) -> str:
-    """What keeps the servers of this installation apart from another's on the same host: same secret, same Redis."""
-    if settings.installation:
-        return settings.installation
+def tuning(base: Mapping[str, str]) -> dict[str, str]:
+    """The part of `base`, our own environment, that tunes gamepod."""
+    return {name: base[name] for name in TUNING if name in base}
+
+
+def installation_name(chosen: str, secret: str, redis_url: str) -> str:
+    """What keeps the servers of this installation apart from another's at the same place: same secret, same Redis."""
+    if chosen:
+        return chosen
     return hmac.digest(secret.encode(), f"installation:{redis_url}".encode(), hashlib.sha256).hex()[:16]
 
 
@@ -52,7 +60,7 @@ def server_environment(
     redis_url: str,
 ) -> dict[str, str]:
     """The environment of the server of `match`, as docs/architecture.md lists it. `base` is our own."""
-    return {name: base[name] for name in PASSED_ON if name in base} | {
+    return {name: base[name] for name in (*PASSED_ON, *TUNING) if name in base} | {
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
         "MUSTER_JOIN_KEY": jointoken.match_key(secret, match.id),

@@ -31,11 +31,11 @@ from core.model import Match
 from matchmaker.launch import children, environment, logs
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.scan import Found, Scanner
+from matchmaker.launch.slots import StartSlots
 from matchmaker.settings import ProcessSettings
 
 SCAN_S: Final = 0.5  # a look at the processes of the host is used for so long
 LOG_SWEEP_S: Final = 10.0
-START_SLOT_S: Final = 5.0  # a start that takes longer does not hold up the next one any more
 STRAY_GRACE_S: Final = 5.0
 ENDED_KEPT: Final = 1024
 TAIL_LINES: Final = 20
@@ -58,7 +58,7 @@ class ProcessLauncher:
     def __init__(self, settings: ProcessSettings, *, secret: str, redis_url: str, changed: Changed) -> None:
         self._settings = settings
         self._secret, self._redis_url, self._changed = secret, redis_url, changed
-        self._installation = environment.installation_name(settings, secret, redis_url)
+        self._installation = environment.installation_name(settings.installation, secret, redis_url)
         self._command = environment.server_command(settings)
         self._run_dir = Path(settings.run_dir).absolute()
         try:
@@ -68,9 +68,7 @@ class ProcessLauncher:
         children.keep_descriptors()
         self._servers: dict[str, _Server] = {}
         self._ended: dict[str, Seen] = {}
-        self._slots = asyncio.Semaphore(settings.starts)
-        self._starting: dict[str, asyncio.TimerHandle] = {}
-        self._queued = 0
+        self._slots = StartSlots(settings.starts)
         self._scanner = Scanner(self._installation)
         self._scanning = asyncio.Lock()
         self._scanned_at = self._swept_at = float("-inf")
@@ -81,7 +79,7 @@ class ProcessLauncher:
         return f"{socket.gethostname()}/{self._installation}"
 
     def room(self) -> int:
-        return self._settings.max_servers - len(self._servers) - self._queued
+        return self._settings.max_servers - len(self._servers) - self._slots.waiting
 
     async def start(self, match: Match) -> None:
         self._check(match)
@@ -89,24 +87,17 @@ class ProcessLauncher:
             return
         if self.room() <= 0:
             raise LaunchRetryable(f"{self._settings.max_servers} servers run here (setting: MUSTER_MAX_SERVERS)")
-        self._queued += 1
-        try:
-            await self._slots.acquire()
-        finally:
-            self._queued -= 1
+        await self._slots.take(match.id)
         try:
             pid = self._spawn(match)
         except BaseException:
-            self._slots.release()
+            self._slots.free(match.id)
             raise
-        self._starting[match.id] = asyncio.get_running_loop().call_later(START_SLOT_S, self.settled, match.id)
         self._ended.pop(match.id, None)
         self._watch(_Server(Seen(match.id, match.game, pid, now_ms()), own=True))
 
     def settled(self, match: str) -> None:
-        if (timer := self._starting.pop(match, None)) is not None:
-            timer.cancel()
-            self._slots.release()
+        self._slots.free(match)
 
     async def stop(self, match: str, grace_s: float) -> None:
         server = self._servers.get(match)
@@ -139,8 +130,7 @@ class ProcessLauncher:
                 self._reap()
         for server in self._servers.values():
             _unwatch(server)
-        for timer in self._starting.values():
-            timer.cancel()
+        self._slots.close()
         self._servers.clear()
 
     def _check(self, match: Match) -> None:

@@ -1,13 +1,13 @@
-"""The launchers by themselves: real processes, and none at all."""
+"""The launchers of this host by themselves: real processes, and none at all."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
+import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,40 +17,59 @@ import msgspec
 import psutil
 import pytest
 
-from core.clock import new_id, now_ms
+from core.clock import now_ms
 from core.doorbell import open_doorbell
-from core.model import Limits, Match, MatchPlayer, Server, Timers
+from core.model import Limits, MatchPlayer, Server
 from core.redis.client import Database
-from matchmaker.launch.base import LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.base import Changed, Launcher, LaunchRefused, Seen
 from matchmaker.launch.instant import InstantLauncher
 from matchmaker.launch.process import ProcessLauncher
 from matchmaker.settings import ProcessSettings
+from tests.matchmaker.launcher_behaviour import SLEEP, Rig, a_match, ended, every_behaviour
 from tests.matchmaker.support import match, over, queue, register, spec, status
 from tests.support import eventually
 
-SLEEP = f"{sys.executable} -c 'import time; time.sleep(300)'"
-# Says that it is there, and will not go for SIGTERM.
-STUBBORN = (
-    f"{sys.executable} -uc 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    'print("here"); time.sleep(300)\''
-)
+
+def running(source: str) -> str:
+    """The command line that runs a program of Python."""
+    return f"{sys.executable} -uc {shlex.quote(source)}"
 
 
-def a_match(**server: Any) -> Match:
-    """A match to launch; its server is the built-in arena unless told otherwise."""
-    seats = [MatchPlayer(new_id("player"), "", "players", new_id("ticket"))]
-    made = Server(**(server or {"arena": {}}))
-    return Match(new_id("match"), "duel", 1, now_ms(), seats, made, Timers(), 3, 30)
+class ProcessRig:
+    """Process launchers for the shared table of behaviour."""
+
+    refused = Server(image="example/game")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @asynccontextmanager
+    async def open(
+        self, program: str = SLEEP, *, changed: Changed = lambda game, match: None, **changes: Any
+    ) -> AsyncIterator[ProcessLauncher]:
+        """A process launcher whose servers are gone at the end."""
+        async with launcher(self._folder, running(program), changed, **changes) as made:
+            yield made
+
+    def another(self, first: Launcher) -> ProcessLauncher:
+        """A second launcher of the same installation."""
+        assert isinstance(first, ProcessLauncher)
+        return ProcessLauncher(first._settings, secret="s" * 32, redis_url="redis://nowhere", changed=lambda *_: None)
+
+    async def kill(self, server: Seen) -> None:
+        """SIGKILL to the main process."""
+        os.kill(server.pid, signal.SIGKILL)
 
 
 @asynccontextmanager
 async def launcher(
     folder: Path,
-    command: str = SLEEP,
-    changed: Callable[[str, str], None] = lambda game, match: None,
+    command: str = "",
+    changed: Changed = lambda game, match: None,
     **changes: Any,
 ) -> AsyncIterator[ProcessLauncher]:
     """A process launcher whose servers are gone at the end."""
+    command = command or running(SLEEP)
     settings = replace(
         ProcessSettings(installation=f"test-{secrets.token_hex(4)}", run_dir=str(folder), server_command=command),
         **changes,
@@ -65,108 +84,37 @@ async def launcher(
         await made.close(stop_servers=True)
 
 
-async def ended(made: ProcessLauncher, match: str) -> Seen:
-    """What is known of a server once it has ended."""
-
-    async def it_has() -> Seen | None:
-        server = (await made.seen()).get(match)
-        return server if server and server.ended else None
-
-    return await eventually(it_has)
+@every_behaviour
+async def test_the_process_launcher_behaves_as_every_launcher(
+    tmp_path: Path, behaviour: Callable[[Rig], Awaitable[None]]
+) -> None:
+    """Each line of the table of behaviour holds for processes."""
+    await behaviour(ProcessRig(tmp_path))
 
 
-async def test_start_is_idempotent(tmp_path: Path) -> None:
-    """Starting the server of a match twice starts one."""
-    async with launcher(tmp_path) as made:
-        wanted = a_match()
-        await made.start(wanted)
-        first = (await made.seen())[wanted.id]
-        await made.start(wanted)
-        assert (await made.seen())[wanted.id].pid == first.pid
-        assert made.room() == ProcessSettings().max_servers - 1
-
-
-async def test_an_end_is_told_at_once(tmp_path: Path) -> None:
-    """When a server ends its match is named, and its exit code and last words are known."""
-    told: list[tuple[str, str]] = []
-    command = f"{sys.executable} -c 'import sys; print(\"last words\"); sys.exit(7)'"
-    async with launcher(tmp_path, command, lambda game, match: told.append((game, match))) as made:
-        wanted = a_match()
-        await made.start(wanted)
-        assert (await ended(made, wanted.id)).exit_code == 7
-        assert told == [("duel", wanted.id)]
-        assert await made.tail(wanted.id) == ["last words"]
-
-
-async def test_another_launcher_sees_the_same_servers(tmp_path: Path) -> None:
-    """A second matchmaker on the host adopts the servers of the first, starts none again, and sees their end."""
-    async with launcher(tmp_path) as first:
+async def test_an_adopted_server_keeps_its_exit_code_to_itself(tmp_path: Path) -> None:
+    """Whose child it is not, a launcher learns of its end, but not its exit code."""
+    rig = ProcessRig(tmp_path)
+    async with rig.open() as first:
         wanted = a_match()
         await first.start(wanted)
-        settings = replace(first._settings)
-        second = ProcessLauncher(settings, secret="s" * 32, redis_url="redis://nowhere", changed=lambda *_: None)
+        second = rig.another(first)
 
         async def adopted() -> bool:
             return wanted.id in await second.seen()
 
         await eventually(adopted)
-        assert (await second.seen())[wanted.id].pid == (await first.seen())[wanted.id].pid
-        await second.start(wanted)
-        assert second.room() == first.room()
-        assert second.host == first.host
-        await second.stop(wanted.id, 5.0)
-        assert (await ended(first, wanted.id)).exit_code == -signal.SIGTERM
+        await rig.kill((await second.seen())[wanted.id])
+        assert (await ended(first, wanted.id)).exit_code == -signal.SIGKILL
         assert (await ended(second, wanted.id)).exit_code is None
         await second.close(stop_servers=False)
-
-
-async def test_a_stubborn_server_is_killed_after_its_grace(tmp_path: Path) -> None:
-    """A server that ignores SIGTERM is killed when its grace is over."""
-    async with launcher(tmp_path, STUBBORN) as made:
-        wanted = a_match()
-        await made.start(wanted)
-
-        async def here() -> bool:
-            return await made.tail(wanted.id) == ["here"]
-
-        await eventually(here)
-        await made.stop(wanted.id, 0.1)
-        await made.stop(wanted.id, 0.1)
-        assert (await ended(made, wanted.id)).exit_code == -signal.SIGKILL
-
-
-async def test_starts_are_bounded(tmp_path: Path) -> None:
-    """A start waits while as many as are allowed have not settled; a settled or ended one makes room."""
-    async with launcher(tmp_path, starts=1) as made:
-        first, second, third = a_match(), a_match(), a_match()
-        await made.start(first)
-        waiting = asyncio.create_task(made.start(second))
-        await asyncio.sleep(0.05)
-        assert second.id not in await made.seen()
-        made.settled(first.id)
-        made.settled(first.id)
-        await waiting
-        waiting = asyncio.create_task(made.start(third))
-        await asyncio.sleep(0.05)
-        assert third.id not in await made.seen()
-        await made.stop(second.id, 0.1)
-        await waiting
-
-
-async def test_servers_are_bounded(tmp_path: Path) -> None:
-    """Where as many servers run as are allowed, another is put off."""
-    async with launcher(tmp_path, max_servers=1) as made:
-        await made.start(a_match())
-        assert made.room() == 0
-        with pytest.raises(LaunchRetryable, match="MUSTER_MAX_SERVERS"):
-            await made.start(a_match())
 
 
 @pytest.mark.parametrize(
     ("command", "server", "says"),
     [
-        (SLEEP, {"image": "example/game"}, "not images"),
-        (SLEEP, {"command": ["serve"]}, "MUSTER_ALLOW_COMMANDS"),
+        (running(SLEEP), {"image": "example/game"}, "not images"),
+        (running(SLEEP), {"command": ["serve"]}, "MUSTER_ALLOW_COMMANDS"),
         ("/nonexistent/server", {"arena": {}}, "MUSTER_SERVER_COMMAND"),
         ("/etc/hostname", {"arena": {}}, "MUSTER_SERVER_COMMAND"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ import aiohttp
 import msgspec
 
 from core import keys
-from core.clock import now_ms
+from core.clock import new_id, now_ms
 from core.model import Limits, Match
 from core.redis.client import Database
 from tests.matchmaker.support import Matchmakers, match, over, queue, register, spec, status, ticket
@@ -174,3 +175,20 @@ async def test_servers_are_published(db: Database, stack: Matchmakers) -> None:
     assert (server["match"], server["game"]) == (done["match"], "duel")
     assert server["pid"] == (await stack.server_of(done["match"])).pid
     assert server["rss_bytes"] > 1_000_000
+
+
+async def test_a_developers_servers_are_bounded_over_games(stack: Matchmakers, db: Database) -> None:
+    """A second game of the same developer gets a server only when the first has given one back."""
+    owner = new_id("player")
+    for game in ("one", "two"):
+        await register(db, game, spec(), owner=owner)
+    stack.start(MUSTER_DEVELOPER_SERVERS="1")
+    first = await queue(db, "one", players=2)
+    played = await status(db, "one", first, "COMPLETED")
+    await asyncio.sleep(1.5)  # so that the count of the first game is known to the second
+    second = await queue(db, "two", players=2)
+    await asyncio.sleep(1.5)
+    assert (await ticket(db, "two", second))["state"] in ("QUEUED", "SEARCHING")
+    server = await stack.server_of(played["match"])
+    server.terminate()
+    await status(db, "two", second, "COMPLETED")

@@ -74,6 +74,21 @@ async def test_commands_need_the_operators_leave(api: Api, redis_url: str) -> No
         assert mine.body["games"][0]["spec"]["server"]["env"] == {"KEY": "secret"}
 
 
+async def test_images_and_resources_within_the_operators_bounds(redis_url: str) -> None:
+    """An image from elsewhere, or a server that is too large, is refused with the bound; at a change too."""
+    game = {"players_per_match": 2, "server": {"image": "good.example/games/a:1", "resources": {"cpu": 1}}}
+    async with open_api(redis_url, image_prefixes="good.example/games", server_cpu_most=2.0) as api:
+        token = (await api.account("Dev", "developer"))["access_token"]
+        assert (await api.ask("POST", "/v1/games", {"id": "own", **game}, token=token)).status == 201
+        for server, pointer in (
+            ({"image": "good.example/games-evil/a"}, "/server/image"),
+            ({"image": "good.example/games/a", "resources": {"cpu": 3}}, "/server/resources/cpu"),
+            ({"arena": {}, "resources": {"memory_mib": 9000}}, "/server/resources/memory_mib"),
+        ):
+            refused = await api.ask("PUT", "/v1/games/own", game | {"server": server}, token=token)
+            assert (refused.status, refused.body["pointer"]) == (422, pointer)
+
+
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [

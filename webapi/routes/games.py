@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from core.admission import check_server
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.model import Game, GameSpec, check_game
 from webapi import documents as doc
@@ -27,7 +28,7 @@ async def every(call: Call) -> doc.Registrations:
 async def add(call: Call, body: doc.NewGame) -> doc.Registration:
     """Register a game."""
     spec = body.spec()
-    check_game(body.id, spec, commands_allowed=call.services.settings.allow_commands)
+    _check(call, body.id, spec)
     game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms)
     call.headers["Location"] = f"/v1/games/{game.id}"
     return _tagged(call, game)
@@ -43,7 +44,7 @@ async def read(call: Call) -> doc.Registration:
 async def change(call: Call, body: GameSpec) -> doc.Registration:
     """Change a game; new matches take the new version. If-Match guards against another's change."""
     game = await _own(call)
-    check_game(game.id, body, commands_allowed=call.services.settings.allow_commands)
+    _check(call, game.id, body)
     made = await call.services.games.change(game, body, call.now_ms)
     call.services.bell.ring("queue", [game.id])
     return _tagged(call, made)
@@ -62,6 +63,12 @@ async def remove(call: Call) -> None:
     game = await _own(call)
     await call.services.games.remove(game.id)
     call.services.bell.ring("queue", [game.id])
+
+
+def _check(call: Call, game: str, spec: GameSpec) -> None:
+    settings = call.services.settings
+    check_game(game, spec, commands_allowed=settings.allow_commands)
+    check_server(spec.server, settings.admission)
 
 
 async def _own(call: Call) -> Game:

@@ -8,24 +8,26 @@ from pathlib import Path
 import pytest
 
 from core.errors import Invalid
-from core.model import OpenPort, Port, Server
+from core.gameenv import fill
+from core.model import Port, Server, ports_of
 from gamepod.childlog import FILE_BYTES, LINE_CHARS, LINES, ChildLog
-from gamepod.command import child_env, fill, ports_wanted
+from gamepod.command import child_env
 from gamepod.ports import PortTaken, choose_ports, listens
 
-PORTS = [OpenPort("game", "tcp", 7000), OpenPort("voice-chat", "udp", 7001)]
+PORTS = {"game": 7000, "voice-chat": 7001}
+COMMAND = "/server/command"
 
 
 def test_ports_are_filled_into_the_command_line() -> None:
     """`{port}` is the first port and `{port:name}` a named one; other braces stay as they are."""
     words = ["game", "--port={port}", "{port:voice-chat}", "{x}", "{port}{port}"]
-    assert fill(words, PORTS) == ["game", "--port=7000", "7001", "{x}", "70007000"]
+    assert fill(words, PORTS, COMMAND) == ["game", "--port=7000", "7001", "{x}", "70007000"]
 
 
 def test_an_unknown_port_name_is_refused_by_name() -> None:
     """A typing mistake in a port's name is told with the names there are."""
     with pytest.raises(Invalid, match=r"\{port:gme\}.*game, voice-chat"):
-        fill(["{port:gme}"], PORTS)
+        fill(["{port:gme}"], PORTS, COMMAND)
 
 
 def test_a_child_gets_its_own_environment_and_no_secret() -> None:
@@ -46,7 +48,7 @@ def test_a_child_gets_its_own_environment_and_no_secret() -> None:
 
 def test_a_game_without_ports_gets_one() -> None:
     """A registration that names no port has a TCP port of Muster's choice."""
-    assert ports_wanted(Server(command=["game"])) == [Port("game", "tcp", 0)]
+    assert ports_of(Server(command=["game"])) == [Port("game", "tcp", 0)]
 
 
 def test_free_ports_are_chosen_and_differ() -> None:

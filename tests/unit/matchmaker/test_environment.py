@@ -67,13 +67,11 @@ def test_command() -> None:
 def test_installation_name() -> None:
     """Two installations on one host have different names unless they share secret and Redis; a given name wins."""
     names = {
-        installation_name(ProcessSettings(), secret, url)
-        for secret in ("a" * 32, "b" * 32)
-        for url in ("redis://one", "redis://two")
+        installation_name("", secret, url) for secret in ("a" * 32, "b" * 32) for url in ("redis://one", "redis://two")
     }
     assert len(names) == 4
-    assert installation_name(ProcessSettings(), SECRET, "u") == installation_name(ProcessSettings(), SECRET, "u")
-    assert installation_name(ProcessSettings(installation="mine"), SECRET, "u") == "mine"
+    assert installation_name("", SECRET, "u") == installation_name("", SECRET, "u")
+    assert installation_name("mine", SECRET, "u") == "mine"
 
 
 @pytest.mark.parametrize(

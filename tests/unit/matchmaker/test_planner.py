@@ -61,6 +61,11 @@ CASES: list[tuple[str, Facts, Sight, int, list[Action]]] = [
     ("beats before Ready count", replace(ATTACHED, beat_ms=BORN + 8_000), Sight.RUNS, 10_500, []),
     ("never ready", NEW, Sight.RUNS, 60_000, [Fail("never_ready"), Stop(5, "never_ready")]),
     ("plays", PLAYING, Sight.RUNS, 10_000, []),
+    ("its game ended before Ready", ATTACHED, Sight.EXITED, 900, [Fail("died_early")]),
+    ("its game crashed before Ready", ATTACHED, Sight.CRASHED, 900, [Fail("died_early")]),
+    ("its image is missing", ATTACHED, Sight.STUCK, 900, [Fail("launch_failed"), Stop(5, "launch_failed")]),
+    ("its game ended well", PLAYING, Sight.EXITED, 10_000, [Finish("exited")]),
+    ("its game crashed", PLAYING, Sight.CRASHED, 10_000, [Fail("crashed")]),
     ("lost: its process ended", PLAYING, Sight.ENDED, 10_000, [Fail("server_lost")]),
     ("lost: no beat", PLAYING, Sight.RUNS, 19_000, [Fail("server_lost"), Stop(5, "server_lost")]),
     (

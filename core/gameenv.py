@@ -1,0 +1,48 @@
+"""What a game's program is told of its ports: in its command line and in its environment. PURE.
+
+The same words wherever it runs: as a child of gamepod, or in a container that a launcher started.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from core.errors import Invalid
+
+_PORT: Final = re.compile(r"\{port(?::([^{}]*))?\}")
+
+
+def fill(words: Sequence[str], ports: Mapping[str, int], pointer: str) -> list[str]:
+    """The command line with `{port}` (the first port) and `{port:name}` replaced.
+
+    `ports` are the ones to listen on by name. Raises Invalid, with `pointer`, for a name that is none of theirs.
+    """
+
+    def number(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name is None:
+            return str(next(iter(ports.values())))
+        if name not in ports:
+            raise Invalid(
+                f"the command line asks for {found.group(0)}, but the ports are {', '.join(ports)}", pointer=pointer
+            )
+        return str(ports[name])
+
+    return [_PORT.sub(number, word) for word in words]
+
+
+def told(ports: Mapping[str, int], *, sdk_port: int, match: str, server: str) -> dict[str, str]:
+    """The variables that Muster sets for a game, over what it registered."""
+    return {
+        "PORT": str(next(iter(ports.values()))),
+        **{f"MUSTER_PORT_{_upper(name)}": str(port) for name, port in ports.items()},
+        "AGONES_SDK_HTTP_PORT": str(sdk_port),
+        "MUSTER_MATCH": match,
+        "MUSTER_SERVER": server,
+    }
+
+
+def _upper(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())

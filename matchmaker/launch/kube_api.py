@@ -1,0 +1,237 @@
+"""Pods through the `kubernetes` package: the only module that imports it.
+
+Its client finds the way to the API server, authorises and makes the requests. Its generated calls and models are left
+out: they validate every argument and answer, which costs ten times what decoding the few fields that are read here
+does, and another half second and 30 MB of import. What is left costs 0.3 s and 40 MB, so nothing but the launcher for
+Kubernetes imports this module. Every call is bounded in time; none is repeated here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+import aiohttp
+import msgspec
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from msgspec import Struct, field
+
+from core.errors import Misconfigured
+from matchmaker.launch.pod import Document
+from matchmaker.launch.pod_state import Metadata, Pod
+
+OWN_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+PAGE: Final = 500  # pods in one answer of a list
+LOG_BYTES: Final = 16_384
+CONNECT_S: Final = 5.0
+# A watch gets a bookmark each minute: one that is silent for longer is dead, whatever TCP believes.
+SILENCE_S: Final = 100.0
+WATCH_S: Final = 240  # the server ends it after; both sides forget what they hold
+
+
+class KubeRefused(Exception):
+    """The API server answered no. `reason` is its one word for it, `retry_after_s` when it asks to come back."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status, self.reason, self.message, self.retry_after_s = status, reason, message, retry_after_s
+
+
+class KubeAway(Exception):
+    """No answer came. Whether a write happened is not known."""
+
+
+class _Status(Struct):
+    reason: str = ""
+    message: str = ""
+    code: int = 0
+
+
+class _ListMetadata(Struct, rename="camel"):
+    resource_version: str = ""
+    continue_: str = field(default="", name="continue")
+
+
+class _PodList(Struct):
+    metadata: _ListMetadata = field(default_factory=_ListMetadata)
+    items: list[Pod] = []
+
+
+class Event(Struct):
+    """One line of a watch. `object` is a pod, or for ERROR a status; it is decoded by its type."""
+
+    type: str
+    object: msgspec.Raw
+
+
+_pod: Final = msgspec.json.Decoder(Pod)
+_pods: Final = msgspec.json.Decoder(_PodList)
+_event: Final = msgspec.json.Decoder(Event)
+_status: Final = msgspec.json.Decoder(_Status)
+
+
+class _Marked(Struct):
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+_bookmark: Final = msgspec.json.Decoder(_Marked)
+
+
+class PodApi(Protocol):
+    """What the launcher needs. All raise KubeRefused or KubeAway."""
+
+    async def create(self, document: Document) -> Pod: ...
+
+    async def read(self, name: str) -> Pod: ...
+
+    async def delete(self, name: str, grace_s: int, uid: str) -> None: ...
+
+    async def logs(self, name: str, container: str, lines: int) -> str: ...
+
+    async def list(self) -> tuple[list[Pod], str]: ...
+
+    def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]: ...
+
+
+class KubePods:
+    """The pods of one namespace that have these labels. Make one with `open_pods`."""
+
+    def __init__(self, client: ApiClient, namespace: str, labels: str, call_s: float) -> None:
+        self._client: Any = client  # its annotations are wrong: aiohttp's time-outs pass through it as they are
+        self._path, self._labels = f"/api/v1/namespaces/{namespace}/pods", labels
+        self._timeout = aiohttp.ClientTimeout(total=call_s, sock_connect=CONNECT_S)
+
+    async def create(self, document: Document) -> Pod:
+        return _pod.decode(await self._call("POST", "", [("fieldManager", "muster")], document))
+
+    async def read(self, name: str) -> Pod:
+        return _pod.decode(await self._call("GET", f"/{name}", []))
+
+    async def delete(self, name: str, grace_s: int, uid: str) -> None:
+        body: Document = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_s}
+        if uid:  # never another pod that has the name by now
+            body["preconditions"] = {"uid": uid}
+        await self._call("DELETE", f"/{name}", [], body)
+
+    async def logs(self, name: str, container: str, lines: int) -> str:
+        query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(LOG_BYTES))]
+        return (await self._call("GET", f"/{name}/log", query)).decode(errors="replace")
+
+    async def list(self) -> tuple[list[Pod], str]:
+        """All pods, and the version of the whole to watch from."""
+        pods: list[Pod] = []
+        query = [("labelSelector", self._labels), ("limit", str(PAGE))]
+        more: list[tuple[str, str]] = []
+        while True:
+            page = _pods.decode(await self._call("GET", "", query + more))
+            pods += page.items
+            if not page.metadata.continue_:
+                return pods, page.metadata.resource_version
+            more = [("continue", page.metadata.continue_)]
+
+    async def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]:
+        """Events (ADDED, MODIFIED, DELETED, BOOKMARK) after `version`, until the server ends it.
+
+        Raises KubeRefused, 410 among them where `version` is too old, and KubeAway.
+        """
+        query = [
+            ("labelSelector", self._labels),
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", version),
+            ("timeoutSeconds", str(WATCH_S)),
+        ]
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
+        try:
+            async with await self._send("GET", "", query, None, limits) as response:
+                if response.status >= 400:
+                    raise _refused(response, await response.read())
+                async for line in response.content:
+                    yield _decode(line)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise KubeAway(_said(error)) from None
+
+    async def _call(
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Document | None = None
+    ) -> bytes:
+        """The body of an answer. Raises KubeRefused, KubeAway."""
+        try:
+            async with await self._send(method, path, query, body, self._timeout) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise KubeAway(_said(error)) from None
+        if response.status >= 400:
+            raise _refused(response, answer)
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: Document | None,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        request = await self._client.param_serialize(
+            method,
+            self._path + path,
+            query_params=list(query),
+            header_params={"Accept": "application/json"},
+            body=body,
+            auth_settings=["BearerToken"],  # read again when the token is due, for it is renewed each hour
+        )
+        answer = await self._client.call_api(*request, _request_timeout=limits)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+
+def _decode(line: bytes) -> tuple[str, Pod]:
+    event = _event.decode(line)
+    if event.type == "ERROR":
+        status = _status.decode(event.object)
+        raise KubeRefused(status.code, status.reason, status.message)
+    if event.type == "BOOKMARK":
+        return event.type, Pod(_bookmark.decode(event.object).metadata)
+    return event.type, _pod.decode(event.object)
+
+
+def _refused(response: aiohttp.ClientResponse, body: bytes) -> KubeRefused:
+    try:
+        status = _status.decode(body)
+    except msgspec.DecodeError:  # not from the API server itself: a proxy before it
+        status = _Status("", body[:200].decode(errors="replace"))
+    try:
+        after_s = float(response.headers.get("Retry-After", "0"))
+    except ValueError:  # the other form of the header, a date
+        after_s = 1.0
+    return KubeRefused(response.status, status.reason, status.message, after_s)
+
+
+def _said(error: Exception) -> str:
+    return f"the API server cannot be reached: {error or type(error).__name__}"
+
+
+@asynccontextmanager
+async def open_pods(kubeconfig: str, namespace: str, labels: dict[str, Any], call_s: float) -> AsyncIterator[KubePods]:
+    """The pods with these labels, of `namespace` or else our own. Raises Misconfigured; nothing is asked yet."""
+    configuration, load = Configuration(), cast(Any, config)  # which has no annotations
+    try:
+        if kubeconfig:
+            await load.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        else:
+            load.load_incluster_config(client_configuration=configuration)
+    except (config.ConfigException, OSError, ValueError, TypeError) as error:
+        raise Misconfigured(f"no way to the Kubernetes API: {error}", setting="MUSTER_KUBE_CONFIG") from None
+    if not namespace:
+        try:
+            namespace = await asyncio.to_thread(OWN_NAMESPACE.read_text)
+        except OSError:
+            raise Misconfigured("outside a pod the namespace must be named", setting="MUSTER_KUBE_NAMESPACE") from None
+    wanted = ",".join(f"{name}={value}" for name, value in labels.items())
+    async with ApiClient(configuration) as client:
+        yield KubePods(client, namespace, wanted, call_s)

@@ -1,0 +1,115 @@
+"""Keeps a copy of the pods up to date: list once, then watch from there.
+
+Level-triggered. An event brings the copy up to date and marks the pod's name dirty, nothing more; whoever looks at a
+dirty name looks at the copy, so events that are lost, late or twice change nothing. A watch that ends is resumed from
+the last version seen (bookmarks keep it young where nothing happens); only 410 (too old) makes for a new list. After
+a new list every pod that is there, and every one that is not any more, is dirty.
+
+One task. While the API server is away it is asked again, with a pause that grows to `LONGEST_S` and is never the
+same for two replicas.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from core import log
+from matchmaker.launch.kube_api import KubeAway, KubeRefused, PodApi
+from matchmaker.launch.pod_state import Pod
+
+FIRST_S: Final = 0.1
+LONGEST_S: Final = 5.0
+GONE: Final = 410
+STEADY_S: Final = 1.0  # a watch that lived for so long was none that fails at once
+
+
+class PodWatch:
+    """See the module. `dirty` is called with a name whenever its pod changed, came or went; it must not wait."""
+
+    def __init__(self, api: PodApi, dirty: Callable[[str], None]) -> None:
+        self._api, self._dirty = api, dirty
+        self._log = log.get("matchmaker.kube_watch")
+        self._pods: dict[str, Pod] = {}
+        self._last: dict[str, Pod] = {}  # as they were when they went; taken by `take_gone`
+        self._version = ""
+        self.listed = asyncio.Event()  # once the copy is complete
+        self.lists = 0
+        self.trouble: str = ""  # why there is no watch now
+
+    @property
+    def pods(self) -> Mapping[str, Pod]:
+        """The copy: all pods by name."""
+        return self._pods
+
+    def put(self, pod: Pod) -> None:
+        """Take in a pod from an answer to a call of our own, unless the watch already knows better."""
+        if pod.metadata.name not in self._pods:
+            self._pods[pod.metadata.name] = pod
+
+    def take_gone(self, name: str) -> Pod | None:
+        """The pod as it was when it went, once; None where it is there or never was."""
+        return self._last.pop(name, None)
+
+    async def run(self) -> None:
+        """Keep the copy. Ends by cancellation only."""
+        failures = 0
+        while True:
+            start = time.monotonic()
+            try:
+                if not self._version:
+                    await self._list()
+                self.trouble = ""
+                await self._follow()
+            except KubeRefused as error:
+                if error.status == GONE:
+                    self._version = ""
+                    self._log.info("the watch is too old to resume; listing again")
+                self.trouble = str(error)
+            except KubeAway as error:
+                self.trouble = str(error)
+            except Exception:
+                self.trouble = "a defect; the log has the trace"
+                self._version = ""  # whatever it was, begin from what is known to be whole
+                self._log.exception("the watch failed")
+            failures = 0 if time.monotonic() - start > STEADY_S else failures + 1
+            if failures == 1 and self.trouble:
+                self._log.warning("no watch of the pods", error=self.trouble)
+            await asyncio.sleep(_pause_s(failures))
+
+    async def _list(self) -> None:
+        before = set(self._pods)  # a pod made during the listing may be in it or not
+        pods, version = await self._api.list()
+        found = {pod.metadata.name: pod for pod in pods}
+        for name in before - found.keys():
+            self._last[name] = self._pods.pop(name)
+            self._dirty(name)
+        self._pods.update(found)
+        for name in found:
+            self._dirty(name)
+        self._version = version
+        self.lists += 1
+        self.listed.set()
+
+    async def _follow(self) -> None:
+        async for kind, pod in self._api.watch(self._version):
+            self._version = pod.metadata.resource_version
+            name = pod.metadata.name
+            if kind == "BOOKMARK":
+                continue
+            if kind == "DELETED":
+                self._pods.pop(name, None)
+                self._last[name] = pod
+            else:
+                self._pods[name] = pod
+                self._last.pop(name, None)
+            self._dirty(name)
+
+
+def _pause_s(failures: int) -> float:
+    """Before the next try, after so many failures in a row."""
+    longest: float = min(LONGEST_S, FIRST_S * 2.0 ** min(failures, 10))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

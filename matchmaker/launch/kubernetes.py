@@ -1,0 +1,302 @@
+"""Servers as pods of a cluster.
+
+A pod is named after its match, so a create that is repeated, by whichever replica after whichever crash, is answered
+with 409 and recognised. What runs is known from one watch (`kube_watch`); its events only mark names dirty, and
+`_look` derives what a server is (`pod_state`) from the copy. That a server is Ready comes through Redis, from the
+sidecar. Per match the API server gets one create and one delete from here.
+
+A pod whose game ended stays until its match is over in Redis, so that a matchmaker which starts in between still
+reads how it ended. A pod on a node that is lost is deleted for good after `LOST_S`: its match has long had another.
+One event loop; calls at once are bounded by `writes`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, Final
+
+from core import jointoken, log
+from core.admission import check_server
+from core.errors import Refused
+from core.model import Match, ports_of
+from core.settings import Common, from_env
+from matchmaker.kube_settings import KubernetesSettings
+from matchmaker.launch import host_ports, pod_state
+from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.environment import installation_name, tuning
+from matchmaker.launch.kube_api import KubeAway, KubeRefused, PodApi, open_pods
+from matchmaker.launch.kube_errors import as_launch_error
+from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, SDK_PORT, Given, pod_document, selector
+from matchmaker.launch.pod_state import Pod
+
+ENDED_KEPT: Final = 1024
+TAIL_LINES: Final = 20
+LOST_S: Final = 60.0  # beyond its grace, until a pod that does not go is taken for one of a lost node
+SWEEP_S: Final = 5.0
+CLOSE_S: Final = 30.0
+
+
+class KubernetesLauncher:
+    """See the module. `open` before, `close` after."""
+
+    def __init__(
+        self, settings: KubernetesSettings, api: PodApi, *, installation: str, secret: str, changed: Changed
+    ) -> None:
+        self._settings, self._api, self._installation = settings, api, installation
+        self._secret, self._changed = secret, changed
+        self._log = log.get("matchmaker.kubernetes")
+        self._watch = PodWatch(api, self._look)
+        self._seen: dict[str, Seen] = {}
+        self._ended: dict[str, Seen] = {}  # gone, kept for a while
+        self._over: set[str] = set()  # ended, and not yet gone
+        self._pending: set[str] = set()
+        self._ports: host_ports.Use = Counter()
+        self._ports_of: dict[str, list[tuple[host_ports.Kind, int]]] = {}
+        self._starting: set[str] = set()
+        self._deleting: dict[str, float] = {}  # asked to go, by when it must have gone
+        self._calls = asyncio.Semaphore(settings.writes)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Begin to watch. The API server may be away."""
+        self._spawn(self._watch.run())
+        self._spawn(self._sweep())
+
+    async def listed(self) -> None:
+        """Return once it is known what runs."""
+        await self._watch.listed.wait()
+
+    @property
+    def pending(self) -> int:
+        """Pods that no node has taken yet."""
+        return len(self._pending)
+
+    @property
+    def host(self) -> str:
+        return f"kubernetes/{self._settings.namespace or 'own'}/{self._installation}"
+
+    def room(self) -> int:
+        """None until it is known what runs."""
+        if not self._watch.listed.is_set():
+            return 0
+        settings, starting = self._settings, len(self._starting)
+        running = len(self._seen) - len(self._over)
+        return min(settings.max_servers - running, settings.pending_most - self.pending) - starting
+
+    async def start(self, match: Match) -> None:
+        if match.id in self._watch.pods or match.id in self._starting:
+            return
+        self._check(match)
+        self._starting.add(match.id)
+        try:
+            async with self._calls:
+                await self._create(match)
+        finally:
+            self._starting.discard(match.id)
+
+    def settled(self, match: str) -> None:
+        """The scheduler bounds what starts at once."""
+
+    async def stop(self, match: str, grace_s: float) -> None:
+        pod = self._watch.pods.get(match)
+        if pod is None or match in self._deleting or pod.metadata.deletion_timestamp is not None:
+            return
+        # Nothing of an ended pod needs time; it goes at once, without a further word of its kubelet.
+        grace = 0 if pod.status.phase in pod_state.TERMINAL else max(1, math.ceil(grace_s))
+        self._deleting[match] = time.monotonic() + grace + LOST_S
+        self._spawn(self._delete(match, grace, pod.metadata.uid))
+
+    async def seen(self) -> Mapping[str, Seen]:
+        return self._ended | self._seen
+
+    async def tail(self, match: str) -> list[str]:
+        known = self._seen.get(match) or self._ended.get(match)
+        if known is None or known.ended:
+            return list(known.output) if known is not None else []
+        if self._watch.trouble:
+            return []  # nobody waits for an API server that is known to be away
+        container = GAMEPOD if known.tells else GAME
+        try:
+            text = await self._api.logs(match, container, TAIL_LINES)
+        except (KubeRefused, KubeAway):
+            return []
+        return text.splitlines()[-TAIL_LINES:]
+
+    async def close(self, *, stop_servers: bool) -> None:
+        if stop_servers:
+            for match in list(self._watch.pods):
+                await self.stop(match, 1.0)
+            deadline = time.monotonic() + CLOSE_S
+            while self._watch.pods and time.monotonic() < deadline:  # noqa: ASYNC110 - the copy has no event for it
+                await asyncio.sleep(0.05)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _check(self, match: Match) -> None:
+        if match.server.command is not None:
+            raise LaunchRefused("this installation starts images and the arena, not commands")
+        try:
+            check_server(match.server, self._settings.admission)
+        except Refused as error:
+            raise LaunchRefused(error.detail) from None
+
+    async def _create(self, match: Match) -> None:
+        """Make the pod. That it is there already is as good, if it is ours."""
+        try:
+            document = pod_document(match, self._settings, self._given(match))
+        except Refused as error:
+            raise LaunchRefused(error.detail) from None
+        self._reserve(match.id, document)
+        try:
+            pod = await self._api.create(document)
+        except (KubeRefused, KubeAway) as error:
+            if isinstance(error, KubeRefused):
+                self._release(match.id)
+                if error.reason == "AlreadyExists":
+                    await self._recognise(match.id)
+                    return
+            # After no answer at all the pod may be there: its ports stay taken until the watch or a repeat tells.
+            raise as_launch_error(error) from None
+        self._take_in(pod)
+
+    async def _recognise(self, match: str) -> None:
+        try:
+            pod = await self._api.read(match)
+        except (KubeRefused, KubeAway) as error:
+            raise as_launch_error(error) from None
+        if pod.metadata.labels.get(INSTANCE) != self._installation:
+            raise LaunchRefused(f"a pod {match!r} that is not of this installation is in the way")
+        self._take_in(pod)
+
+    def _take_in(self, pod: Pod) -> None:
+        self._watch.put(pod)
+        self._look(pod.metadata.name)
+
+    def _given(self, match: Match) -> Given:
+        settings, wanted = self._settings, ports_of(match.server)
+        key = jointoken.match_key(self._secret, match.id)
+        if settings.network == "none":
+            ports = host_ports.inside(wanted, settings.port_first)
+            return Given(self._installation, key, ports, SDK_PORT, tuning(os.environ))
+        shared = settings.network == "host_network"
+        # On the node's own network the sidecar's port must be one that no other server there has.
+        asked = [*wanted, host_ports.SDK] if shared else wanted
+        chosen = host_ports.choose(
+            asked, settings.port_first, settings.port_last, self._ports, secrets.randbelow, same=shared
+        )
+        if chosen is None:
+            raise LaunchRetryable(
+                f"a server needs {len(asked)} ports and the range has fewer (setting: MUSTER_KUBE_PORT_LAST)"
+            )
+        sdk_port = chosen.pop().port if shared else SDK_PORT
+        return Given(self._installation, key, chosen, sdk_port, tuning(os.environ))
+
+    def _reserve(self, match: str, document: dict[str, Any]) -> None:
+        ports = [
+            (port["protocol"], port["hostPort"])
+            for container in document["spec"]["containers"]
+            for port in container["ports"]
+            if "hostPort" in port
+        ]
+        self._hold(match, ports)
+
+    def _hold(self, match: str, ports: list[tuple[host_ports.Kind, int]]) -> None:
+        self._release(match)
+        self._ports_of[match] = ports
+        self._ports.update(ports)
+
+    def _release(self, match: str) -> None:
+        for port in self._ports_of.pop(match, ()):
+            self._ports[port] -= 1
+            if self._ports[port] <= 0:
+                del self._ports[port]
+
+    async def _delete(self, match: str, grace_s: int, uid: str) -> None:
+        try:
+            async with self._calls:
+                await self._api.delete(match, grace_s, uid)
+        except KubeRefused as error:
+            if error.status not in (404, 409):  # gone, or another pod by now
+                self._log.warning("a pod cannot be deleted", match=match, error=str(error))
+            self._deleting.pop(match, None)
+        except KubeAway as error:  # whoever wanted it gone asks again
+            self._log.warning("a pod could not be deleted", match=match, error=str(error))
+            self._deleting.pop(match, None)
+
+    def _look(self, name: str) -> None:
+        """Bring what is known of a server in line with its pod."""
+        pod, before = self._watch.pods.get(name), self._seen.get(name)
+        if pod is None:
+            self._gone(name, before)
+            return
+        ports = pod_state.host_ports(pod)
+        if self._ports_of.get(name) != ports:
+            self._hold(name, ports)
+        now = pod_state.seen(pod)
+        if before and before.ended:  # how it ended stays, whatever its removal looks like
+            now = replace(before, stopping=now.stopping)
+        self._seen[name] = now
+        (self._pending.add if pod_state.is_pending(pod) else self._pending.discard)(name)
+        (self._over.add if now.ended else self._over.discard)(name)
+        if (now.ended and not (before and before.ended)) or (now.stuck and not (before and before.stuck)):
+            self._changed(now.game, now.match)
+
+    def _gone(self, name: str, before: Seen | None) -> None:
+        last = self._watch.take_gone(name)
+        self._release(name)
+        self._pending.discard(name)
+        self._over.discard(name)
+        self._deleting.pop(name, None)
+        self._seen.pop(name, None)
+        if last is None:
+            return
+        # How it ended was seen before it was deleted, or is to be read from how it was at last.
+        told = before is not None and before.ended
+        known = replace(before, remains=False) if before and before.ended else pod_state.seen(last, gone=True)
+        self._ended[name] = known
+        while len(self._ended) > ENDED_KEPT:
+            del self._ended[next(iter(self._ended))]
+        if not told:
+            self._changed(known.game, known.match)
+
+    async def _sweep(self) -> None:
+        """Delete for good what was asked to go and does not: its node is lost, or its kubelet."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = time.monotonic()
+            for name, pod in list(self._watch.pods.items()):
+                if pod.metadata.deletion_timestamp is None:
+                    continue
+                if now >= self._deleting.setdefault(name, now + LOST_S):
+                    self._log.warning("a pod does not end: it is deleted for good", match=name)
+                    self._deleting[name] = now + LOST_S
+                    await self._delete(name, 0, pod.metadata.uid)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+@asynccontextmanager
+async def open_launcher(common: Common, changed: Changed, *, stop_servers: bool) -> AsyncIterator[KubernetesLauncher]:
+    """The launcher that the environment describes. Raises Misconfigured."""
+    settings, secret = from_env(KubernetesSettings, os.environ), common.require_secret()
+    installation = installation_name(settings.installation, secret, common.redis_url)
+    async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
+        launcher = KubernetesLauncher(settings, api, installation=installation, secret=secret, changed=changed)
+        await launcher.open()
+        try:
+            yield launcher
+        finally:
+            await launcher.close(stop_servers=stop_servers)

@@ -1,0 +1,73 @@
+"""The edge: a real Nginx accepts its configuration, and what it is told follows from the values."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.chart.rendered import ALL, Render, pick
+
+STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")  # a module of its own in Debian's build
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
+
+
+def configuration(render: Render, *arguments: str) -> str:
+    """nginx.conf as it is rendered."""
+    name = "everything-edge" if str(ALL) in arguments else "muster-edge"
+    return str(pick(render(*arguments), "ConfigMap", name)["data"]["nginx.conf"])
+
+
+@pytest.mark.skipif(NGINX is None, reason="no nginx here: apt-get install nginx libnginx-mod-stream")
+@pytest.mark.parametrize("arguments", [("--set", "edge.enabled=true"), ("--values", str(ALL))], ids=["least", "all"])
+def test_nginx_accepts_the_configuration(rendered: Render, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Checked by Nginx itself; names of Services are put as addresses, for it looks them up."""
+    path = tmp_path / "nginx.conf"
+    text = re.sub(r"\b(?:muster|everything)-webapi\b", "127.0.0.1", configuration(rendered, *arguments))
+    path.write_text(text.replace("/tmp/", f"{tmp_path}/"))  # so that nothing is left behind
+    load = ["-g", f"load_module {STREAM};"] if STREAM.exists() else []
+    done = subprocess.run(
+        [str(NGINX), "-e", "stderr", "-t", "-c", str(path), *load], capture_output=True, text=True, check=False
+    )
+    assert "syntax is ok" in done.stderr, done.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_limits_and_ports_are_those_of_the_values(rendered: Render) -> None:
+    """What an operator sets is what Nginx is told."""
+    text = configuration(rendered, "--values", str(ALL))
+    for line in (
+        "limit_conn connections 50;",
+        "rate=20r/s;",
+        "limit_req zone=requests burst=40;",
+        "limit_conn auth 5;",
+        "limit_conn udp 30;",
+        "server everything-webapi:80;",
+        "proxy_pass everything-webapi:22551;",
+        "listen 21000-21099 udp;",
+        "proxy_pass 192.0.2.10:$server_port;",
+    ):
+        assert line in text
+
+
+def test_what_is_not_asked_for_is_not_opened(rendered: Render) -> None:
+    """Without auth and UDP there is one port, and no stream."""
+    documents = rendered("--set", "edge.enabled=true")
+    assert "stream {" not in configuration(rendered, "--set", "edge.enabled=true")
+    service = pick(documents, "Service", "muster-edge")["spec"]
+    assert [port["name"] for port in service["ports"]] == ["http"]
+    assert service["externalTrafficPolicy"] == "Local"
+
+
+def test_a_changed_configuration_makes_new_pods(rendered: Render) -> None:
+    """Nginx reads it once: the pods carry its digest."""
+
+    def digest(*arguments: str) -> str:
+        found = pick(rendered("--set", "edge.enabled=true", *arguments), "Deployment", "muster-edge")
+        return str(found["spec"]["template"]["metadata"]["annotations"]["muster.dev/configuration"])
+
+    assert digest() != digest("--set", "edge.limits.burst=7")
+    assert digest() == digest("--set", "webapi.replicas=7")

@@ -1,0 +1,149 @@
+"""Who may speak to whom, asked of the rendered policies as a network would read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chart.rendered import ALL, Document, Render, Somebody, allowed, pick
+
+SERVER = {
+    "app.kubernetes.io/name": "muster-server",
+    "app.kubernetes.io/instance": "games-muster",
+    "app.kubernetes.io/managed-by": "muster",
+}
+
+
+def part(component: str) -> Somebody:
+    """A pod of the release."""
+    labels = {"app.kubernetes.io/name": "muster", "app.kubernetes.io/instance": "muster"}
+    return Somebody("games", {**labels, "app.kubernetes.io/component": component})
+
+
+WEBAPI, MATCHMAKER, REDIS, EDGE = part("webapi"), part("matchmaker"), part("redis"), part("edge")
+GAME = Somebody("servers", SERVER)
+NAMES = Somebody("kube-system", {"k8s-app": "kube-dns"})
+PROMETHEUS = Somebody("monitoring", {"app": "prometheus"})
+STRANGER = Somebody("default", {"app": "stranger"})
+OTHER_GAME = Somebody("servers", SERVER | {"app.kubernetes.io/instance": "other-muster"})
+INTERNET = Somebody(cidr="203.0.113.7/32")
+
+# Who, whom, port, whether.
+CASES = [
+    # What servers must reach, and strangers' code in them must not.
+    (GAME, REDIS, "TCP", 6379, True),
+    (GAME, MATCHMAKER, "TCP", 22549, True),
+    (GAME, WEBAPI, "TCP", 22549, True),
+    (GAME, NAMES, "UDP", 53, True),
+    (GAME, NAMES, "TCP", 53, True),
+    (GAME, NAMES, "TCP", 443, False),
+    (GAME, WEBAPI, "TCP", 22548, False),
+    (GAME, WEBAPI, "TCP", 8000, False),
+    (GAME, MATCHMAKER, "TCP", 8002, False),
+    (GAME, GAME, "TCP", 20000, False),
+    (GAME, GAME, "TCP", 9358, False),
+    (GAME, STRANGER, "TCP", 80, False),
+    (GAME, INTERNET, "TCP", 443, False),
+    (GAME, INTERNET, "UDP", 53, False),
+    # Players.
+    (INTERNET, GAME, "UDP", 20000, True),
+    (INTERNET, GAME, "TCP", 7777, True),
+    (INTERNET, GAME, "TCP", 8001, False),
+    (INTERNET, WEBAPI, "TCP", 22548, True),
+    (INTERNET, WEBAPI, "TCP", 22549, False),
+    (INTERNET, WEBAPI, "TCP", 8000, False),
+    (INTERNET, MATCHMAKER, "TCP", 22549, False),
+    (INTERNET, REDIS, "TCP", 6379, False),
+    (WEBAPI, GAME, "TCP", 20000, True),
+    (WEBAPI, OTHER_GAME, "TCP", 20000, False),
+    # Redis.
+    (WEBAPI, REDIS, "TCP", 6379, True),
+    (MATCHMAKER, REDIS, "TCP", 6379, True),
+    (STRANGER, REDIS, "TCP", 6379, False),
+    (OTHER_GAME, REDIS, "TCP", 6379, False),
+    (PROMETHEUS, REDIS, "TCP", 6379, False),
+    (REDIS, INTERNET, "TCP", 443, False),
+    (REDIS, NAMES, "UDP", 53, False),
+    # Doorbells, metrics, the Kubernetes API.
+    (WEBAPI, MATCHMAKER, "TCP", 22549, True),
+    (MATCHMAKER, WEBAPI, "TCP", 22549, True),
+    (WEBAPI, WEBAPI, "TCP", 22549, True),
+    (STRANGER, MATCHMAKER, "TCP", 22549, False),
+    (PROMETHEUS, WEBAPI, "TCP", 8000, True),
+    (PROMETHEUS, MATCHMAKER, "TCP", 8002, True),
+    (PROMETHEUS, GAME, "TCP", 8001, True),
+    (STRANGER, WEBAPI, "TCP", 8000, False),
+    (MATCHMAKER, INTERNET, "TCP", 6443, True),
+    (MATCHMAKER, INTERNET, "TCP", 80, False),
+    (WEBAPI, INTERNET, "TCP", 6443, False),
+]
+
+
+@pytest.fixture
+def documents(rendered: Render) -> list[Document]:
+    """The defaults, the servers in a namespace of their own."""
+    return rendered("--set", "games.namespace=servers")
+
+
+def test_who_may_speak_to_whom(documents: list[Document]) -> None:
+    """Every row of the table, by the policies of both ends."""
+    wrong = [
+        f"{source.labels or source.cidr} -> {target.labels or target.cidr} {protocol}/{port} is {not expected}"
+        for source, target, protocol, port, expected in CASES
+        if allowed(documents, source, target, protocol, port) is not expected
+    ]
+    assert not wrong
+
+
+def test_every_pod_has_a_policy_for_both_directions(rendered: Render) -> None:
+    """What no policy names may do anything: so each component has one, and none is left half open."""
+    documents = rendered("--values", str(ALL))
+    for component in ("webapi", "matchmaker", "redis", "edge", "games"):
+        policy = pick(documents, "NetworkPolicy", f"everything-{component}")
+        assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+        assert policy["spec"]["podSelector"]["matchLabels"], "would select every pod of the namespace"
+
+
+def test_peers_name_their_namespace(rendered: Render) -> None:
+    """A peer without one would mean another namespace when the servers have their own."""
+    for document in rendered():
+        if document["kind"] == "NetworkPolicy":
+            rules = [*document["spec"]["ingress"], *document["spec"]["egress"]]
+            peers = [peer for rule in rules for key in ("from", "to") for peer in rule.get(key, [])]
+            assert all("namespaceSelector" in peer or "ipBlock" in peer for peer in peers)
+
+
+def test_the_edge_reaches_the_api_and_nothing_behind_it(rendered: Render) -> None:
+    """It is the first thing that an attacker meets."""
+    node = "192.0.2.10"
+    documents = rendered(
+        *("--set", "games.namespace=servers,edge.enabled=true,edge.auth.enabled=true,edge.udp.enabled=true"),
+        *("--set", f"games.ports.first=20000,games.ports.last=20099,edge.udp.upstream={node}"),
+    )
+    assert allowed(documents, INTERNET, EDGE, "TCP", 8080)
+    assert allowed(documents, INTERNET, EDGE, "UDP", 20000)
+    assert not allowed(documents, INTERNET, EDGE, "UDP", 20100)
+    assert not allowed(documents, INTERNET, EDGE, "TCP", 8081)
+    assert allowed(documents, EDGE, WEBAPI, "TCP", 22548)
+    assert allowed(documents, EDGE, WEBAPI, "TCP", 22550)
+    assert allowed(documents, EDGE, Somebody(cidr=f"{node}/32"), "UDP", 20000)
+    assert not allowed(documents, EDGE, REDIS, "TCP", 6379)
+    assert not allowed(documents, EDGE, MATCHMAKER, "TCP", 22549)
+    assert not allowed(documents, EDGE, INTERNET, "TCP", 443)
+
+
+def test_an_external_redis_is_reached_at_its_ports_only(rendered: Render) -> None:
+    """By services and servers alike."""
+    where = '[{"ipBlock":{"cidr":"203.0.113.7/32"}}]'
+    documents = rendered(
+        *("--set", "games.namespace=servers,redis.enabled=false"),
+        *("--set-json", f"networkPolicy.externalRedis.to={where}"),
+    )
+    for source in (WEBAPI, MATCHMAKER, GAME):
+        assert allowed(documents, source, INTERNET, "TCP", 6379)
+    assert not allowed(documents, GAME, INTERNET, "TCP", 6380)
+    assert not allowed(documents, GAME, Somebody(cidr="203.0.113.8/32"), "TCP", 6379)
+
+
+def test_policies_can_be_turned_off(rendered: Render) -> None:
+    """For clusters with policies of their own."""
+    assert not [d for d in rendered("--set", "networkPolicy.enabled=false") if d["kind"] == "NetworkPolicy"]

@@ -1,0 +1,1 @@
+"""A real Kubernetes for the project's tests: one node in namespaces of its own on this machine. See README.md."""

@@ -1,0 +1,106 @@
+"""A real Docker daemon with the images of this tree, built as a release would be, without a registry."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from core.redis.client import open_database
+from core.redis.embedded import find_server
+from tests.cluster import packages
+from tests.cluster.api import until
+from tests.docker.ground import Ground, matchmaker_env
+from tests.docker.rig import TAG
+from tests.dockerd import Docker, docker_daemon
+from tests.matchmaker.support import matchmakers
+from tools.build_images import BUILD_S, build_all
+
+REDIS_PORT = 16379
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here takes a daemon and images."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[Docker]:
+    """A Docker daemon. Where none can run the test is skipped with the reason (in CI a skip is a failure)."""
+    reason = packages.unavailable(packages.DOCKER)
+    if reason:
+        pytest.skip(f"no Docker here: {reason}")
+    with docker_daemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def client(dockerd: Docker) -> Iterator[docker.DockerClient]:
+    """The daemon with the package's own client."""
+    made = docker.DockerClient(dockerd.url, timeout=BUILD_S)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def images(client: docker.DockerClient) -> dict[str, docker.models.images.Image]:
+    """muster/gamepod, muster/service and example/shifumi with TAG, by name."""
+    return build_all(client, tag=TAG)
+
+
+@pytest.fixture(scope="session")
+def program_image(client: docker.DockerClient, images: dict[str, docker.models.images.Image]) -> Callable[[str], str]:
+    """A function that makes an image like gamepod's whose program is the given Python source, and names it."""
+
+    def make(source: str) -> str:
+        name = f"muster.test/program:{zlib.crc32(source.encode()):08x}"
+        entrypoint = json.dumps(["python3", "-uc", source])
+        recipe = f"FROM muster/gamepod:{TAG}\nENTRYPOINT {entrypoint}\nCMD []\n"
+        client.images.build(fileobj=io.BytesIO(recipe.encode()), tag=name, rm=True)
+        return name
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shared_redis(dockerd: Docker) -> Iterator[str]:
+    """URL of a Redis that containers and this machine reach alike."""
+    url = f"redis://{dockerd.address}:{REDIS_PORT}/0"
+    options = ["--bind", dockerd.address, "--port", str(REDIS_PORT), "--protected-mode", "no", "--save", ""]
+    dockerd.sandbox.start("redis", [find_server(), *options, "--appendonly", "no"])
+    try:
+        until(lambda: socket.create_connection((dockerd.address, REDIS_PORT), 1), "Redis answers", within_s=30).close()
+        yield url
+    finally:
+        dockerd.sandbox.signal("redis")
+
+
+@pytest.fixture
+async def ground(
+    dockerd: Docker,
+    client: docker.DockerClient,
+    images: dict[str, docker.models.images.Image],
+    shared_redis: str,
+    tmp_path: Path,
+) -> AsyncIterator[Ground]:
+    """Matchmakers on an empty Redis; none is started yet. No container of theirs is left at the end."""
+    async with open_database(shared_redis) as db:
+        await db.do("FLUSHALL")
+        with matchmakers(shared_redis, tmp_path) as processes:
+            del processes.env["MUSTER_SERVER_COMMAND"]
+            processes.env.update(matchmaker_env(dockerd, shared_redis))
+            made = Ground(dockerd, client, db, processes)
+            yield made
+            for number in range(len(processes.processes)):
+                print(processes.log(number)[-4000:])
+        for container in made.containers():
+            container.remove(force=True)

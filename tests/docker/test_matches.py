@@ -1,0 +1,165 @@
+"""Whole matches in containers, with a real matchmaker, a real daemon and real players."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from core.cli.pilot import Pilot
+from core.cli.wires import Kind, open_wire
+from core.model import Limits, Port, Ready, Resources, Server, Timers
+from tests.docker.ground import GAME, Ground, spec
+from tests.docker.rig import TAG
+from tests.matchmaker.support import match, over, queue, register, status, ticket
+from tests.support import eventually
+
+
+async def join(kind: Kind, connection: dict[str, Any], token: str) -> dict[str, Any]:
+    """Join, play until the match is over, and return its result."""
+    port = next(port["port"] for port in connection["ports"] if port["protocol"] == kind)
+    pilot, changed = Pilot(random.Random(1), resend=kind == "udp"), asyncio.Event()
+
+    def heard(message: bytes) -> None:
+        pilot.heard(message)
+        if pilot.over:
+            changed.set()
+
+    wire = await open_wire(kind, connection["address"], port, token, heard, lambda _: changed.set())
+    try:
+        async with asyncio.timeout(30):
+            while not changed.is_set():
+                if pilot.player:
+                    wire.send(pilot.input())
+                await asyncio.sleep(0.05)
+    finally:
+        await wire.close()
+    assert pilot.result is not None, pilot.errors
+    return dict(pilot.result)
+
+
+async def test_a_match_of_the_arena_on_two_transports(ground: Ground) -> None:
+    """Two players play in a container over UDP and TCP; the result is told, and the container is gone after it."""
+    ground.start()
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 3})))
+    one = await queue(ground.db, GAME, players=2)
+    name, connection = await ground.running(one)
+    assert connection["address"] == ground.dockerd.address
+    tokens = [await ground.token(name, seat) for seat in range(2)]
+    results = await asyncio.gather(join("udp", connection, tokens[0]), join("tcp", connection, tokens[1]))
+    assert results[0] == results[1]
+    ended = await over(ground.db, GAME, name)
+    assert (ended["state"], ended["reason"]) == ("ENDED", "finished")
+    assert len(json.loads(ended["result"])["players"]) == 2
+    await ground.gone()
+
+
+async def throw(connection: dict[str, Any], throws: bytes) -> bytes:
+    """Play these throws; returns the answers."""
+    reader, writer = await asyncio.open_connection(connection["address"], connection["ports"][0]["port"])
+    writer.write(throws)
+    answers = await reader.read()
+    writer.close()
+    return answers
+
+
+async def test_a_game_in_an_image_of_its_own(ground: Ground) -> None:
+    """The example's image and the sidecar share a network: port open is ready, exit 0 is over, no secret is near."""
+    ground.start()
+    server = Server(image=f"example/shifumi:{TAG}", ports=[Port("game", "tcp", 7777)], ready=Ready(when="port"))
+    await register(ground.db, GAME, spec(server))
+    one = await queue(ground.db, GAME, players=2)
+    name, connection = await ground.running(one)
+    game = ground.client.containers.get(f"{name}-game")
+    assert not {"REDIS_URL", "MUSTER_JOIN_KEY"} & {line.partition("=")[0] for line in game.attrs["Config"]["Env"]}
+    assert sorted(await asyncio.gather(throw(connection, b"RR"), throw(connection, b"SS"))) == [b"LL", b"WW"]
+    ended = await over(ground.db, GAME, name)
+    assert (ended["state"], ended["reason"]) == ("ENDED", "exited")
+    assert json.loads(ended["result"]) == {"exit_code": 0}
+    await ground.gone()
+
+
+async def test_a_killed_container_puts_its_players_back(ground: Ground) -> None:
+    """Players whose container is killed are matched again with their wait kept, until their tries are used up."""
+    ground.start()
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300})))
+    one = await queue(ground.db, GAME, players=2, waited_s=3)
+    since = (await ticket(ground.db, GAME, one))["since_ms"]
+    first, _ = await ground.running(one)
+    ground.client.containers.get(first).kill()
+    assert (await over(ground.db, GAME, first))["reason"] == "server_lost"
+
+    async def again() -> str:
+        found = await ticket(ground.db, GAME, one)
+        return found["match"] if found["state"] == "COMPLETED" and found["match"] != first else ""
+
+    second = await eventually(again, within_s=30)
+    assert (await ticket(ground.db, GAME, one))["since_ms"] == since
+    ground.client.containers.get(second).kill()
+    assert (await status(ground.db, GAME, one, "FAILED"))["reason"] == "server_lost"
+    await ground.gone()
+
+
+async def test_a_game_that_takes_too_much_memory(ground: Ground, program_image: Callable[[str], str]) -> None:
+    """A game over its limit of memory is ended alone, and its developer reads why."""
+    ground.start()
+    image = program_image("hog = [bytearray(1 << 20) for _ in range(200)]")
+    server = Server(image=image, ready=Ready(when="delay"), resources=Resources(memory_mib=48))
+    await register(ground.db, GAME, spec(server, limits=Limits(tries=1)))
+    one = await queue(ground.db, GAME, players=2)
+    found = await status(ground.db, GAME, one, "FAILED", within_s=40)
+    ended = await match(ground.db, GAME, found["match"])
+    assert "memory" in json.loads(ended["result"])["detail"]
+    await ground.gone()
+
+
+async def test_an_image_that_is_not_there(ground: Ground) -> None:
+    """A game whose image is missing fails its tickets as launch_failed, and the match says which image."""
+    ground.start()
+    await register(ground.db, GAME, spec(Server(image="nobody/has-this:1"), limits=Limits(tries=1)))
+    one = await queue(ground.db, GAME, players=2)
+    failed = await status(ground.db, GAME, one, "FAILED", within_s=40)
+    assert failed["reason"] == "launch_failed"
+    ended = await match(ground.db, GAME, failed["match"])
+    assert "nobody/has-this:1" in json.loads(ended["result"])["detail"]
+
+
+async def test_a_killed_matchmaker_leaves_no_orphan(ground: Ground) -> None:
+    """After kill -9 the next matchmaker knows the containers: a live match goes on, one that is over loses its own."""
+    ground.start()
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300})))
+    tickets = [await queue(ground.db, GAME, players=2) for _ in range(2)]
+    (first, _), (second, _) = [await ground.running(one) for one in tickets]
+    ground.kill_matchmaker()
+    # Paused, it cannot hear by itself that its match is over.
+    ground.client.containers.get(first).pause()
+    await ground.db.call("match_step", f"muster:{{{GAME}}}", first, "finish", 0, "", "stopped", "", 0, 0)
+    ground.start()
+    await ground.gone(first)
+    assert [container.name for container in ground.containers()] == [second]
+    assert (await match(ground.db, GAME, second))["state"] == "RUNNING"
+    await ground.db.do("DEL", f"muster:{{{GAME}}}:match:{second}")
+    await ground.gone()
+
+
+async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
+    """Killed again and again in the middle of starts, matchmakers leave one server for each match and none besides."""
+    chance = random.Random(7)
+    patient = Timers(start_s=30, join_s=300, drain_s=2)  # nobody joins, and no match is to end for it
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}), timers=patient, limits=Limits(tries=5)))
+    tickets: list[str] = []
+    for _ in range(4):
+        ground.start(MUSTER_LEASE_S="0.6")
+        tickets += [await queue(ground.db, GAME, players=2) for _ in range(2)]
+        await asyncio.sleep(chance.uniform(1.0, 2.5))
+        ground.kill_matchmaker()
+    ground.start()
+    matches = [(await ground.running(one))[0] for one in tickets]
+    assert len(set(matches)) == len(tickets)
+
+    async def one_each() -> bool:
+        return sorted(str(container.name) for container in ground.containers()) == sorted(matches)
+
+    await eventually(one_each, within_s=30)

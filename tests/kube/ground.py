@@ -1,0 +1,150 @@
+"""What tests of the Kubernetes launcher share: a namespace with a Redis, matchmakers beside the cluster, matches."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from core.clock import new_id, now_ms
+from core.jointoken import JoinClaims, match_key, mint
+from core.model import GameSpec, Limits, Match, MatchPlayer, Resources, Server, Timers
+from core.redis.client import Database
+from matchmaker.kube_settings import KubernetesSettings
+from matchmaker.launch.kube_api import open_pods
+from matchmaker.launch.kubernetes import KubernetesLauncher
+from matchmaker.launch.pod import selector
+from tests.cluster.cluster import Cluster
+from tests.matchmaker.support import Matchmakers, match
+from tests.support import eventually
+
+Document = dict[str, Any]
+
+SECRET = "0123456789abcdef0123456789abcdef"
+GAME = "tanks"
+# Enough for a test's server; so many of them fit on one small node.
+SMALL = Resources(cpu=0.02, memory_mib=64)
+TIMERS = Timers(start_s=40, join_s=20, empty_s=2, drain_s=2)
+
+
+def image_server(image: str, code: str, *args: str, **changes: Any) -> Server:
+    """A game whose image is the tests' Python, which runs this code."""
+    return Server(image=image, args=["-c", code, *args], **({"resources": SMALL} | changes))
+
+
+def spec(server: Server, **changes: Any) -> GameSpec:
+    """A duel on such a server."""
+    defaults: Document = {"players_per_match": 2, "timers": TIMERS, "limits": Limits(tries=2)}
+    return GameSpec(server=server, **(defaults | changes))
+
+
+def a_match(server: Server | None = None, **changes: Any) -> Match:
+    """A match that Redis need not know."""
+    seats = [MatchPlayer(new_id("player"), "", "players", new_id("ticket"))]
+    made = Match(
+        new_id("match"), GAME, 1, now_ms(), seats, server or Server(arena={}, resources=SMALL), TIMERS, 3, 30, "p-owner"
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+@dataclass
+class Ground:
+    """A namespace with the Secret that servers find Redis by, and matchmakers on this machine that start pods in it."""
+
+    cluster: Cluster
+    namespace: str
+    image: str
+    db: Database
+    matchmakers: Matchmakers
+    told: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> KubernetesSettings:
+        return KubernetesSettings(
+            installation="test",
+            namespace=self.namespace,
+            kubeconfig=str(self.cluster.kubeconfig),
+            gamepod_image=self.image,
+            pull_policy="Never",
+        )
+
+    @asynccontextmanager
+    async def launcher(self, installation: str = "test", **changes: Any) -> AsyncIterator[KubernetesLauncher]:
+        """A launcher in this process that knows already what runs."""
+        settings = replace(self.settings, **changes)
+        async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
+            made = KubernetesLauncher(
+                settings,
+                api,
+                installation=installation,
+                secret=SECRET,
+                changed=lambda game, name: self.told.append((game, name)),
+            )
+            await made.open()
+            try:
+                await made.listed()
+                yield made
+            finally:
+                await made.close(stop_servers=False)
+
+    def start(self, **env: str) -> None:
+        """Start a matchmaker."""
+        self.matchmakers.start(**env)
+
+    def pods(self) -> dict[str, Document]:
+        """All pods of the namespace by name."""
+        items = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"]
+        return {pod["metadata"]["name"]: pod for pod in items}
+
+    def report(self) -> str:
+        """What the matchmakers said, and how the pods are, for the message of a failed test."""
+        logs = [self.matchmakers.log(number)[-3000:] for number in range(len(self.matchmakers.processes))]
+        return "\n".join([*logs, *(json.dumps(pod["status"]) for pod in self.pods().values())])
+
+    async def gone(self, name: str = "", *, within_s: float = 30.0) -> None:
+        """Wait until the pod, or every pod, is gone."""
+
+        async def is_gone() -> bool:
+            pods = self.pods()
+            return name not in pods if name else not pods
+
+        await eventually(is_gone, within_s=within_s)
+
+    async def running(self, ticket: str, *, within_s: float = 40.0) -> tuple[str, Document]:
+        """The match that the ticket is COMPLETED with, and where it is played."""
+
+        async def placed() -> str:
+            found = await self.db.do("HMGET", f"muster:{{{GAME}}}:ticket:{ticket}", "state", "match")
+            return found[1] if found[0] == "COMPLETED" else ""
+
+        name = await eventually(placed, within_s=within_s)
+        connection: Document = json.loads((await match(self.db, GAME, name))["connection"])
+        return name, connection
+
+    def token(self, name: str, document: str, seat: int = 0) -> str:
+        """A join token for a seat of a match, as webapi mints it."""
+        player = msgspec.json.decode(document, type=Match).players[seat]
+        claims = JoinClaims(player.id, name, player.name, player.team, int(time.time()) + 60)
+        return mint(match_key(self.matchmakers.env["MUSTER_SECRET"], name), claims)
+
+
+def matchmaker_env(cluster: Cluster, namespace: str, image: str, redis_url: str) -> dict[str, str]:
+    """What a matchmaker beside the cluster needs, over what every matchmaker of a test has."""
+    return {
+        "MUSTER_LAUNCHER": "kubernetes",
+        "REDIS_URL": redis_url,
+        "MUSTER_KUBE_CONFIG": str(cluster.kubeconfig),
+        "MUSTER_KUBE_NAMESPACE": namespace,
+        "MUSTER_KUBE_GAMEPOD_IMAGE": image,
+        "MUSTER_KUBE_PULL_POLICY": "Never",
+        "MUSTER_INSTALLATION": f"test-{secrets.token_hex(4)}",
+        # Where pods reach this machine: their rings come here.
+        "MUSTER_DOORBELL_BIND": f"tcp://{cluster.layout.host_address}:*",
+        "MUSTER_BEAT_TIMEOUT_S": "10",
+    }

@@ -1,0 +1,127 @@
+"""Whole matches in pods, with a real matchmaker and real players on the real cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from core.cli.pilot import Pilot
+from core.cli.wires import Kind, open_wire
+from core.model import Port, Ready, Server
+from tests.kube.ground import GAME, SMALL, Document, Ground, image_server, spec
+from tests.matchmaker.support import match, over, queue, register
+from tests.support import eventually
+
+pytestmark = pytest.mark.slow
+
+SHIFUMI = (Path(__file__).parents[2] / "examples" / "shifumi" / "server.py").read_text()
+
+
+async def join(kind: Kind, connection: Document, token: str) -> Document:
+    """Join, play until the match is over, and return its result."""
+    port = next(port["port"] for port in connection["ports"] if port["protocol"] == kind)
+    pilot, changed = Pilot(random.Random(1), resend=kind == "udp"), asyncio.Event()
+
+    def heard(message: bytes) -> None:
+        pilot.heard(message)
+        if pilot.over:
+            changed.set()
+
+    wire = await open_wire(kind, connection["address"], port, token, heard, lambda _: changed.set())
+    try:
+        async with asyncio.timeout(30):
+            while not changed.is_set():
+                if pilot.player:
+                    wire.send(pilot.input())
+                await asyncio.sleep(0.05)
+    finally:
+        await wire.close()
+    assert pilot.result is not None, pilot.errors
+    return dict(pilot.result)
+
+
+async def test_a_match_of_the_arena_by_udp(ground: Ground) -> None:
+    """Two players play in a pod over UDP and TCP; the result is told, and the pod is gone after it."""
+    ground.start()
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 3}, resources=SMALL)))
+    ticket = await queue(ground.db, GAME, players=2)
+    name, connection = await ground.running(ticket)
+    assert connection["address"] == ground.cluster.address
+    found = await match(ground.db, GAME, name)
+    tokens = [ground.token(name, found["doc"], seat) for seat in range(2)]
+    results = await asyncio.gather(join("udp", connection, tokens[0]), join("tcp", connection, tokens[1]))
+    assert results[0] == results[1]
+    ended = await over(ground.db, GAME, name)
+    assert (ended["state"], ended["reason"]) == ("ENDED", "finished")
+    assert len(json.loads(ended["result"])["players"]) == 2
+    await ground.gone()
+
+
+async def throw(connection: Document, throws: bytes) -> bytes:
+    """Play these throws; returns the answers."""
+    reader, writer = await asyncio.open_connection(connection["address"], connection["ports"][0]["port"])
+    writer.write(throws)
+    answers = await reader.read()
+    writer.close()
+    return answers
+
+
+async def test_a_game_in_an_image_of_its_own(ground: Ground) -> None:
+    """A stranger's game and the sidecar share a pod: port open is ready, exit code 0 is over, and no secret is near."""
+    ground.start()
+    server = image_server(
+        ground.image, SHIFUMI, "{port}", "0.0.0.0", ports=[Port("game", "tcp")], ready=Ready(when="port")
+    )
+    await register(ground.db, GAME, spec(server))
+    ticket = await queue(ground.db, GAME, players=2)
+    name, connection = await ground.running(ticket)
+    (game,) = ground.pods()[name]["spec"]["containers"]
+    assert not {"REDIS_URL", "MUSTER_JOIN_KEY"} & {variable["name"] for variable in game["env"]}
+    assert sorted(await asyncio.gather(throw(connection, b"RR"), throw(connection, b"SS"))) == [b"LL", b"WW"]
+    ended = await over(ground.db, GAME, name)
+    assert (ended["state"], ended["reason"]) == ("ENDED", "exited")
+    assert json.loads(ended["result"]) == {"exit_code": 0}
+    await ground.gone()
+
+
+async def test_a_game_that_speaks_the_sdk(ground: Ground) -> None:
+    """A game says Ready and, later, Shutdown to its sidecar; its pod goes though the game would stay."""
+    ground.start()
+    code = (
+        "import json, os, time, urllib.request as u\n"
+        "at = 'http://127.0.0.1:' + os.environ['AGONES_SDK_HTTP_PORT']\n"
+        "say = lambda path: u.urlopen(u.Request(at + path, b'{}', {'Content-Type': 'application/json'}))\n"
+        "say('/ready')\n"
+        "while json.load(u.urlopen(at + '/gameserver'))['status']['state'] != 'Allocated': time.sleep(0.1)\n"
+        "say('/shutdown')\n"
+        "time.sleep(600)\n"
+    )
+    await register(ground.db, GAME, spec(image_server(ground.image, code, ready=Ready(when="sdk"))))
+    ticket = await queue(ground.db, GAME, players=2)
+    name, _ = await ground.running(ticket)
+    assert (await over(ground.db, GAME, name))["reason"] == "exited"
+    await ground.gone()
+
+
+async def test_a_killed_matchmaker_leaves_no_orphan(ground: Ground) -> None:
+    """After kill -9 the next matchmaker knows the pods: live matches go on, the pod of one that is over is ended."""
+    ground.start()
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}, resources=SMALL)))
+    tickets = [await queue(ground.db, GAME, players=2) for _ in range(2)]
+    (first, _), (second, _) = [await ground.running(ticket) for ticket in tickets]
+    ground.matchmakers.processes[0].kill()
+    ground.matchmakers.processes[0].wait()
+    await ground.db.call("match_step", f"muster:{{{GAME}}}", first, "finish", 0, "", "stopped", "", 0, 0)
+    ground.start()
+    await ground.gone(first)
+    assert list(ground.pods()) == [second]
+    assert (await match(ground.db, GAME, second))["state"] == "RUNNING"
+
+    async def seen() -> bool:
+        return "servers" in str(await ground.db.do("HGETALL", "muster:servers"))
+
+    await eventually(seen)

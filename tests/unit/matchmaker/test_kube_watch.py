@@ -1,0 +1,143 @@
+"""The copy of the pods against an API server that is played here: nothing is missed, whatever befalls the watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from matchmaker.launch.kube_api import KubeAway, KubeRefused
+from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.pod import Document
+from matchmaker.launch.pod_state import Metadata, Pod, Status
+from tests.support import eventually
+
+
+def a_pod(name: str, version: int, phase: str = "Running") -> Pod:
+    """A pod in a state."""
+    return Pod(Metadata(name=name, resource_version=str(version)), status=Status(phase=phase))
+
+
+@dataclass
+class Played:
+    """An API server: what a list answers, and what each watch tells, in turn, before it ends or raises."""
+
+    pods: dict[str, Pod] = field(default_factory=dict)
+    version: int = 1
+    watches: list[list[tuple[str, Pod] | Exception]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    lists: int = 0
+    away: int = 0  # lists that fail first
+
+    async def list(self) -> tuple[list[Pod], str]:
+        self.lists += 1
+        if self.lists <= self.away:
+            raise KubeAway("away")
+        return list(self.pods.values()), str(self.version)
+
+    async def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]:
+        self.asked.append(version)
+        if not self.watches:
+            await asyncio.Event().wait()
+        for event in self.watches.pop(0):
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+    async def create(self, document: Document) -> Pod:
+        raise NotImplementedError
+
+    async def read(self, name: str) -> Pod:
+        raise NotImplementedError
+
+    async def delete(self, name: str, grace_s: int, uid: str) -> None:
+        raise NotImplementedError
+
+    async def logs(self, name: str, container: str, lines: int) -> str:
+        raise NotImplementedError
+
+
+@contextmanager
+def watching(api: Played) -> Iterator[tuple[PodWatch, list[str]]]:
+    """A watch that runs, and the names that it marked dirty."""
+    dirty: list[str] = []
+    watch = PodWatch(api, dirty.append)
+    task = asyncio.create_task(watch.run())
+    try:
+        yield watch, dirty
+    finally:
+        task.cancel()
+
+
+async def watched(api: Played, times: int) -> None:
+    """Wait until so many watches were begun."""
+
+    async def begun() -> bool:
+        return len(api.asked) >= times
+
+    await eventually(begun)
+
+
+async def test_list_then_watch() -> None:
+    """The list is the beginning, each event brings the copy up to date and marks its name."""
+    api = Played({"a": a_pod("a", 1)}, 5, [[("ADDED", a_pod("b", 6)), ("MODIFIED", a_pod("a", 7, "Failed"))]])
+    with watching(api) as (watch, dirty):
+        await watched(api, 2)
+        assert {name: pod.status.phase for name, pod in watch.pods.items()} == {"a": "Failed", "b": "Running"}
+        assert dirty == ["a", "b", "a"]
+
+
+async def test_an_ended_watch_is_resumed() -> None:
+    """The next one begins where the last one, or its last bookmark, was; nothing is listed again."""
+    api = Played({}, 5, [[("ADDED", a_pod("a", 6))], [("BOOKMARK", a_pod("", 40))], [KubeAway("cut")]])
+    with watching(api) as (_, dirty):
+        await watched(api, 4)
+        assert api.asked == ["5", "6", "40", "40"]
+        assert (api.lists, dirty) == (1, ["a"])
+
+
+async def test_too_old_lists_again() -> None:
+    """After 410 the copy is listed again: what went meanwhile is dirty and told as gone, once."""
+    api = Played({"a": a_pod("a", 1), "b": a_pod("b", 2)}, 5, [[KubeRefused(410, "Expired", "too old")]])
+    with watching(api) as (watch, dirty):
+        await watched(api, 1)
+        del api.pods["a"]
+        api.version = 90
+        await watched(api, 2)
+        assert api.asked == ["5", "90"]
+        assert sorted(watch.pods) == ["b"]
+        assert dirty[2:] == ["a", "b"]
+        assert watch.take_gone("a") is not None
+        assert watch.take_gone("a") is None
+
+
+async def test_a_deleted_pod_is_kept_as_it_was() -> None:
+    """How a pod was when it went is told once."""
+    api = Played({"a": a_pod("a", 1)}, 5, [[("DELETED", a_pod("a", 6, "Failed"))]])
+    with watching(api) as (watch, dirty):
+        await watched(api, 2)
+        assert "a" not in watch.pods
+        last = watch.take_gone("a")
+        assert last is not None
+        assert last.status.phase == "Failed"
+        assert dirty == ["a", "a"]
+
+
+async def test_our_own_answers_do_not_overrule_the_watch() -> None:
+    """The answer to a create is taken in, unless the watch has told more by then."""
+    api = Played({"a": a_pod("a", 7, "Failed")}, 8)
+    with watching(api) as (watch, _):
+        await watched(api, 1)
+        watch.put(a_pod("a", 6))
+        watch.put(a_pod("b", 9))
+        assert {name: pod.status.phase for name, pod in watch.pods.items()} == {"a": "Failed", "b": "Running"}
+
+
+async def test_an_api_server_that_is_away() -> None:
+    """It is asked again until it answers; until then the copy is known to be incomplete."""
+    api = Played({"a": a_pod("a", 1)}, 5, away=2)
+    with watching(api) as (watch, _):
+        assert not watch.listed.is_set()
+        await asyncio.wait_for(watch.listed.wait(), 5)
+        assert (api.lists, list(watch.pods)) == (3, ["a"])
