@@ -16,7 +16,8 @@ import numpy as np
 
 from bench.harness import Report, say
 from core.model import TicketPlayer, Waiting
-from matchmaker.rules import Pass, Pool, form, parse
+from core.rules import parse
+from matchmaker.rules import Pass, Pool, form
 
 SIZES = (1_000, 10_000, 100_000)
 PASSES = 3  # the median counts

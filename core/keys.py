@@ -12,6 +12,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
 | `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
 | `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
+| `muster:{game}:changes` | stream | ids of tickets that came into the queue or left it, for who mirrors it |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |

@@ -37,6 +37,7 @@ class TicketEvent(StrEnum):
     CANCELLED = "cancelled"  # its player asked
     VANISHED = "vanished"  # nobody was seen to wait for it
     TIMED_OUT = "timed_out"  # waited longer than the game allows
+    UNFIT = "unfit"  # the game's rules changed, and it does not fit them any more
 
 
 class MatchState(StrEnum):
@@ -79,10 +80,12 @@ TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
     (T.QUEUED, TE.CANCELLED): T.CANCELLED,
     (T.QUEUED, TE.VANISHED): T.CANCELLED,
     (T.QUEUED, TE.TIMED_OUT): T.TIMED_OUT,
+    (T.QUEUED, TE.UNFIT): T.FAILED,
     (T.SEARCHING, TE.CLAIMED): T.PLACING,
     (T.SEARCHING, TE.CANCELLED): T.CANCELLED,
     (T.SEARCHING, TE.VANISHED): T.CANCELLED,
     (T.SEARCHING, TE.TIMED_OUT): T.TIMED_OUT,
+    (T.SEARCHING, TE.UNFIT): T.FAILED,
     (T.PLACING, TE.PLACED): T.COMPLETED,
     (T.PLACING, TE.REQUEUED): T.QUEUED,
     (T.PLACING, TE.GAVE_UP): T.FAILED,

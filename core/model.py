@@ -2,20 +2,14 @@
 
 Values only: frozen msgspec structs whose JSON is the same in the API, in Redis and in a server's environment.
 `forbid_unknown_fields` turns a typing mistake into a clear refusal. Whatever a type cannot say is said by
-`check_game`, with a JSON pointer to the place.
+`core.registration`, with a JSON pointer to the place.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
-
-from core.arena import ArenaSettings
-from core.errors import Invalid
-from core.gameenv import fill
-from core.ids import is_game_id
 
 MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
 MAX_PLAYERS_PER_TICKET: Final = 10  # FlexMatch's bound for one ticket
@@ -107,6 +101,10 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     players_per_match: Annotated[int, Meta(ge=1, le=MAX_PLAYERS_PER_MATCH)] | None = None
     teams: Annotated[list[Team], Meta(max_length=MAX_TEAMS)] = []
     fill_wait_s: Annotated[float, Meta(ge=0, le=3600)] = 5.0  # oldest waits so long, then minima suffice
+    # A FlexMatch rule set instead of teams: its tree, or its text in JSON or YAML, which is stored as the tree.
+    rules: dict[str, Any] | str | None = None
+    # Each player of a match is asked, and has so long to accept; None: nobody is asked. FlexMatch's bounds.
+    acceptance_timeout_s: Annotated[float, Meta(ge=1, le=600)] | None = None
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
     accepting: bool = True  # false drains the game: no new tickets
@@ -164,6 +162,7 @@ class Match(Struct, frozen=True):
     tries: int
     move_ttl_s: int
     owner: str = ""  # player id of the game's developer
+    region: str = ""  # where its players' latencies are best, if they told any
 
     @property
     def tickets(self) -> list[str]:
@@ -209,76 +208,3 @@ def teams_of(spec: GameSpec) -> list[Team]:
         return list(spec.teams)
     players = spec.players_per_match or 1
     return [Team("players", players, players)]
-
-
-def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> None:
-    """Raise Invalid with a JSON pointer at the first thing in a registration that cannot work."""
-    if not is_game_id(game_id):
-        raise Invalid(
-            f"the game id {game_id[:64]!r} must be 1-40 of a-z, 0-9 and '-', not starting or ending with '-'",
-            pointer="/id",
-        )
-    _check_server(spec.server, commands_allowed=commands_allowed)
-    _check_teams(spec)
-
-
-def _check_server(server: Server, *, commands_allowed: bool) -> None:
-    kinds = [k for k in ("arena", "image", "command") if getattr(server, k) is not None]
-    if len(kinds) != 1:
-        raise Invalid(
-            f"a server is exactly one of arena, image or command; this one names {' and '.join(kinds) or 'none'}",
-            pointer="/server",
-        )
-    if server.command is not None and not commands_allowed:
-        raise Invalid(
-            "this installation runs no commands, only images: the operator may allow them with "
-            "MUSTER_ALLOW_COMMANDS=true where developers are trusted with the host",
-            pointer="/server/command",
-        )
-    if server.arena is not None:
-        _check_arena(server.arena)
-    _check_words(server)
-    names = [port.name for port in server.ports]
-    if len(set(names)) != len(names):
-        raise Invalid("two ports have the same name", pointer="/server/ports")
-    if server.ready.when == "port" and not any(p.protocol != "udp" for p in server.ports):
-        raise Invalid("ready when `port` needs a tcp or ws port to try", pointer="/server/ready/when")
-
-
-def _check_arena(settings: dict[str, Any]) -> None:
-    if len(msgspec.json.encode(settings)) > MAX_SETTINGS_BYTES:
-        raise Invalid(f"arena settings are larger than {MAX_SETTINGS_BYTES} bytes", pointer="/server/arena")
-    try:
-        ArenaSettings.from_dict(settings)
-    except Invalid as error:
-        raise Invalid(error.detail, pointer=f"/server/arena{error.pointer}") from None
-
-
-def _check_words(server: Server) -> None:
-    """Each `{port:name}` of a command line names one of its ports."""
-    ports = {port.name: port.port for port in server.ports or [Port()]}
-    for key in ("command", "args"):
-        for i, word in enumerate(getattr(server, key) or []):
-            fill([word], ports, f"/server/{key}/{i}")
-
-
-def _check_teams(spec: GameSpec) -> None:
-    if not spec.teams and spec.players_per_match is None:
-        raise Invalid("say players_per_match, or teams with min_players and max_players", pointer="/players_per_match")
-    for i, team in enumerate(spec.teams):
-        if team.min_players > team.max_players:
-            raise Invalid(
-                f"team {team.name!r}: min_players {team.min_players} is more than max_players {team.max_players}",
-                pointer=f"/teams/{i}/min_players",
-            )
-    names = [team.name for team in spec.teams]
-    if len(set(names)) != len(names):
-        raise Invalid("two teams have the same name", pointer="/teams")
-    total = sum(team.max_players for team in teams_of(spec))
-    if total > MAX_PLAYERS_PER_MATCH:
-        raise Invalid(f"the teams hold {total} players; a match has at most {MAX_PLAYERS_PER_MATCH}", pointer="/teams")
-    if spec.teams and spec.players_per_match not in (None, total):
-        raise Invalid(
-            f"players_per_match is {spec.players_per_match}, the teams hold {total}",
-            pointer="/players_per_match",
-        )

@@ -1,6 +1,7 @@
-"""Works the queue of one game: reads it, ends what waited too long, groups the rest, claims matches.
+"""Works the queue of one game: mirrors it, ends what waited too long, groups the rest, claims matches.
 
-One pass costs one read and one pipelined write. Rings that come while it runs are one further pass. A match is made
+One pass costs one read of what changed, one look at the pool in memory, and one pipelined write. Rings that come while
+it runs are one further pass; without news, and before any rule relaxes, there is nothing to look at. A match is made
 only where Redis takes all its tickets at once; whoever was taken meanwhile (cancelled, by a webapi) is left out of
 the next pass, which follows at once. Killed after the claim and before the launch, the match is among the live ones
 without a server, and whoever takes the game over starts it.
@@ -10,24 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from core import log
 from core.clock import new_id, now_ms
-from core.errors import MusterError
-from core.model import Game, Match, MatchPlayer, Waiting, teams_of
-from matchmaker.grouping import Proposal, group
+from core.errors import Invalid, MusterError
+from core.model import Game, Match, MatchPlayer, Waiting
+from core.rules import RuleSet, rule_set
+from matchmaker.mirror import Mirror
+from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
-from matchmaker.store import Claimed, GameStore, Queued
+from matchmaker.store import Claimed, GameStore
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
+ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
 # A pass over a long queue that found nothing is followed by as long a rest, so that a hopeless queue takes half a core
 # at most; short passes are not held up.
 REST_FROM_S: Final = 0.005
 LONGEST_REST_S: Final = 0.05
+UNFIT_REASON: Final = 200  # characters
 
 
 class Matching:
@@ -47,35 +52,57 @@ class Matching:
         self._shared, self._store, self._launch, self._doubt = shared, store, launch, doubt
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
+        self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
         self._game: Game | None = None
+        self._rules: RuleSet | None = None
+        self._pool: Pool | None = None
+        self._unfit: dict[str, str] = {}  # tickets that the rules do not admit, and why
         self._read_at = float("-inf")
         self._broken = ""
         self._live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
+        self._stale = True  # something is new since the last pass looked at the pool
+        self._looked_ms = 0  # at the pool
+        self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
 
     def room_again(self) -> None:
         """A match of this game changed: there may be room for another."""
         self._full_until = float("-inf")
+        self._stale = True
 
     async def step(self) -> float:
         """One pass. Returns the seconds until the next is due if nobody rings. Raises Unavailable, Fenced."""
         start = time.perf_counter()
         await self._read_registration()
+        self._stale = await self._mirror.read() or self._stale
         now = now_ms()
-        queued = await self._store.queue(self._shared.settings.pool_tickets)
-        self._shared.metrics.oldest.labels(self._name).set((now - queued[0].ticket.since_ms) / 1000 if queued else 0)
-        game = self._game
-        if game is None or not queued:
+        oldest_ms = self._mirror.oldest_ms()
+        self._shared.metrics.oldest.labels(self._name).set(0 if oldest_ms is None else (now - oldest_ms) / 1000)
+        game, pool = self._game, self._pool
+        if game is None or pool is None or not len(self._mirror):
             return self._shared.settings.poll_s
-        queued = await self._end_overdue(queued, game, now)
-        claimed = await self._make_matches(queued, game, now)
+        await self._end_overdue(game, now)
+        claimed = await self._make_matches(pool, game, now)
         spent = time.perf_counter() - start
         self._shared.metrics.passes.labels(self._name).observe(spent)
-        if any(claim.taken for claim in claimed) or len(claimed) == self._shared.settings.claims:
+        if claimed and self._stale:
             return 0.0
         if spent > REST_FROM_S:
             await asyncio.sleep(min(spent, LONGEST_REST_S))
-        return self._next_due_s(queued, game, now)
+        return self._next_due_s(now)
+
+    def _came(self, ticket: Waiting) -> None:
+        if self._pool is None:
+            return
+        try:
+            self._pool.add(ticket)
+        except Invalid as error:
+            self._unfit[ticket.id] = f"{error.pointer}: {error.detail}"[:UNFIT_REASON]
+
+    def _went(self, ticket: str) -> None:
+        self._unfit.pop(ticket, None)
+        if self._pool is not None:
+            self._pool.remove(ticket)
 
     async def _read_registration(self) -> None:
         """Read the registration if it is due.
@@ -85,16 +112,32 @@ class Matching:
         if time.monotonic() - self._read_at < REGISTRATION_S:
             return
         try:
-            self._game = await self._store.registration()
+            game = await self._store.registration()
+            self._use(game)
             self._broken = ""
-            if self._game is not None:
-                self._live_most = await self._bound(self._game)
-        except msgspec.DecodeError as error:
+            if game is not None:
+                self._live_most = await self._bound(game)
+        except (msgspec.DecodeError, Invalid) as error:
             if self._broken != str(error):
                 self._broken = str(error)
                 self._log.error("the registration cannot be read; its queue waits", error=self._broken)
-            self._game = None
+            self._game = self._pool = self._rules = None
         self._read_at = time.monotonic()
+
+    def _use(self, game: Game | None) -> None:
+        """Work by this registration from now on. Raises Invalid."""
+        before, self._game = self._game, game
+        if game is None:
+            self._pool = self._rules = None
+            return
+        if before is not None and self._rules is not None and before.spec == game.spec:
+            return
+        self._rules = rule_set(game.spec)
+        self._pool = Pool(self._rules)
+        self._unfit.clear()
+        self._stale = True
+        for ticket in self._mirror.values():
+            self._came(ticket)
 
     async def _bound(self, game: Game) -> int:
         """Live matches that this game may have now."""
@@ -103,42 +146,68 @@ class Matching:
             return most
         return min(most, developers - await self._store.developer_live(game.owner, now_ms()))
 
-    async def _end_overdue(self, queued: list[Queued], game: Game, now: int) -> list[Queued]:
+    async def _end_overdue(self, game: Game, now: int) -> None:
+        """Whoever waited too long leaves, and so does whom changed rules do not admit."""
         before = now - int(game.spec.ticket_timeout_s * 1000)
-        overdue = {item.ticket.id for item in queued if item.ticket.since_ms <= before}
-        if not overdue:
-            return queued
-        ended = await self._store.time_out(sorted(overdue), now)
-        self._shared.bell.ring("ticket", ended)
-        self._shared.metrics.ended_tickets.labels("timed_out").inc(len(ended))
-        return [item for item in queued if item.ticket.id not in overdue]
+        if overdue := self._mirror.overdue(before, ENDED_AT_ONCE):
+            self._ended("timed_out", overdue, await self._store.time_out(overdue, now))
+        if unfit := dict(self._unfit):
+            self._ended("unfit", list(unfit), await self._store.give_up(unfit, now))
 
-    async def _make_matches(self, queued: Sequence[Queued], game: Game, now: int) -> list[Claimed]:
-        proposals = self._propose([item.ticket for item in queued], game, now)
-        matches = [match_of(proposal, game, new_id("match"), now) for proposal in proposals]
-        placed = {ticket for match in matches for ticket in match.tickets}
-        searched = [q.ticket.id for q in queued if not q.searched and q.ticket.id not in placed]
+    def _ended(self, why: str, tickets: list[str], ended: list[str]) -> None:
+        self._mirror.drop(tickets)
+        self._shared.bell.ring("ticket", ended)
+        self._shared.metrics.ended_tickets.labels(why).inc(len(ended))
+
+    async def _make_matches(self, pool: Pool, game: Game, now: int) -> list[Claimed]:
+        """Claim what can be made now, `claims` in a round trip, and tell the others that they are searched for."""
+        proposals = self._propose(pool, now)
+        placed = {ticket for proposal in proposals for ticket in proposal.tickets}
+        searched = sorted(self._mirror.unsearched - placed)
+        claimed: list[Claimed] = []
+        size = self._shared.settings.claims
+        for i in range(0, max(1, len(proposals)), size):
+            part = [match_of(it, self._mirror, game, new_id("match"), now) for it in proposals[i : i + size]]
+            claimed += await self._claim(part, searched if i == 0 else [], now)
+            if any(claim.full for claim in claimed):
+                break
+        return claimed
+
+    def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
+        most = self._shared.launcher.room()
+        if most <= 0 or time.monotonic() < self._full_until or not self._is_due(now):
+            return []
+        found = form(pool, pool.rules, now, seed=now)
+        # A pass over many is no search of all there is: what it left may still go together.
+        self._stale = bool(found.proposals) and (len(pool) > SMALL or len(found.proposals) > most)
+        self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
+        return found.proposals[:most]
+
+    def _is_due(self, now: int) -> bool:
+        if self._stale or now - self._looked_ms >= self._shared.settings.poll_s * 1000:
+            return True
+        return self._relaxes_ms is not None and now >= self._relaxes_ms
+
+    async def _claim(self, matches: Sequence[Match], searched: Sequence[str], now: int) -> list[Claimed]:
         if not matches and not searched:
             return []
         try:
             claimed, changed = await self._store.claim(matches, searched, now_ms=now, live_most=self._live_most)
         except MusterError:
+            self._stale = True
             self._doubt([match.id for match in matches])
             raise
-        for claim, proposal in zip(claimed, proposals, strict=True):
-            self._take_in(claim, proposal, now)
+        self._mirror.searched(searched)
+        for claim in claimed:
+            self._take_in(claim, now)
         self._shared.bell.ring("ticket", changed)
         return claimed
 
-    def _propose(self, waiting: Sequence[Waiting], game: Game, now: int) -> list[Proposal]:
-        most = min(self._shared.settings.claims, self._shared.launcher.room())
-        if most <= 0 or time.monotonic() < self._full_until:
-            return []
-        return group(waiting, teams_of(game.spec), fill_wait_s=game.spec.fill_wait_s, now_ms=now, most=most)
-
-    def _take_in(self, claim: Claimed, proposal: Proposal, now: int) -> None:
+    def _take_in(self, claim: Claimed, now: int) -> None:
         metrics = self._shared.metrics
         if not claim.made:
+            self._stale = True
+            self._mirror.drop(claim.taken)
             metrics.refused.labels(self._name, "full" if claim.full else "taken").inc()
             if claim.full:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
@@ -146,19 +215,17 @@ class Matching:
         self._launch(claim.match)
         self._shared.bell.ring("ticket", claim.match.tickets)
         metrics.matches.labels(self._name).inc()
-        for seat in proposal.seats:
-            metrics.to_match.labels(self._name).observe((now - seat.ticket.since_ms) / 1000)
+        for ticket in claim.match.tickets:
+            metrics.to_match.labels(self._name).observe((now - self._mirror[ticket].since_ms) / 1000)
+        self._mirror.drop(claim.match.tickets)
 
-    def _next_due_s(self, queued: Sequence[Queued], game: Game, now: int) -> float:
-        """Until the oldest ticket that still waits for a full match may have a smaller one, at most the poll."""
-        wait_ms = game.spec.fill_wait_s * 1000
-        for item in queued:
-            if (left := item.ticket.since_ms + wait_ms - now) > 0:
-                return min(self._shared.settings.poll_s, left / 1000 + 0.001)
-        return self._shared.settings.poll_s
+    def _next_due_s(self, now: int) -> float:
+        """Until a rule relaxes for somebody, at most the poll."""
+        poll_s = self._shared.settings.poll_s
+        return poll_s if self._relaxes_ms is None else min(poll_s, max(1, self._relaxes_ms - now + 1) / 1000)
 
 
-def match_of(proposal: Proposal, game: Game, match: str, now: int) -> Match:
+def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, match: str, now: int) -> Match:
     """The document of a match that is fixed from now on, whatever happens to the registration."""
     return Match(
         id=match,
@@ -166,13 +233,15 @@ def match_of(proposal: Proposal, game: Game, match: str, now: int) -> Match:
         game_version=game.version,
         created_ms=now,
         players=[
-            MatchPlayer(player.id, player.name, seat.team, seat.ticket.id)
-            for seat in proposal.seats
-            for player in seat.ticket.players
+            MatchPlayer(player.id, player.name, team, ticket)
+            for team, tickets in proposal.teams.items()
+            for ticket in tickets
+            for player in waiting[ticket].players
         ],
         server=game.spec.server,
         timers=game.spec.timers,
         tries=game.spec.limits.tries,
         move_ttl_s=game.spec.move_ttl_s,
         owner=game.owner,
+        region=proposal.region or "",
     )

@@ -6,7 +6,7 @@ raise Unavailable while Redis cannot be reached; each may then be repeated as it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,6 +50,19 @@ class Queued:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed in a queue until `place`: each ticket that waits now, or the id of one that does not.
+
+    `whole`: all is to be read anew; the ids of the waiting tickets, longest wait first.
+    """
+
+    place: str
+    more: bool
+    found: Sequence[Queued | str] = ()
+    whole: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """What came of a claim: made, some tickets not waiting any more (`taken`), or the game at its limit (`full`)."""
 
@@ -74,19 +87,29 @@ class GameStore:
         text = await self._db.do("GET", keys.registration(self.game))
         return _game.decode(text) if text else None
 
-    async def queue(self, most: int) -> list[Queued]:
-        """The waiting tickets, longest wait first. One whose document cannot be read is left out, and said so."""
-        found = await self._db.call("queue_read", self._base, most)
-        queued = []
+    async def queue_changes(self, place: str, most: int, whole_most: int) -> Changes:
+        """What changed in the queue since `place` ('' at first), of at most `most` tickets."""
+        kind, after, *rest = await self._db.call("queue_changes", self._base, place, most, whole_most)
+        if kind == "all":
+            return Changes(after, more=True, whole=rest)
+        return Changes(after, more=kind == "more", found=self._read_queued(rest))
+
+    async def waiting(self, tickets: Sequence[str]) -> list[Queued | str]:
+        """Each of these as it waits, or its id where it does not."""
+        return self._read_queued(await self._db.call("tickets_waiting", self._base, *tickets))
+
+    def _read_queued(self, found: Sequence[str]) -> list[Queued | str]:
+        """One whose document cannot be read counts as one that does not wait, and is said so."""
+        read: list[Queued | str] = []
         for ticket, since_ms, state, doc in zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True):
             try:
-                players = _players.decode(doc)
+                players = _players.decode(doc) if state else []
             except msgspec.DecodeError as error:
                 _log.error("ticket cannot be read", game=self.game, ticket=ticket, error=str(error))
-                continue
-            if players:
-                queued.append(Queued(Waiting(ticket, int(since_ms), players), state != TicketState.QUEUED))
-        return queued
+                players = []
+            waiting = Waiting(ticket, int(since_ms), players) if players else None
+            read.append(Queued(waiting, state != TicketState.QUEUED) if waiting else ticket)
+        return read
 
     async def developer_live(self, owner: str, now_ms: int) -> int:
         """Live matches of the developer's other games, as their matchmakers last counted; tells ours on the way.
@@ -111,6 +134,10 @@ class GameStore:
     async def time_out(self, tickets: Sequence[str], now_ms: int) -> list[str]:
         """These waited too long. Returns the ones that left the queue now."""
         return await self._end([(t, ["timed_out", now_ms, "ticket_timeout"]) for t in tickets])
+
+    async def give_up(self, why: Mapping[str, str], now_ms: int) -> list[str]:
+        """These do not fit the game's rules any more. Returns the ones that left the queue now."""
+        return await self._end([(t, ["unfit", now_ms, reason]) for t, reason in why.items()])
 
     async def vanish(self, tickets: Sequence[str], now_ms: int, before_ms: int) -> list[str]:
         """Nobody waits for these any more, unless a sign of life came after `before_ms`. Returns the ones that left."""

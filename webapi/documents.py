@@ -73,7 +73,10 @@ class NewGame(GameSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Registration(Struct, frozen=True):
-    """A game. Of the server's program only its owner and admins see command, args and env."""
+    """A game. Of the server's program only its owner and admins see command, args and env.
+
+    `warnings` tell of rules that nobody, or not everybody, can satisfy: the game is registered all the same.
+    """
 
     id: str
     owner: str
@@ -81,6 +84,7 @@ class Registration(Struct, frozen=True):
     created_at: Rfc3339
     updated_at: Rfc3339
     spec: GameSpec
+    warnings: list[str]
 
 
 class Registrations(Struct, frozen=True):

@@ -12,6 +12,7 @@ from msgspec import UNSET, Struct, structs
 
 from core.lifecycle import WAITING_TICKET, MatchState, TicketState
 from core.model import Connection, Game, GameSpec, Match, MatchPlayer
+from core.rules import rule_set
 from webapi.documents import MatchDocument, Person, Registration, TeamOfMatch, Ticket, TicketEvent
 
 TERMINAL: Final = frozenset(
@@ -195,9 +196,11 @@ def parsed(text: str | None, otherwise: Any) -> Any:
 
 
 def registration(game: Game, *, whole: bool) -> Registration:
-    """A game as the API tells it; not `whole`: without what runs and with which environment."""
+    """A game as the API tells it; not `whole`: without what runs, with which environment, and by which rules."""
     spec: GameSpec = game.spec
+    warnings = list(rule_set(spec).warnings) if whole else []
     if not whole:
         server = msgspec.structs.replace(spec.server, command=None, args=[], env={})
-        spec = msgspec.structs.replace(spec, server=server)
-    return Registration(game.id, game.owner, game.version, iso(game.created_ms), iso(game.updated_ms), spec)
+        spec = msgspec.structs.replace(spec, server=server, rules=None)
+    times = iso(game.created_ms), iso(game.updated_ms)
+    return Registration(game.id, game.owner, game.version, *times, spec, warnings)

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from matchmaker.rules.attributes import Party
-from matchmaker.rules.compound import holds
-from matchmaker.rules.model import (
+from core.rules.attributes import Party
+from core.rules.compound import holds
+from core.rules.model import (
     BatchDistance,
     Collection,
     Comparison,

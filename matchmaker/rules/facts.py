@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from matchmaker.rules.expression import Call, Constant, Expression, Members
-from matchmaker.rules.model import BatchDistance, Collection, Comparison, Distance, Latency, Rule, RuleSet, Stage
+from core.rules.expression import Call, Constant, Expression, Members
+from core.rules.model import BatchDistance, Collection, Comparison, Distance, Latency, Rule, RuleSet, Stage
 
 Floats = NDArray[np.float64]
 SLACK: Final = 1e-9  # relative; a mean is rounded, so a window derived from one must not be a hair too narrow

@@ -18,9 +18,9 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
+from core.rules.model import RuleSet
 from matchmaker.rules.bulk import bulk
 from matchmaker.rules.evaluate import regions_for
-from matchmaker.rules.model import RuleSet
 from matchmaker.rules.pool import Pool, Running
 from matchmaker.rules.region import best_regions
 from matchmaker.rules.run import Match, Run, Tally

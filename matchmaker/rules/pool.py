@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.model import Waiting
-from matchmaker.rules.attributes import Party
+from core.rules.attributes import Party
+from core.rules.model import RuleSet
 from matchmaker.rules.facts import Cap, Count, Facts, Floats, Range, Same, Shared, Window, Word, facts_of
-from matchmaker.rules.model import RuleSet
 
 MIXED: Final = -1  # code of a word on which a party's players differ
 MAX_BITS: Final = 64  # distinct strings a `Shared` column can tell apart; with more, the evaluator alone decides
@@ -137,6 +137,13 @@ class Pool:
         self.alive[row], self.parties[row] = False, None
         self._free.append(row)
         return True
+
+    def relaxes_ms(self, now_ms: int) -> int | None:
+        """When the next expansion step opens for a ticket that waits; None where none will."""
+        since = self.since[self.alive]
+        opens = (since + opens_ms for opens_ms in self.rules.opens_ms)
+        due = (each[each > now_ms] for each in opens)
+        return min((int(each.min()) for each in due if len(each)), default=None)
 
     def backfill(self, request: Backfill) -> None:
         """Take a running match's request in; a newer one of the same id replaces the older."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.rules.model import Sort
 from matchmaker.rules.facts import Floats, Window
-from matchmaker.rules.model import Sort
 from matchmaker.rules.run import Rows, Run
 
 

@@ -16,10 +16,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from matchmaker.rules.attributes import Party
+from core.rules.attributes import Party
+from core.rules.model import Stage
 from matchmaker.rules.evaluate import first_failure
 from matchmaker.rules.facts import Cap, Count, Fact, Floats, Range, Same, Shared, Window, Word, teams_mentioned
-from matchmaker.rules.model import Stage
 from matchmaker.rules.pool import MAX_BITS, Pool
 
 EVALUATIONS: Final = 6_000  # candidate matches one pass may put to the evaluator, about 0.1 ms each

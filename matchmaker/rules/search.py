@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from core.model import MAX_PLAYERS_PER_MATCH
-from matchmaker.rules.attributes import Party
+from core.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Range, Word
 from matchmaker.rules.pool import Running
 from matchmaker.rules.preference import preferred

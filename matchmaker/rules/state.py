@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matchmaker.rules.attributes import Party
+from core.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Floats, Range, Same, Shared, Window, Word
 from matchmaker.rules.pool import MAX_BITS, MIXED
 from matchmaker.rules.run import Bools, Rows, Run

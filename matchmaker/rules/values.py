@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
-from matchmaker.rules.attributes import Party
-from matchmaker.rules.expression import Constant, Expression, Members
+from core.rules.attributes import Party
+from core.rules.expression import Constant, Expression, Members
 
 Teams = Mapping[str, Sequence[Party]]  # team name -> its parties; every team of the stage is present
 

@@ -45,10 +45,12 @@ async def register(db: Database, game: str, wanted: GameSpec, *, owner: str = ""
     await db.do("SADD", keys.GAMES, game)
 
 
-async def queue(db: Database, game: str, *, players: int = 1, waited_s: float = 0.0) -> str:
+async def queue(
+    db: Database, game: str, *, players: int = 1, waited_s: float = 0.0, attributes: dict[str, Any] | None = None
+) -> str:
     """A new ticket; `waited_s` makes it wait since then."""
     ticket = new_id("ticket")
-    people = [TicketPlayer(new_id("player"), "somebody") for _ in range(players)]
+    people = [TicketPlayer(new_id("player"), "somebody", attributes or {}) for _ in range(players)]
     since = now_ms() - int(waited_s * 1000)
     reply = await db.call(
         "ticket_create", keys.game(game), ticket, since, 1000, msgspec.json.encode(people), *(p.id for p in people)

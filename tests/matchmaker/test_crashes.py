@@ -12,12 +12,14 @@ import pytest
 
 from core import keys
 from core.clock import new_id, now_ms
-from core.model import Limits, Match, Timers, teams_of
+from core.model import Limits, Match, Timers
 from core.redis.client import Database, open_database
 from core.redis.embedded import embedded_redis
-from matchmaker.grouping import group
+from core.rules import rule_set
 from matchmaker.leases import Leases
 from matchmaker.matching import match_of
+from matchmaker.mirror import Mirror
+from matchmaker.rules import Pool, form
 from matchmaker.store import GameStore
 from tests.matchmaker.support import (
     Matchmakers,
@@ -93,9 +95,11 @@ async def test_a_claimed_match_gets_its_server_from_the_next_matchmaker(db: Data
     store = GameStore(db, "duel", leases.held["duel"].token)
     game = await store.registration()
     assert game is not None
-    waiting = [item.ticket for item in await store.queue(10)]
-    [proposal] = group(waiting, teams_of(game.spec), fill_wait_s=5, now_ms=now_ms(), most=1)
-    made = match_of(proposal, game, new_id("match"), now_ms())
+    pool = Pool(rule_set(game.spec))
+    mirror = Mirror(store, 10, pool.add, pool.remove)
+    assert await mirror.read()
+    [proposal] = form(pool, pool.rules, now_ms(), seed=1).proposals
+    made = match_of(proposal, mirror, game, new_id("match"), now_ms())
     [claim], _ = await store.claim([made], [], now_ms=now_ms(), live_most=10)
     assert claim.made
     stack.start()

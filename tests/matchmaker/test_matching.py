@@ -185,10 +185,47 @@ async def test_a_developers_servers_are_bounded_over_games(stack: Matchmakers, d
     stack.start(MUSTER_DEVELOPER_SERVERS="1")
     first = await queue(db, "one", players=2)
     played = await status(db, "one", first, "COMPLETED")
-    await asyncio.sleep(1.5)  # so that the count of the first game is known to the second
+    await asyncio.sleep(2.5)  # told once a second, and read once a second
     second = await queue(db, "two", players=2)
     await asyncio.sleep(1.5)
     assert (await ticket(db, "two", second))["state"] in ("QUEUED", "SEARCHING")
     server = await stack.server_of(played["match"])
     server.terminate()
     await status(db, "two", second, "COMPLETED")
+
+
+async def test_matches_satisfy_the_rules(stack: Matchmakers, db: Database) -> None:
+    """Only who is near in skill plays together; when the rules relax the rest does, the oldest first."""
+    rules = {
+        "ruleLanguageVersion": "1.0",
+        "playerAttributes": [{"name": "skill", "type": "number"}],
+        "teams": [{"name": "side", "minPlayers": 1, "maxPlayers": 1, "quantity": 2}],
+        "rules": [{"name": "Near", "type": "batchDistance", "batchAttribute": "skill", "maxDistance": 10}],
+        "expansions": [{"target": "rules[Near].maxDistance", "steps": [{"waitTimeSeconds": 3, "value": 1000}]}],
+    }
+    await register(db, "duel", spec(players_per_match=None, rules=rules))
+    stack.start()
+    one, near, far, farther = [await queue(db, "duel", attributes={"skill": skill}) for skill in (100, 105, 500, 900)]
+    first = await status(db, "duel", one, "COMPLETED")
+    assert (await status(db, "duel", near, "COMPLETED"))["match"] == first["match"]
+    assert (await ticket(db, "duel", far))["state"] in ("QUEUED", "SEARCHING")
+    second = await status(db, "duel", far, "COMPLETED")
+    assert (await status(db, "duel", farther, "COMPLETED"))["match"] == second["match"]
+    document = msgspec.json.decode((await match(db, "duel", second["match"]))["doc"], type=Match)
+    assert sorted(player.team for player in document.players) == ["side_1", "side_2"]
+
+
+async def test_a_ticket_that_changed_rules_do_not_admit_is_told(stack: Matchmakers, db: Database) -> None:
+    """Rules that came later ask for an attribute that a waiting ticket has not: it FAILED, and says which."""
+    await register(db, "duel", spec())
+    stack.start()
+    name = await queue(db, "duel")
+    await status(db, "duel", name, "SEARCHING")
+    rules = {
+        "ruleLanguageVersion": "1.0",
+        "playerAttributes": [{"name": "skill", "type": "number"}],
+        "teams": [{"name": "all", "minPlayers": 2, "maxPlayers": 2}],
+    }
+    await register(db, "duel", spec(players_per_match=None, rules=rules))
+    told = await status(db, "duel", name, "FAILED")
+    assert "'skill'" in told["reason"]

@@ -1,4 +1,4 @@
-"""ticket_create, ticket_end, queue_read, tickets_searched, tickets_seen: a ticket while it waits."""
+"""ticket_create, ticket_end, queue_changes, tickets_{waiting,searched,seen}: a ticket while it waits."""
 
 from __future__ import annotations
 
@@ -99,15 +99,56 @@ async def test_end_of_an_unknown_ticket(game: Game) -> None:
     assert await game.scores("queue") == {}
 
 
-async def test_queue_read(game: Game) -> None:
-    """Tickets come longest wait first, bounded, with what grouping needs; entries without a ticket are dropped."""
+async def test_queue_changes(game: Game) -> None:
+    """A first look gives the whole queue by age; later ones what changed since, once, as it is now."""
     await register(game)
     for number, since in ((1, NOW + 3), (2, NOW + 1), (3, NOW + 2)):
         await create(game, f"t{number}", f"p{number}", now=since)
+    kind, place, *ids = await game.call("queue_changes", "", 10, 2)
+    assert (kind, ids) == ("all", ["t2", "t3"])
+    assert await game.call("queue_changes", place, 10, 2) == ["some", place]
+    await create(game, "t4", "p4")
+    await create(game, "t5", "p5")
+    await game.call("ticket_end", "t4", "cancelled", NOW, "")
+    kind, further, *found = await game.call("queue_changes", place, 10, 2)
+    assert kind == "some"
+    assert found == ["t4", "", "", "", "t5", str(NOW), "QUEUED", people("p5")]
+    kind, _, *found = await game.call("queue_changes", place, 1, 2)
+    assert (kind, found[0]) == ("more", "t4")
+    assert await game.call("queue_changes", further, 10, 2) == ["some", further]
+
+
+async def test_queue_changes_after_a_loss(game: Game) -> None:
+    """A place that the stream does not know any more gives the whole queue: nothing is missed unnoticed."""
+    await register(game)
+    await create(game, "t1", "p1")
+    _, place, *_ = await game.call("queue_changes", "", 10, 10)
+    await game.do("XTRIM", "changes", "MAXLEN", 0)
+    await create(game, "t2", "p2")
+    kind, after, *ids = await game.call("queue_changes", place, 10, 10)
+    assert (kind, sorted(ids)) == ("all", ["t1", "t2"])
+    assert after != place
+
+
+async def test_a_claim_is_no_news_and_a_requeue_is(game: Game) -> None:
+    """Who claims knows what left the queue; a ticket that is put back is told again."""
+    place = (await game.call("queue_changes", "", 10, 10))[1]
+    await duel(game)
+    kind, place, *found = await game.call("queue_changes", place, 10, 10)
+    assert (kind, found[1::4]) == ("some", ["", ""])
+    await step(game, "m1", "fail", reason="server_lost")
+    kind, _, *found = await game.call("queue_changes", place, 10, 10)
+    assert sorted(found[::4]) == ["t1", "t2"]
+    assert found[2::4] == ["QUEUED", "QUEUED"]
+
+
+async def test_tickets_waiting(game: Game) -> None:
+    """Each ticket as it waits; one that does not is empty, and a queue entry without a ticket is dropped."""
+    await register(game)
+    await create(game, "t1", "p1")
     await game.do("ZADD", "queue", 1, "t-gone")
-    assert await game.call("queue_read", 3) == [
-        "t2", str(NOW + 1), "QUEUED", people("p2"),
-        "t3", str(NOW + 2), "QUEUED", people("p3"),
+    assert await game.call("tickets_waiting", "t1", "t-gone", "t-never") == [
+        "t1", str(NOW), "QUEUED", people("p1"), "t-gone", "", "", "", "t-never", "", "", "",
     ]  # fmt: skip
     assert "t-gone" not in await game.scores("queue")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -127,3 +128,72 @@ async def test_a_listed_game_without_a_registration_is_skipped(api: Api, db: Dat
     await db.do("SADD", keys.GAMES, "ghost")
     assert (await api.ask("GET", "/v1/games")).body == {"games": []}
     assert (await api.ask("GET", "/v1/overview")).body["games"] == []
+
+
+RULES = {
+    "name": "duel",
+    "ruleLanguageVersion": "1.0",
+    "playerAttributes": [{"name": "skill", "type": "number"}],
+    "teams": [{"name": "side", "minPlayers": 1, "maxPlayers": 1, "quantity": 2}],
+    "rules": [{"name": "Near", "type": "batchDistance", "batchAttribute": "skill", "maxDistance": 50}],
+}
+RULES_YAML = """
+ruleLanguageVersion: "1.0"
+playerAttributes: [{name: skill, type: number}]
+teams: [{name: side, minPlayers: 1, maxPlayers: 1, quantity: 2}]
+rules:
+  - {name: Near, type: batchDistance, batchAttribute: skill, maxDistance: 50}
+"""
+
+
+@pytest.mark.parametrize("rules", [RULES, json.dumps(RULES), RULES_YAML], ids=["tree", "json", "yaml"])
+async def test_a_rule_set_is_taken_as_it_is(api: Api, rules: Any) -> None:
+    """FlexMatch's JSON, as a tree or as text, and the same in YAML; the owner reads it as a tree, others do not."""
+    developer = (await api.account("studio", role="developer"))["access_token"]
+    made = await api.ask("POST", "/v1/games", {"id": "duel", "server": {"arena": {}}, "rules": rules}, token=developer)
+    assert (made.status, made.body["warnings"]) == (201, [])
+    assert made.body["spec"]["rules"]["teams"] == RULES["teams"]
+    assert (await api.ask("GET", "/v1/games/duel")).body["spec"]["rules"] is None
+
+
+@pytest.mark.parametrize(
+    ("rules", "pointer", "said"),
+    [
+        ({**RULES, "rules": [{"name": "Near", "type": "distnace"}]}, "/rules/rules/0/type", "distnace"),
+        ({**RULES, "teams": []}, "/rules/teams", "at least one team"),
+        ("{", "/rules", "neither JSON nor YAML in line 2"),
+        ("a: &x [1]\nb: *x", "/rules", "line 2, column 4: aliases"),
+        ("teams: []\nteams: []", "/rules", "there twice"),
+        ("- 1", "/rules", "object"),
+    ],
+)
+async def test_a_wrong_rule_set_is_refused_with_its_place(api: Api, rules: Any, pointer: str, said: str) -> None:
+    """The pointer leads into the registration, and the sentence says what is wrong there."""
+    developer = (await api.account("studio", role="developer"))["access_token"]
+    answer = await api.ask("POST", "/v1/games", {"id": "x", "server": {"arena": {}}, "rules": rules}, token=developer)
+    assert (answer.status, answer.body["pointer"]) == (422, pointer)
+    assert said in answer.body["detail"]
+
+
+async def test_rules_that_match_nobody_are_warned_of(api: Api) -> None:
+    """They are registered, and the developer reads why nobody will ever play."""
+    skills = "flatten(teams[*].players.attributes[skill])"
+    never = {"name": "Never", "type": "comparison", "measurements": [skills], "referenceValue": 5, "operation": "<"}
+    always = never | {"name": "Always", "operation": ">"}
+    developer = (await api.account("studio", role="developer"))["access_token"]
+    game = {"id": "x", "server": {"arena": {}}, "rules": {**RULES, "rules": [never, always]}}
+    made = await api.ask("POST", "/v1/games", game, token=developer)
+    assert made.status == 201
+    assert any("Never" in warning for warning in made.body["warnings"])
+
+
+async def test_a_ticket_that_does_not_fit_the_rules_is_refused(api: Api) -> None:
+    """At the door, with the attribute that is missing or wrong."""
+    developer = (await api.account("studio", role="developer"))["access_token"]
+    await api.ask("POST", "/v1/games", {"id": "duel", "server": {"arena": {}}, "rules": RULES}, token=developer)
+    player = (await api.guest())["access_token"]
+    for attributes, pointer in (({}, "/attributes/skill"), ({"skill": "high"}, "/attributes/skill")):
+        answer = await api.ask("POST", "/v1/tickets", {"game": "duel", "attributes": attributes}, token=player)
+        assert (answer.status, answer.body["pointer"]) == (422, pointer)
+    made = await api.ask("POST", "/v1/tickets", {"game": "duel", "attributes": {"skill": 10}}, token=player)
+    assert made.status == 201

@@ -6,7 +6,8 @@ from typing import Final
 
 from core.admission import check_server
 from core.errors import Conflict, Forbidden, Invalid, NotFound
-from core.model import Game, GameSpec, check_game
+from core.model import Game, GameSpec
+from core.registration import check_game
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
@@ -27,8 +28,7 @@ async def every(call: Call) -> doc.Registrations:
 @TABLE.route("POST", "/v1/games", who=DEVELOPERS, status=201, errors=(Conflict,))
 async def add(call: Call, body: doc.NewGame) -> doc.Registration:
     """Register a game."""
-    spec = body.spec()
-    _check(call, body.id, spec)
+    spec = _checked(call, body.id, body.spec())
     game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms)
     call.headers["Location"] = f"/v1/games/{game.id}"
     return _tagged(call, game)
@@ -44,8 +44,7 @@ async def read(call: Call) -> doc.Registration:
 async def change(call: Call, body: GameSpec) -> doc.Registration:
     """Change a game; new matches take the new version. If-Match guards against another's change."""
     game = await _own(call)
-    _check(call, game.id, body)
-    made = await call.services.games.change(game, body, call.now_ms)
+    made = await call.services.games.change(game, _checked(call, game.id, body), call.now_ms)
     call.services.bell.ring("queue", [game.id])
     return _tagged(call, made)
 
@@ -65,10 +64,10 @@ async def remove(call: Call) -> None:
     call.services.bell.ring("queue", [game.id])
 
 
-def _check(call: Call, game: str, spec: GameSpec) -> None:
+def _checked(call: Call, game: str, spec: GameSpec) -> GameSpec:
     settings = call.services.settings
-    check_game(game, spec, commands_allowed=settings.allow_commands)
     check_server(spec.server, settings.admission)
+    return check_game(game, spec, commands_allowed=settings.allow_commands)
 
 
 async def _own(call: Call) -> Game:

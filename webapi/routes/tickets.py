@@ -17,7 +17,8 @@ from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavail
 from core.ids import RANDOM_BYTES, is_game_id, make_id
 from core.lifecycle import TicketState
 from core.log import get
-from core.model import Game, TicketPlayer, teams_of
+from core.model import Game, TicketPlayer
+from core.rules import check_ticket, rule_set
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
@@ -184,21 +185,29 @@ async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPl
     """Who the ticket is for. Raises NotFound, Forbidden, Conflict, Invalid."""
     caller = call.caller
     if body.party is None:
-        return [TicketPlayer(caller.player, caller.name, body.attributes, body.latencies)]
-    members = party.ticket_players(await call.services.parties.read(body.party), caller.player)
-    most = max(team.max_players for team in teams_of(game.spec))
-    if len(members) > most:
-        raise Invalid(
-            f"the party has {len(members)} players; a team of {game.id!r} has at most {most}", pointer="/party"
-        )
-    if body.attributes or body.latencies:
-        members = [
-            msgspec.structs.replace(it, attributes=body.attributes, latencies=body.latencies)
-            if it.id == caller.player
-            else it
-            for it in members
-        ]
-    return members
+        players = [TicketPlayer(caller.player, caller.name, body.attributes, body.latencies)]
+    else:
+        players = party.ticket_players(await call.services.parties.read(body.party), caller.player)
+        if body.attributes or body.latencies:
+            players = [
+                msgspec.structs.replace(it, attributes=body.attributes, latencies=body.latencies)
+                if it.id == caller.player
+                else it
+                for it in players
+            ]
+    try:
+        check_ticket(rule_set(game.spec), players)
+    except Invalid as error:
+        raise Invalid(error.detail, pointer=_asked_at(error.pointer, players, body, caller.player)) from None
+    return players
+
+
+def _asked_at(pointer: str, players: list[TicketPlayer], body: doc.NewTicket, asker: str) -> str:
+    """Where in the request the fault is: `/players/0/attributes/x` is the asker's own, or came with the party."""
+    _, _, number, *rest = f"{pointer}//".split("/")
+    if number.isdigit() and (body.party is None or (players[int(number)].id == asker and body.attributes)):
+        return "/" + "/".join(rest).rstrip("/")
+    return "/party" if body.party is not None else pointer
 
 
 async def _tell_party(call: Call, code: str, players: list[TicketPlayer], address: Address) -> None:

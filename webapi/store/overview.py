@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from core import keys
 from core.lifecycle import MatchState
-from core.model import Game, teams_of
+from core.model import Game
+from core.rules import rule_set
 from webapi.documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.batch import Batch
@@ -69,7 +70,7 @@ def _game(
         id=game.id,
         name=game.spec.name,
         accepting=game.spec.accepting,
-        players_per_match=sum(team.max_players for team in teams_of(game.spec)),
+        players_per_match=rule_set(game.spec).most_players,
         waiting=waiting,
         oldest_wait_s=round(max(0.0, wait_ms / 1000), 1),
         live=live,

@@ -5,6 +5,7 @@ local EVENTS_KEPT = 64      -- of one ticket, for replay by Last-Event-ID; a tic
 local OVER_KEPT_S = 3600    -- a ticket that is over can still be read for an hour
 local PLAYED_KEPT_S = 90000 -- a completed one outlives the longest match (24 h), which may fail and requeue it
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
+local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
 local function match_key(base, id) return base .. ':match:' .. id end
@@ -16,6 +17,24 @@ local function close_players(base, id, doc)
       redis.call('HDEL', base .. ':open', player.id)
     end
   end
+end
+
+-- Tell whoever mirrors the queue to look at this ticket again. Only its id: what it is then is read then.
+local function changed(base, id)
+  redis.call('XADD', base .. ':changes', 'MAXLEN', '~', CHANGES_KEPT, '*', 't', id)
+end
+
+-- {id, since_ms, state, doc} of a ticket in the queue, {id, '', '', ''} of one that is not there (any more).
+local function waiting_ticket(base, id, found)
+  local n, state, since, doc = #found, nil, nil, nil
+  if redis.call('ZSCORE', base .. ':queue', id) then
+    state, since, doc = unpack(redis.call('HMGET', ticket_key(base, id), 'state', 'since_ms', 'doc'))
+    if not state then
+      redis.call('ZREM', base .. ':queue', id)
+      redis.call('ZREM', base .. ':alive', id)
+    end
+  end
+  found[n + 1], found[n + 2], found[n + 3], found[n + 4] = id, since or '', state or '', doc or ''
 end
 
 -- Move one ticket by one event. Returns the new state, or nil where the table forbids it (and nothing changed).
@@ -35,8 +54,10 @@ local function ticket_step(base, id, event, now, reason, match)
     redis.call('ZADD', base .. ':alive', now, id)
     for _, player in ipairs(cjson.decode(doc)) do redis.call('HSET', base .. ':open', player.id, id) end
     redis.call('PERSIST', key)
+    changed(base, id)
   elseif after ~= 'SEARCHING' then
-    redis.call('ZREM', base .. ':queue', id)
+    -- Of a claim its maker knows, who is the only one that mirrors this queue.
+    if redis.call('ZREM', base .. ':queue', id) == 1 and event ~= 'claimed' then changed(base, id) end
     redis.call('ZREM', base .. ':alive', id)
     if after == 'COMPLETED' then redis.call('EXPIRE', key, PLAYED_KEPT_S) end
     if after == 'CANCELLED' or after == 'TIMED_OUT' or after == 'FAILED' then redis.call('EXPIRE', key, OVER_KEPT_S) end

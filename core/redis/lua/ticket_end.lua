@@ -1,6 +1,6 @@
 -- ticket_end: a waiting ticket leaves its queue without a match.
 -- KEYS[1] base of the game
--- ARGV    ticket id, event (cancelled | vanished | timed_out), now_ms, reason
+-- ARGV    ticket id, event (cancelled | vanished | timed_out | unfit), now_ms, reason
 --         for vanished also: the latest sign of life at which it still counts as vanished, ms
 -- Returns {'ok', state} | {'illegal', state} | {'gone', ''} | {'alive', state} where a sign of life came meanwhile
 -- Keeps   the ticket table.

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from core.errors import Invalid
-from core.model import GameSpec, Match, MatchPlayer, Server, Team, Timers, check_game, teams_of
+from core.model import GameSpec, Match, MatchPlayer, Server, Team, Timers, teams_of
+from core.registration import check_game
 
 
 def read(**fields: Any) -> GameSpec:

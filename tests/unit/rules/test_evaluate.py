@@ -8,7 +8,8 @@ import pytest
 
 from core.errors import Invalid
 from core.model import TicketPlayer, Waiting
-from matchmaker.rules import Finding, Party, check_ticket, explain, first_failure, parse, regions_for
+from core.rules import Party, check_ticket, parse
+from matchmaker.rules import Finding, explain, first_failure, regions_for
 from tests.unit.rules.samples import ALL, team, ticket, tree
 
 SKILL = ALL.format("skill")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from core.model import TicketPlayer, Waiting
-from matchmaker.rules import Pool, form, parse
+from core.rules import parse
+from matchmaker.rules import Pool, form
 from tests.unit.rules.checker import broken
 
 FOLDER = Path(__file__).parents[3] / "examples" / "rulesets"

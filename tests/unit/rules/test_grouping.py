@@ -8,7 +8,8 @@ import pytest
 
 from core.errors import Invalid
 from core.model import Waiting
-from matchmaker.rules import Backfill, Pass, Pool, form, parse
+from core.rules import parse
+from matchmaker.rules import Backfill, Pass, Pool, form
 from tests.unit.rules.checker import broken
 from tests.unit.rules.samples import ALL, team, ticket, tree
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import Invalid
-from matchmaker.rules import parse
+from core.rules import parse
 from tests.unit.rules.samples import ALL, ATTRIBUTES, team, tree
 
 SKILL = ALL.format("skill")

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from core.model import Waiting
-from matchmaker.rules import Backfill, Party, Pass, Pool, RuleSet, explain, form, parse
+from core.rules import Party, RuleSet, parse
+from matchmaker.rules import Backfill, Pass, Pool, explain, form
 from tests.unit.rules.checker import THERE, Teams, broken, instances
 from tests.unit.rules.worlds import NOW_MS, rule_sets, tickets
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from matchmaker.rules.expression import Expression
+from core.rules.expression import Expression
 
 LARGE: Final = 40  # more players than this is a large match
 Value = float | str | tuple[str, ...] | Mapping[str, float]
@@ -177,8 +177,12 @@ class RuleSet:
     warnings: tuple[str, ...] = ()
 
     @property
+    def most_players(self) -> int:
+        return sum(team.most for team in self.stages[0].teams)
+
+    @property
     def large(self) -> bool:
-        return sum(team.most for team in self.stages[0].teams) > LARGE
+        return self.most_players > LARGE
 
     @property
     def largest_party(self) -> int:

@@ -13,8 +13,8 @@ from typing import Final, cast
 
 from core.errors import Invalid
 from core.model import MAX_PLAYERS_PER_TICKET, TicketPlayer, Waiting
-from matchmaker.rules.model import Attribute, RuleSet, Value
-from matchmaker.rules.reader import Node, shown
+from core.rules.model import Attribute, RuleSet, Value
+from core.rules.reader import Node, shown
 
 MAX_STRING: Final = 256  # characters of an attribute's string
 MAX_ENTRIES: Final = 100  # strings of a list, keys of a map

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from matchmaker.rules.model import Compound, Operation, Rule
-from matchmaker.rules.reader import Node, quoted, shown
+from core.rules.model import Compound, Operation, Rule
+from core.rules.reader import Node, quoted, shown
 
 OPERATORS: Final = ("and", "or", "not", "xor")
 MAX_NESTING: Final = 16

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, NoReturn
 
-from matchmaker.rules.reader import Node, quoted, shown
+from core.rules.reader import Node, quoted, shown
 
 Kind = Literal["number", "string", "map", "player", "team"]
 NUMERIC: Final = ("min", "max", "avg", "median", "sum", "stddev")

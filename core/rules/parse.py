@@ -11,14 +11,14 @@ from typing import Any, Final, cast
 
 from core.errors import Invalid
 from core.model import MAX_ATTRIBUTES, MAX_PLAYERS_PER_MATCH
-from matchmaker.rules.attributes import check_value
-from matchmaker.rules.compound import check_compounds, names_in
-from matchmaker.rules.expansions import lay_out, read_steps
-from matchmaker.rules.expression import Names
-from matchmaker.rules.kinds import parse_rule
-from matchmaker.rules.model import LARGE, Algorithm, Attribute, AttributeType, Compound, Rule, RuleSet, Stage, Team
-from matchmaker.rules.reader import Node, quoted
-from matchmaker.rules.warn import warnings_of
+from core.rules.attributes import check_value
+from core.rules.compound import check_compounds, names_in
+from core.rules.expansions import lay_out, read_steps
+from core.rules.expression import Names
+from core.rules.kinds import parse_rule
+from core.rules.model import LARGE, Algorithm, Attribute, AttributeType, Compound, Rule, RuleSet, Stage, Team
+from core.rules.reader import Node, quoted
+from core.rules.warn import warnings_of
 
 MAX_RULES: Final = 100
 MAX_DEFINITIONS: Final = 32

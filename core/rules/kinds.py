@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, cast
 
-from matchmaker.rules.compound import parse_statement
-from matchmaker.rules.expression import Constant, Expression, Names, constant, describe, is_expression, parse_expression
-from matchmaker.rules.model import (
+from core.rules.compound import parse_statement
+from core.rules.expression import Constant, Expression, Names, constant, describe, is_expression, parse_expression
+from core.rules.model import (
     Aggregation,
     AttributeType,
     BatchDistance,
@@ -22,7 +22,7 @@ from matchmaker.rules.model import (
     Rule,
     Sort,
 )
-from matchmaker.rules.reader import Node, quoted
+from core.rules.reader import Node, quoted
 
 MAX_MEASUREMENTS: Final = 20
 MAX_LISTED: Final = 100  # strings of a literal list

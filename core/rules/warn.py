@@ -11,9 +11,9 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from matchmaker.rules.compound import holds, names_in
-from matchmaker.rules.expression import Call, Constant, Expression, Members
-from matchmaker.rules.model import Collection, Comparison, Compound, Distance, Latency, RuleSet, Stage
+from core.rules.compound import holds, names_in
+from core.rules.expression import Call, Constant, Expression, Members
+from core.rules.model import Collection, Comparison, Compound, Distance, Latency, RuleSet, Stage
 
 MAX_TABLE: Final = 10  # names of a statement whose truth table is tried: 1,024 rows
 Interval = tuple[float, float]

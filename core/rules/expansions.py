@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from matchmaker.rules.kinds import FIELDS
-from matchmaker.rules.reader import Node, quoted
+from core.rules.kinds import FIELDS
+from core.rules.reader import Node, quoted
 
 MAX_EXPANSIONS: Final = 50
 MAX_STEPS: Final = 20  # of one expansion

@@ -1,0 +1,105 @@
+"""What makes a registration acceptable: whatever the types of `core.model` cannot say. PURE."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.arena import ArenaSettings
+from core.errors import Invalid
+from core.gameenv import fill
+from core.ids import is_game_id
+from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port, Server, teams_of
+from core.rules import rule_set
+from core.rules.text import tree_of
+
+
+def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameSpec:
+    """The registration as it is stored: a rule set given as text has become its tree.
+
+    Raises Invalid with a JSON pointer at the first thing that cannot work.
+    """
+    if not is_game_id(game_id):
+        raise Invalid(
+            f"the game id {game_id[:64]!r} must be 1-40 of a-z, 0-9 and '-', not starting or ending with '-'",
+            pointer="/id",
+        )
+    _check_server(spec.server, commands_allowed=commands_allowed)
+    if spec.rules is not None:
+        return _with_rules(spec)
+    _check_teams(spec)
+    return spec
+
+
+def _with_rules(spec: GameSpec) -> GameSpec:
+    for name, given in (("teams", spec.teams), ("players_per_match", spec.players_per_match)):
+        if given:
+            raise Invalid(f"a rule set has teams of its own: leave out {name}, or rules", pointer=f"/{name}")
+    read = msgspec.structs.replace(spec, rules=tree_of(spec.rules or {}, "/rules"))
+    rule_set(read)
+    return read
+
+
+def _check_server(server: Server, *, commands_allowed: bool) -> None:
+    kinds = [k for k in ("arena", "image", "command") if getattr(server, k) is not None]
+    if len(kinds) != 1:
+        raise Invalid(
+            f"a server is exactly one of arena, image or command; this one names {' and '.join(kinds) or 'none'}",
+            pointer="/server",
+        )
+    if server.command is not None and not commands_allowed:
+        raise Invalid(
+            "this installation runs no commands, only images: the operator may allow them with "
+            "MUSTER_ALLOW_COMMANDS=true where developers are trusted with the host",
+            pointer="/server/command",
+        )
+    if server.arena is not None:
+        _check_arena(server.arena)
+    _check_words(server)
+    names = [port.name for port in server.ports]
+    if len(set(names)) != len(names):
+        raise Invalid("two ports have the same name", pointer="/server/ports")
+    if server.ready.when == "port" and not any(p.protocol != "udp" for p in server.ports):
+        raise Invalid("ready when `port` needs a tcp or ws port to try", pointer="/server/ready/when")
+
+
+def _check_arena(settings: dict[str, Any]) -> None:
+    if len(msgspec.json.encode(settings)) > MAX_SETTINGS_BYTES:
+        raise Invalid(f"arena settings are larger than {MAX_SETTINGS_BYTES} bytes", pointer="/server/arena")
+    try:
+        ArenaSettings.from_dict(settings)
+    except Invalid as error:
+        raise Invalid(error.detail, pointer=f"/server/arena{error.pointer}") from None
+
+
+def _check_words(server: Server) -> None:
+    """Each `{port:name}` of a command line names one of its ports."""
+    ports = {port.name: port.port for port in server.ports or [Port()]}
+    for key in ("command", "args"):
+        for i, word in enumerate(getattr(server, key) or []):
+            fill([word], ports, f"/server/{key}/{i}")
+
+
+def _check_teams(spec: GameSpec) -> None:
+    if not spec.teams and spec.players_per_match is None:
+        raise Invalid(
+            "say players_per_match, or teams with min_players and max_players, or rules", pointer="/players_per_match"
+        )
+    for i, team in enumerate(spec.teams):
+        if team.min_players > team.max_players:
+            raise Invalid(
+                f"team {team.name!r}: min_players {team.min_players} is more than max_players {team.max_players}",
+                pointer=f"/teams/{i}/min_players",
+            )
+    names = [team.name for team in spec.teams]
+    if len(set(names)) != len(names):
+        raise Invalid("two teams have the same name", pointer="/teams")
+    total = sum(team.max_players for team in teams_of(spec))
+    if total > MAX_PLAYERS_PER_MATCH:
+        raise Invalid(f"the teams hold {total} players; a match has at most {MAX_PLAYERS_PER_MATCH}", pointer="/teams")
+    if spec.teams and spec.players_per_match not in (None, total):
+        raise Invalid(
+            f"players_per_match is {spec.players_per_match}, the teams hold {total}",
+            pointer="/players_per_match",
+        )
