@@ -3,7 +3,8 @@
 A ring carries a topic and an id, never a fact: facts are in Redis, and whoever misses a ring finds them there
 within a second. So rings may be lost, doubled or forged; a forged one costs a read. Each listener binds a SUB socket
 and registers it in Redis with an end date; each ringer connects a PUB socket to all registered ones. ZeroMQ filters
-by topic at the ringer, so nobody is woken in vain.
+by topic at the ringer, so nobody is woken in vain. All rings of one turn of the event loop leave together, each id
+once: a socket's send costs more than all else here.
 
 Topics: `queue` (a game: a ticket came or went), `match` (a game: a match changed), `ticket` (ticket ids whose
 status changed).
@@ -34,6 +35,7 @@ HIGH_WATER: Final = 10_000  # rings held for a slow peer; further ones are lost,
 MAX_RING_BYTES: Final = 4096
 MAX_LISTENERS: Final = 256
 IDS_IN_A_RING: Final = 64
+READ_AT_ONCE: Final = 100  # rings; then others have their turn
 
 
 class Plain(Protocol):
@@ -47,19 +49,27 @@ class Doorbell:
 
     def __init__(self, db: Plain) -> None:
         self._db = db
-        self._context = zmq.asyncio.Context(io_threads=1)
-        self._pub: zmq.asyncio.Socket = self._context.socket(zmq.PUB)
+        self._context = zmq.Context(io_threads=1)
+        self._pub = self._context.socket(zmq.PUB)
         for option, value in ((zmq.LINGER, 0), (zmq.SNDHWM, HIGH_WATER), (zmq.RECONNECT_IVL_MAX, 1000)):
             self._pub.setsockopt(option, value)
         self._connected: set[str] = set()
+        self._rings: dict[Topic, dict[str, None]] = {}  # of this turn: ids by topic, in order
 
     def ring(self, topic: Topic, ids: Iterable[str]) -> None:
-        """Tell whoever listens for `topic`. Never waits, never fails."""
-        names = list(ids)
-        for i in range(0, len(names), IDS_IN_A_RING):
-            message = f"{topic} {' '.join(names[i : i + IDS_IN_A_RING])}".encode()
-            with suppress(zmq.ZMQError):
-                self._pub.send(message, zmq.DONTWAIT)
+        """Tell whoever listens for `topic`, at the end of this turn of the loop. Never waits, never fails."""
+        if not self._rings:
+            asyncio.get_running_loop().call_soon(self._leave)
+        self._rings.setdefault(topic, {}).update(dict.fromkeys(ids))
+
+    def _leave(self) -> None:
+        rings, self._rings = self._rings, {}
+        for topic, ids in rings.items():
+            names = list(ids)
+            for i in range(0, len(names), IDS_IN_A_RING):
+                message = f"{topic} {' '.join(names[i : i + IDS_IN_A_RING])}".encode()
+                with suppress(zmq.ZMQError):
+                    self._pub.send(message, zmq.DONTWAIT)
 
     async def _follow(self) -> None:
         """Keep the PUB socket connected to every registered listener."""
@@ -82,10 +92,16 @@ class Doorbell:
                 self._pub.disconnect(endpoint)
         self._connected &= live
 
-    async def _listen(self, sub: zmq.asyncio.Socket, heard: Callable[[str, list[str]], None]) -> None:
+    async def _listen(self, sub: zmq.Socket[bytes], heard: Callable[[str, list[str]], None]) -> None:
+        waiting = zmq.asyncio.Socket(sub)  # to be woken by; what has come is read without a wait
         while True:
-            topic, *ids = (await sub.recv()).decode(errors="replace").split(" ")
-            heard(topic, ids)
+            await waiting.poll()
+            for _ in range(READ_AT_ONCE):
+                try:
+                    topic, *ids = sub.recv(zmq.DONTWAIT).decode(errors="replace").split(" ")
+                except zmq.Again:
+                    break
+                heard(topic, ids)
 
     async def _register(self, endpoint: str, topics: list[Topic]) -> None:
         while True:
@@ -102,8 +118,8 @@ class Doorbell:
             if json.loads(entry)["until_ms"] + EXPIRY_S * 1000 < now:
                 await self._db.do("HDEL", keys.DOORBELLS, endpoint)
 
-    def _bind(self, bind: str, host: str, topics: list[Topic]) -> tuple[zmq.asyncio.Socket, str]:
-        sub: zmq.asyncio.Socket = self._context.socket(zmq.SUB)
+    def _bind(self, bind: str, host: str, topics: list[Topic]) -> tuple[zmq.Socket[bytes], str]:
+        sub = self._context.socket(zmq.SUB)
         for option, value in ((zmq.LINGER, 0), (zmq.RCVHWM, HIGH_WATER), (zmq.MAXMSGSIZE, MAX_RING_BYTES)):
             sub.setsockopt(option, value)
         for topic in topics:
@@ -142,5 +158,6 @@ async def open_doorbell(
                 await db.do("HDEL", keys.DOORBELLS, endpoint)
         if sub is not None:
             sub.close()
+        bell._leave()
         bell._pub.close()
         bell._context.term()

@@ -13,6 +13,7 @@ from core.clock import now_ms
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
 from core.log import get
+from core.redis.batch import Batch
 from core.redis.client import open_database
 from core.settings import Common
 from webapi.auth import Tokens
@@ -26,7 +27,6 @@ from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
 from webapi.store.accounts import Accounts
-from webapi.store.batch import Batch
 from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.matches import Matches

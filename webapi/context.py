@@ -11,12 +11,12 @@ from core.clock import now_ms
 from core.doorbell import Doorbell
 from core.errors import Forbidden, Unauthorized
 from core.model import Role
+from core.redis.batch import Batch
 from webapi.auth import Caller, Tokens
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
-from webapi.store.batch import Batch
 from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.matches import Matches

@@ -13,13 +13,13 @@ from core import keys
 from core.clock import new_id
 from core.errors import Conflict, Misconfigured, TooMany, Unauthorized
 from core.log import get
+from core.redis.batch import Batch
 from core.redis.client import function_call
 from webapi.metrics import Metrics
 from webapi.names import check_password, fold, shown
 from webapi.passwords import Passwords
 from webapi.settings import Settings
 from webapi.store.accounts import AccountRecord, Accounts
-from webapi.store.batch import Batch
 
 log = get("login")
 

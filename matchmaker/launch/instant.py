@@ -18,7 +18,8 @@ from core.clock import new_id, now_ms
 from core.doorbell import Doorbell
 from core.errors import MusterError, Unavailable
 from core.model import Connection, Match, OpenPort
-from core.redis.client import Database
+from core.redis.batch import Batch
+from core.redis.client import Database, function_call
 from matchmaker.launch.base import LaunchRetryable, Seen
 
 PLAY_S: Final = 1.0  # a match is over after
@@ -32,7 +33,7 @@ class InstantLauncher:
     host = "instant"
 
     def __init__(self, db: Database, bell: Doorbell) -> None:
-        self._db, self._bell = db, bell
+        self._batch, self._bell = Batch(db, lambda: None), bell
         self._playing: dict[str, asyncio.Task[None]] = {}
 
     def room(self) -> int:
@@ -44,10 +45,10 @@ class InstantLauncher:
         base, server, now = keys.game(match.game), new_id("server"), now_ms()
         look_at = now + 60_000
         try:
-            _, reply = await self._db.call_many(
+            _, reply = await self._batch.do_many(
                 [
-                    ("server_attach", base, [match.id, server, now, "{}"]),
-                    ("match_step", base, [match.id, "ready", now, server, "", CONNECTION, look_at, 0]),
+                    function_call("server_attach", base, match.id, server, now, "{}"),
+                    function_call("match_step", base, match.id, "ready", now, server, "", CONNECTION, look_at, 0),
                 ]
             )
         except Unavailable as error:
@@ -80,7 +81,7 @@ class InstantLauncher:
         try:
             await asyncio.sleep(PLAY_S)
             with suppress(MusterError):
-                await self._db.call(
+                await self._batch.call(
                     "match_step", keys.game(match.game), match.id, "finish", now_ms(), server, "finished", "", 0, 0
                 )
                 self._bell.ring("match", [match.game])

@@ -16,10 +16,10 @@ from core import keys
 from core.clock import new_id
 from core.errors import Conflict, NotFound, Unauthorized
 from core.model import Role
+from core.redis.batch import Batch
 from core.redis.client import Arg, function_call
 from webapi.auth import REFRESH_BYTES, Refresh, make_refresh
 from webapi.names import fold
-from webapi.store.batch import Batch
 
 SESSIONS_MOST: Final = 16  # of a player; a further login ends the oldest
 

@@ -8,9 +8,9 @@ from msgspec import UNSET
 
 from core import keys
 from core.errors import NotFound
+from core.redis.batch import Batch
 from webapi.documents import Board, Entry, PlayerViews, Position, Rank
 from webapi.store.accounts import Accounts
-from webapi.store.batch import Batch
 
 
 class Boards:

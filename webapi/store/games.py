@@ -10,10 +10,10 @@ import msgspec
 from core import keys
 from core.errors import Conflict, NotFound, TooMany
 from core.model import Game, GameSpec
+from core.redis.batch import Batch
 from core.redis.client import function_call
 from webapi.problems import PreconditionFailed
 from webapi.records import game_decoder
-from webapi.store.batch import Batch
 
 GAMES_MOST: Final = 10_000  # of an installation
 LISTED_MOST: Final = 1000

@@ -6,9 +6,9 @@ from typing import Final
 
 from core import keys
 from core.errors import NotFound
+from core.redis.batch import Batch
 from webapi.documents import MatchDocument
 from webapi.records import match_document
-from webapi.store.batch import Batch
 
 LISTED_MOST: Final = 100  # live ones, and as many that were over
 

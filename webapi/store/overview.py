@@ -8,10 +8,10 @@ from typing import Any, Final
 from core import keys
 from core.lifecycle import MatchState
 from core.model import Game
+from core.redis.batch import Batch
 from core.rules import rule_set
 from webapi.documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
-from webapi.store.batch import Batch
 
 GAMES_MOST: Final = 100  # shown; an overview is for eyes
 LIVE_MOST: Final = 50  # of a game

@@ -17,7 +17,7 @@ from core import party as rules
 from core.clock import new_id
 from core.errors import Conflict, NotFound, Unavailable
 from core.party import Party
-from webapi.store.batch import Batch
+from core.redis.batch import Batch
 
 KEPT_S: Final = 6 * 3600  # after its last change; an evening
 TRIES: Final = 8  # of a change that others are faster with; a party has ten members

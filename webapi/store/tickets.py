@@ -10,10 +10,10 @@ import msgspec
 from core import keys
 from core.errors import Conflict, NotFound, TooMany
 from core.model import Game, TicketPlayer
+from core.redis.batch import Batch
 from core.redis.client import function_call
 from webapi.problems import TicketOpen
 from webapi.records import Joining, TicketRecord, joining, ticket_record
-from webapi.store.batch import Batch
 
 SEEN_AT_ONCE: Final = 500  # tickets of one `tickets_seen`: Redis serves nobody else meanwhile
 READ_AT_ONCE: Final = 1000
