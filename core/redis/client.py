@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
 
 from redis import exceptions as rx
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -173,7 +172,7 @@ def _client(url: str) -> tuple[Redis | RedisCluster, Callable[[], Awaitable[None
     if url.startswith("redis+cluster://"):
         cluster = RedisCluster.from_url(url.replace("redis+cluster://", "redis://", 1), **options)
         return cluster, cluster.aclose
-    if urlsplit(url).scheme in SCHEMES:
+    if url.partition("://")[0] in SCHEMES:
         behind = SentinelPool(parse(url), timeout=TIMEOUT_S, **options)
         return Redis(connection_pool=behind), behind.close
     pool = BlockingConnectionPool.from_url(url, timeout=TIMEOUT_S, **options)

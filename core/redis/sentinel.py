@@ -77,8 +77,10 @@ def _node(text: str) -> Node:
     host, colon, port = text.rpartition(":")
     if not colon or (text.startswith("[") and text.endswith("]")):
         host, port = text, str(PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host
+    wrong = not host or (":" in host and not bracketed)
+    if wrong or not (port.isascii() and port.isdigit()) or not 0 < int(port) < 65536:
         raise _wrong(f"{text!r} is no host with a port")
     return host, int(port)
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis import exceptions as rx
 
-from core.redis.embedded import EmbeddedRedis, answers, find_server
+from core.redis.embedded import EmbeddedRedis, find_server
 from tests.support import free_port
 
 NAME = "mymaster"
@@ -28,15 +29,25 @@ class Sentinel:
     program: str
     folder: Path
     port: int
+    password: str | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [self.program, str(self.folder / "sentinel.conf"), "--sentinel"]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + SETTLED_S
-        while not answers(self.port):
+        while not self._answers():
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.02)
+
+    def ask(self, *command: str) -> Any:
+        with Redis(port=self.port, password=self.password, decode_responses=True) as asked:
+            return asked.execute_command(*command)
+
+    def _answers(self) -> bool:
+        with suppress(rx.RedisError, OSError):
+            return bool(self.ask("PING"))
+        return False
 
     def kill(self) -> None:
         if self.process is not None:
@@ -57,25 +68,18 @@ class Watched:
     def url(self) -> str:
         return f"redis+sentinel://{','.join(f'127.0.0.1:{one.port}' for one in self.sentinels)}/{NAME}/0"
 
-    def named(self) -> int:
-        """The port that the last Sentinel gives for the primary."""
-        with Redis(port=self.sentinels[-1].port, decode_responses=True) as asked:
-            return int(asked.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", NAME)[1])
-
     def failed_over(self) -> bool:
         """Whether all Sentinels that run name the replica, and it takes writes."""
         for one in self.sentinels:
             if one.process is not None:
-                with Redis(port=one.port, decode_responses=True) as asked:
-                    found = asked.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", NAME)
+                found = one.ask("SENTINEL GET-MASTER-ADDR-BY-NAME", NAME)
                 if int(found[1]) != self.replica.port:
                     return False
         return role(self.replica.port) == "master"
 
     def fail_over(self) -> None:
         """As an operator does it: both nodes stay up and change places."""
-        with Redis(port=self.sentinels[0].port) as asked:
-            asked.execute_command("SENTINEL FAILOVER", NAME)
+        self.sentinels[0].ask("SENTINEL FAILOVER", NAME)
 
     def wait_replicated(self) -> None:
         """Until the replica has all that the primary has acknowledged."""
@@ -90,8 +94,13 @@ def role(port: int) -> str:
 
 
 @contextmanager
-def watched(folder: Path, *, program: str | None = None, options: Sequence[str] = ()) -> Iterator[Watched]:
-    """Started, replicating, and every Sentinel knows the others and the replica. `options` are of each Sentinel."""
+def watched(
+    folder: Path, *, program: str | None = None, options: Sequence[str] = (), password: str | None = None
+) -> Iterator[Watched]:
+    """Started, replicating, and every Sentinel knows the others and the replica.
+
+    `options` are of each Sentinel, and `password` is what these ask for.
+    """
     program = program or find_server()
     primary = EmbeddedRedis(program, folder / "primary", free_port())
     of = ["--replicaof", "127.0.0.1", str(primary.port), "--repl-diskless-sync-delay", "0"]
@@ -102,7 +111,7 @@ def watched(folder: Path, *, program: str | None = None, options: Sequence[str] 
         primary.start()
         replica.start()
         for number in range(TRIO):
-            made.sentinels.append(_sentinel(program, folder / f"sentinel{number}", primary.port, options))
+            made.sentinels.append(_sentinel(program, folder / f"sentinel{number}", primary.port, options, password))
         _settle(made)
         yield made
     finally:
@@ -112,7 +121,7 @@ def watched(folder: Path, *, program: str | None = None, options: Sequence[str] 
         primary.kill()
 
 
-def _sentinel(program: str, folder: Path, primary: int, options: Sequence[str]) -> Sentinel:
+def _sentinel(program: str, folder: Path, primary: int, options: Sequence[str], password: str | None) -> Sentinel:
     folder.mkdir(parents=True)
     port = free_port()
     lines = [
@@ -123,7 +132,7 @@ def _sentinel(program: str, folder: Path, primary: int, options: Sequence[str]) 
         *options,
     ]  # fmt: skip
     (folder / "sentinel.conf").write_text("\n".join(lines) + "\n")
-    made = Sentinel(program, folder, port)
+    made = Sentinel(program, folder, port, password)
     made.start()
     return made
 
@@ -131,14 +140,13 @@ def _sentinel(program: str, folder: Path, primary: int, options: Sequence[str]) 
 def _settle(made: Watched) -> None:
     deadline = time.monotonic() + SETTLED_S
     for one in made.sentinels:
-        while not _knows_all(one.port):
+        while not _knows_all(one):
             assert time.monotonic() < deadline, "the Sentinels did not find each other and the replica"
             time.sleep(0.05)
     made.wait_replicated()
 
 
-def _knows_all(port: int) -> bool:
-    with Redis(port=port, decode_responses=True) as asked:
-        flat = asked.execute_command("SENTINEL MASTER", NAME)
+def _knows_all(one: Sentinel) -> bool:
+    flat = one.ask("SENTINEL MASTER", NAME)
     found = flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
     return int(found["num-slaves"]) >= 1 and int(found["num-other-sentinels"]) == TRIO - 1
