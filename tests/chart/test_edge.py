@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.chart.local_edge import NGINX, directives
 from tests.chart.rendered import ALL, Render, pick
-
-STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")  # a module of its own in Debian's build
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
 
 
 def configuration(render: Render, *arguments: str) -> str:
@@ -28,10 +25,8 @@ def test_nginx_accepts_the_configuration(rendered: Render, tmp_path: Path, argum
     path = tmp_path / "nginx.conf"
     text = re.sub(r"\b(?:muster|everything)-webapi\b", "127.0.0.1", configuration(rendered, *arguments))
     path.write_text(text.replace("/tmp/", f"{tmp_path}/"))  # so that nothing is left behind
-    load = ["-g", f"load_module {STREAM};"] if STREAM.exists() else []
-    done = subprocess.run(
-        [str(NGINX), "-e", "stderr", "-t", "-c", str(path), *load], capture_output=True, text=True, check=False
-    )
+    command = [str(NGINX), "-e", "stderr", "-t", "-c", str(path), "-g", directives()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "syntax is ok" in done.stderr, done.stderr
     assert done.returncode == 0, done.stderr
 
