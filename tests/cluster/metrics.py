@@ -93,7 +93,11 @@ def binding(kind: str, name: Document, role_kind: str, role: str) -> Document:
 
 def pod() -> Document:
     """Its pod."""
-    arguments = [f"--secure-port={PORT}", "--cert-dir=/tmp", f"--metric-resolution={RESOLUTION}"]
+    often = [
+        f"--metric-resolution={RESOLUTION}",
+        "--kubelet-request-timeout=5s",
+    ]  # the one is to be less than the other
+    arguments = [f"--secure-port={PORT}", "--cert-dir=/tmp", *often]
     container = {
         "name": NAME,
         "image": IMAGE,
