@@ -19,26 +19,31 @@ ROUND_S = 0.05
 MATCHED_S = 30.0  # a pod starts on two busy cores
 
 
-def register_tanks(release: Release, url: str) -> None:
-    """The admin of the release's Secret registers the duel of tanks."""
-    admin = Rest(url)
+def admin(release: Release, url: str) -> Rest:
+    """The admin of the release's Secret, signed in."""
+    rest = Rest(url)
     login = {"name": release.secret("admin-name"), "password": release.secret("admin-password")}
-    admin.token = admin.call("POST", "/v1/login", login)["access_token"]
-    admin.call("POST", "/v1/games", {"id": "tanks", **BUILT_IN["tanks"]})
+    rest.token = rest.call("POST", "/v1/login", login)["access_token"]
+    return rest
 
 
-def queue(url: str, name: str) -> tuple[Rest, str]:
-    """A new player who waits for a match of the tanks."""
+def register_tanks(release: Release, url: str) -> None:
+    """The admin registers the duel of tanks."""
+    admin(release, url).call("POST", "/v1/games", {"id": "tanks", **BUILT_IN["tanks"]})
+
+
+def queue(url: str, name: str, game: str = "tanks") -> tuple[Rest, str]:
+    """A new player who waits for a match."""
     player = Rest(url)
     player.token = player.call("POST", "/v1/guests", {"name": name})["access_token"]
-    return player, player.call("POST", "/v1/tickets", {"game": "tanks"})["id"]
+    return player, player.call("POST", "/v1/tickets", {"game": game})["id"]
 
 
-def completed(player: Rest, ticket: str) -> dict[str, Any]:
+def completed(player: Rest, ticket: str, game: str = "tanks") -> dict[str, Any]:
     """The ticket once it is COMPLETED."""
 
     def there() -> dict[str, Any] | None:
-        found: dict[str, Any] = player.call("GET", f"/v1/tickets/tanks/{ticket}")
+        found: dict[str, Any] = player.call("GET", f"/v1/tickets/{game}/{ticket}")
         return found if found["status"] == "COMPLETED" else None
 
     found = until(there, f"ticket {ticket} COMPLETED", within_s=MATCHED_S)
