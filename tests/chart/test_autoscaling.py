@@ -9,6 +9,7 @@ import yaml
 
 from tests.chart.images import REPOSITORY, TAG, valkey_image
 from tests.chart.release import asked_all_the_time, prepared
+from tests.chart.rendered import Document
 from tests.cluster.api import until
 from tests.cluster.binaries import HELM4
 from tests.cluster.cluster import Cluster
@@ -24,7 +25,7 @@ SCALED_S = 120.0  # two readings of the kubelet, 10 s apart each, on busy cores
 def test_load_adds_a_replica(
     cluster: Cluster, namespace: str, helm: Helm, python_image_name: str, tmp_path: Path
 ) -> None:
-    """One pod of webapi, asked without a pause, uses more CPU than it is meant to: there are two, both ready."""
+    """An idle pod of webapi is left alone; asked without a pause it uses more CPU than it should, and there are two."""
     cluster.import_image(valkey_image(tmp_path / "valkey.tar"))
     repository, _, tag = python_image_name.rpartition(":")
     values = tmp_path / "values.yaml"
@@ -39,15 +40,21 @@ def test_load_adds_a_replica(
     deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/muster-webapi"
     with metrics_api(cluster), prepared(cluster, helm, namespace, str(values)) as release:
         release.install()
-        assert cluster.api.get(deployment)["status"]["readyReplicas"] == 1
+        idle = until(lambda: used(cluster.api.get(path)), "figures of an idle pod", within_s=SCALED_S)
+        assert replicas(cluster.api.get(deployment)) == 1
         with asked_all_the_time(f"{release.url()}/v1/games") as failures:
-            until(
-                lambda: cluster.api.get(deployment)["status"].get("readyReplicas") == 2,
-                f"two replicas; {cluster.api.get(path)['status']}",
-                within_s=SCALED_S,
-            )
-        scaler = cluster.api.get(path)["status"]
-        assert scaler["desiredReplicas"] == 2
-        used = scaler["currentMetrics"][0]["resource"]["current"]["averageValue"]
-        assert used != "0", scaler
+            until(lambda: replicas(cluster.api.get(deployment)) == 2, "two replicas", within_s=SCALED_S)
+        assert cluster.api.get(path)["status"]["desiredReplicas"] == 2
+        assert idle != used(cluster.api.get(path))
         assert not failures
+
+
+def replicas(deployment: Document) -> int:
+    """How many are ready."""
+    return int(deployment["status"].get("readyReplicas", 0))
+
+
+def used(scaler: Document) -> str:
+    """The CPU of a pod that the autoscaler last went by; '' while it knows none."""
+    current = scaler["status"].get("currentMetrics") or [{}]
+    return str(current[0].get("resource", {}).get("current", {}).get("averageValue", ""))
