@@ -48,6 +48,16 @@ def test_limits_and_ports_are_those_of_the_values(rendered: Render) -> None:
         assert line in text
 
 
+def test_the_api_s_service_has_the_port_that_the_edge_leads_to(rendered: Render) -> None:
+    """Through a Service only ports that it lists are reached; without the edge it lists the API's alone."""
+
+    def ports(*arguments: str, name: str) -> dict[str, int]:
+        return {port["name"]: port["port"] for port in pick(rendered(*arguments), "Service", name)["spec"]["ports"]}
+
+    assert ports("--values", str(ALL), name="everything-webapi") == {"http": 80, "auth": 22551}
+    assert ports("--set", "edge.auth.enabled=true", name="muster-webapi") == {"http": 22548}
+
+
 def test_what_is_not_asked_for_is_not_opened(rendered: Render) -> None:
     """Without auth and UDP there is one port, and no stream."""
     documents = rendered("--set", "edge.enabled=true")
