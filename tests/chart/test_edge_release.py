@@ -13,10 +13,12 @@ from tests.chart.images import REPOSITORY, TAG, nginx_image, valkey_image
 from tests.chart.players import completed, fly, queue, register_tanks, stream
 from tests.chart.release import prepared
 from tests.chart.rendered import default_image
+from tests.cluster.addons import PORT as DNS_PORT
 from tests.cluster.api import until
 from tests.cluster.binaries import HELM3
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
+from tests.cluster.policy_engine import policies_enforced
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +48,7 @@ def values(cluster: Cluster, python_image_name: str, tmp_path: Path) -> str:
         "secrets": {"admin": True},
         "webapi": {"settings": {"MUSTER_TRUSTED_PROXIES": 1}},
         "edge": edge,
+        "networkPolicy": {"dns": {"ports": [53, DNS_PORT]}},
     }
     path.write_text(yaml.safe_dump(given))
     return str(path)
@@ -75,23 +78,25 @@ async def test_players_queue_and_play_through_the_edge(
         address, _ = await asyncio.gather(
             asyncio.to_thread(give_address, cluster, namespace, "muster-edge"), asyncio.to_thread(release.install)
         )
-        url = f"http://{address}"
-        await asyncio.to_thread(register_tanks, release, url)
-        ada, ticket = await asyncio.to_thread(queue, url, "Ada")
-        waiting = asyncio.create_task(asyncio.to_thread(stream, url, ada, ticket))
-        grace, other = await asyncio.to_thread(queue, url, "Grace")
-        said = await waiting
-        assert "QUEUED" in said
-        assert "COMPLETED" in said
-        tickets = [completed(ada, ticket), completed(grace, other)]
-        assert tickets[0]["connection"]["address"] == cluster.address
-        over, playing = asyncio.Event(), [asyncio.Event() for _ in tickets]
-        players = [
-            asyncio.create_task(fly(t, started, over, address)) for t, started in zip(tickets, playing, strict=True)
-        ]
-        async with asyncio.timeout(20):
-            await asyncio.gather(*(started.wait() for started in playing))
-        over.set()
-        assert min(await asyncio.gather(*players)) > 0
-        with socket.create_connection((address, AUTH_PORT), 10) as connection:
-            assert connection.recv(1) == GREETING
+        # In force, so that what the edge may is seen to be enough.
+        with policies_enforced(cluster):
+            url = f"http://{address}"
+            await asyncio.to_thread(register_tanks, release, url)
+            ada, ticket = await asyncio.to_thread(queue, url, "Ada")
+            waiting = asyncio.create_task(asyncio.to_thread(stream, url, ada, ticket))
+            grace, other = await asyncio.to_thread(queue, url, "Grace")
+            said = await waiting
+            assert "QUEUED" in said
+            assert "COMPLETED" in said
+            tickets = [completed(ada, ticket), completed(grace, other)]
+            assert tickets[0]["connection"]["address"] == cluster.address
+            over, playing = asyncio.Event(), [asyncio.Event() for _ in tickets]
+            players = [
+                asyncio.create_task(fly(t, started, over, address)) for t, started in zip(tickets, playing, strict=True)
+            ]
+            async with asyncio.timeout(20):
+                await asyncio.gather(*(started.wait() for started in playing))
+            over.set()
+            assert min(await asyncio.gather(*players)) > 0
+            with socket.create_connection((address, AUTH_PORT), 10) as connection:
+                assert connection.recv(1) == GREETING
