@@ -68,8 +68,8 @@ kubectl create secret generic muster --namespace games \\
   --from-literal=redis-url=redis://:$password@muster-redis.games.svc:6379/0
 ```
 
-The images (`make images`): `muster/gamepod`, of which every node that runs matches has one, adds 23 MB to its base image;
-`muster/service`, for webapi and matchmaker, 194 MB, most of it the Kubernetes client.
+The images (`make images`): `muster/gamepod`, which every node with matches has, adds 23 MB to its base image;
+`muster/service`, for webapi and matchmaker, 194 MB, 122 of them the Kubernetes client.
 
 For many players: two replicas of each service, `webapi.autoscaling`, an Ingress with a certificate, your own Redis, a
 namespace of its own for the servers (`games.namespace`), and `games.imagePrefixes`.
