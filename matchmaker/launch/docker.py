@@ -247,9 +247,8 @@ class DockerLauncher:
                 self._do(f"remove {match}", lambda: self._remove(group))
             return
         if not seen.ended:
-            for container in group.values():
-                if container.state == "created":
-                    self._do(f"start {match}", partial(self._engine.start, container.id))
+            if unstarted := {role: container.id for role, container in group.items() if container.state == "created"}:
+                self._do(f"start {match}", partial(self._starter.bring_up, match, unstarted))
         elif seen.tells and seen.exit_code == EXIT_TURNED_AWAY and documents.runs(group, "game"):
             # The match goes on elsewhere, so nobody else will end this game.
             self._do(f"stop {match}", lambda: self._stop(match, STRAY_GRACE_S))
