@@ -112,8 +112,8 @@ def seen(pod: Pod, *, gone: bool = False) -> Seen:
         since_ms=int(meta.creation_timestamp.timestamp() * 1000) if meta.creation_timestamp else 0,
         stopping=meta.deletion_timestamp is not None,
         ended=ended,
-        # Of a pod that somebody deletes the exit code says how the game takes that, and not how the match went.
-        exit_code=end.exit_code if end is not None and meta.deletion_timestamp is None else None,
+        # Of a pod that somebody ends the exit code says how the game takes that, and not how the match went.
+        exit_code=end.exit_code if end is not None and not _interrupted(pod) else None,
         tells=not _has_game(pod),
         stuck=stuck is not None,
         remains=ended and not gone,
@@ -145,6 +145,15 @@ def _terminated(pod: Pod) -> Terminated | None:
     return main.state.terminated if main is not None else None
 
 
+def _interrupted(pod: Pod) -> bool:
+    """Whether its end came from outside: it was deleted or evicted, its time was up, ..."""
+    return bool(pod.metadata.deletion_timestamp or pod.status.reason or _disruption(pod))
+
+
+def _disruption(pod: Pod) -> Condition | None:
+    return next((c for c in pod.status.conditions if c.type == "DisruptionTarget" and c.status == "True"), None)
+
+
 def _stuck(pod: Pod) -> str | None:
     """Why it will never run as it is; None where it may."""
     for container in (*pod.status.init_container_statuses, *pod.status.container_statuses):
@@ -174,9 +183,8 @@ def _why_ended(pod: Pod, end: Terminated | None, *, gone: bool) -> str:
         return f"the game took more memory than its limit ({limit}) and was ended"
     if status.reason:  # Evicted, DeadlineExceeded, NodeLost, Preempting, ...
         return f"its pod was ended: {_words(status.reason, status.message)}"
-    for condition in status.conditions:
-        if condition.type == "DisruptionTarget" and condition.status == "True":
-            return f"its pod was ended: {_words(condition.reason, condition.message)}"
+    if disruption := _disruption(pod):
+        return f"its pod was ended: {_words(disruption.reason, disruption.message)}"
     if gone or pod.metadata.deletion_timestamp is not None:
         return "its pod was deleted"
     if end is None:

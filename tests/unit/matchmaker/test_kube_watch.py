@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from matchmaker.launch.kube_api import KubeAway, KubeRefused
+from matchmaker.launch.kube_api import OPENED
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused
 from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.node_addresses import Node
 from matchmaker.launch.pod import Document
 from matchmaker.launch.pod_state import Metadata, Pod, Status
 from tests.support import eventually
@@ -38,6 +40,7 @@ class Played:
 
     async def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]:
         self.asked.append(version)
+        yield OPENED, Pod(Metadata())
         if not self.watches:
             await asyncio.Event().wait()
         for event in self.watches.pop(0):
@@ -49,6 +52,9 @@ class Played:
         raise NotImplementedError
 
     async def read(self, name: str) -> Pod:
+        raise NotImplementedError
+
+    async def node(self, name: str) -> Node:
         raise NotImplementedError
 
     async def delete(self, name: str, grace_s: int, uid: str) -> None:

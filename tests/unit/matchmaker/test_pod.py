@@ -91,7 +91,7 @@ def gamepod(ports: str, *, sidecar: bool) -> dict[str, Any]:
         "MUSTER_SDK_PORT": "9358",
         "MUSTER_RUN_DIR": "/dev/shm",
         "MUSTER_LOG_LEVEL": "info",
-        **({"MUSTER_SIDECAR": "true"} if sidecar else {}),
+        **({"MUSTER_SIDECAR": "true"} if sidecar else {"MUSTER_LAUNCHER_TELLS": "true"}),
         "MUSTER_FLUSH_S": "0.1",
     }
     fields = {"MUSTER_ADDRESS": "status.hostIP", **({"MUSTER_SERVER_ID": "metadata.uid"} if sidecar else {})}

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable
-from matchmaker.launch.kube_api import KubeAway, KubeRefused
-from matchmaker.launch.kube_errors import as_launch_error
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error
 from matchmaker.launch.pod_state import Pod, host_ports, is_pending, seen
 
 META = {
