@@ -41,6 +41,7 @@ class PodWatch:
         self.lists = 0
         self.trouble: str = ""  # why there is no watch now
         self.away = False  # ... because nobody answers
+        self.back_at = float("-inf")  # when somebody answered after that; of time.monotonic
 
     @property
     def pods(self) -> Mapping[str, Pod]:
@@ -98,6 +99,8 @@ class PodWatch:
     async def _follow(self) -> None:
         async for kind, pod in self._api.watch(self._version):
             if kind == OPENED:
+                if self.away:
+                    self.back_at = time.monotonic()
                 self.trouble, self.away = "", False
                 continue
             self._version = pod.metadata.resource_version

@@ -45,6 +45,7 @@ from matchmaker.launch.pod_state import Pod
 ENDED_KEPT: Final = 1024
 TAIL_LINES: Final = 20
 SWEEP_S: Final = 5.0
+CATCH_UP_S: Final = 20.0  # after the API server was away, until every kubelet has told it again; they try each 10 s
 ASKS_S: Final = 3.0  # a match whose start was put off asks again each second
 CLOSE_S: Final = 30.0
 
@@ -97,6 +98,10 @@ class KubernetesLauncher:
     def host(self) -> str:
         return f"kubernetes/{self._settings.namespace or 'own'}/{self._installation}"
 
+    @property
+    def blind(self) -> bool:
+        return self._watch.away or time.monotonic() - self._watch.back_at < CATCH_UP_S
+
     def room(self) -> int:
         """None until it is known what runs, nor while nothing can be started; one where that must be found out."""
         now = time.monotonic()
@@ -146,10 +151,11 @@ class KubernetesLauncher:
 
     async def tail(self, match: str) -> list[str]:
         known = self._seen.get(match) or self._ended.get(match)
-        if known is None or known.ended:
-            return list(known.output) if known is not None else []
-        if self._watch.trouble:
-            return []  # nobody waits for an API server that is known to be away
+        if known is None:
+            return []
+        # Of an evicted pod they do not come with its end. Nobody waits for an API server that is known to be away.
+        if known.output or (known.ended and not known.remains) or self._watch.trouble:
+            return list(known.output)
         container = GAMEPOD if known.tells else GAME
         try:
             text = await self._api.logs(match, container, TAIL_LINES)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pytest
+
+from matchmaker.launch import kube_watch
 from matchmaker.launch.kube_api import OPENED
 from matchmaker.launch.kube_errors import KubeAway, KubeRefused
 from matchmaker.launch.kube_watch import PodWatch
@@ -145,5 +149,25 @@ async def test_an_api_server_that_is_away() -> None:
     api = Played({"a": a_pod("a", 1)}, 5, away=2)
     with watching(api) as (watch, _):
         assert not watch.listed.is_set()
-        await asyncio.wait_for(watch.listed.wait(), 5)
+        await watched(api, 1)
         assert (api.lists, list(watch.pods)) == (3, ["a"])
+
+
+async def test_when_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API server that is away is known to be so until a watch is open again; one that refuses a watch is there."""
+    monkeypatch.setattr(kube_watch, "LONGEST_S", 0.05)
+    api = Played({}, 5, [[KubeAway("cut")], [KubeRefused(429, "TooManyRequests", "later")]])
+    seen: list[tuple[bool, bool]] = []
+
+    class Seeing(PodWatch):
+        async def _follow(self) -> None:
+            seen.append((self.away, bool(self.trouble)))
+            await super()._follow()
+
+    watch = Seeing(api, lambda _: None)
+    task = asyncio.create_task(watch.run())
+    await watched(api, 3)
+    task.cancel()
+    assert seen == [(False, False), (True, True), (False, True)]
+    assert (watch.away, watch.trouble) == (False, "")
+    assert watch.back_at <= time.monotonic()

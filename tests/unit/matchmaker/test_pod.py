@@ -202,6 +202,15 @@ def test_no_port_of_the_node() -> None:
     assert address["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
 
 
+@pytest.mark.parametrize(("network", "asks"), [("host_port", True), ("host_network", True), ("none", False)])
+def test_a_node_that_players_reach_from_outside(network: str, asks: bool) -> None:
+    """Where nodes may be read the server knows its node, to ask what it is reached by, if players go there at all."""
+    settings = replace(SETTINGS, network=network, node_addresses=True)
+    document = pod_document(a_match(Server(arena={})), settings, given(GivenPort("tcp", "tcp", 20_001, 20_001)))
+    fields = {v["name"]: v["valueFrom"] for v in document["spec"]["containers"][0]["env"] if "valueFrom" in v}
+    assert (fields.get("MUSTER_NODE") == {"fieldRef": {"fieldPath": "spec.nodeName"}}) is asks
+
+
 def test_where_it_may_run() -> None:
     """The operator's choices of nodes, accounts and classes are in the pod as they are."""
     settings = replace(
