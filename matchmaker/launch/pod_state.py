@@ -21,6 +21,7 @@ STUCK: Final = frozenset(
 )  # fmt: skip
 TERMINAL: Final = ("Succeeded", "Failed")
 LINES: Final = 20
+NO_LOG: Final = "Error on reading termination message from logs"
 
 
 class Terminated(Struct, rename="camel"):
@@ -118,7 +119,7 @@ def seen(pod: Pod, *, gone: bool = False) -> Seen:
         stuck=stuck is not None,
         remains=ended and not gone,
         detail=_why_ended(pod, end, gone=gone) if ended else (stuck or _why_not_yet(pod)),
-        output=tuple(end.message.splitlines()[-LINES:]) if end is not None else (),
+        output=_last_words(end) if end is not None else (),
     )
 
 
@@ -143,6 +144,11 @@ def _main(pod: Pod) -> Container | None:
 def _terminated(pod: Pod) -> Terminated | None:
     main = _main(pod)
     return main.state.terminated if main is not None else None
+
+
+def _last_words(end: Terminated) -> tuple[str, ...]:
+    """Its last lines; none where the kubelet has thrown its log away before it looked, and says so in their place."""
+    return () if end.message.startswith(NO_LOG) else tuple(end.message.splitlines()[-LINES:])
 
 
 def _interrupted(pod: Pod) -> bool:

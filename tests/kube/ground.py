@@ -114,10 +114,10 @@ class Ground:
 
     @contextmanager
     def without_api_server(self) -> Iterator[None]:
-        """Inside, the API server does not run; afterwards scheduler and kubelet do not wait for their next try."""
+        """Inside, the API server does not run; afterwards the others do not wait for their next try."""
         with self.cluster.without("kube-apiserver"):
             yield
-        for component in ("kube-scheduler", "kubelet"):  # up to a minute
+        for component in ("kube-controller-manager", "kube-scheduler", "kubelet"):  # up to a minute
             self.cluster.restart(component)
 
     def pods(self) -> dict[str, Document]:

@@ -62,7 +62,7 @@ async def test_a_game_that_takes_too_much_memory(ground: Ground) -> None:
 
 
 async def test_a_game_that_writes_too_much(ground: Ground) -> None:
-    """It is evicted in the middle of its match; the developer reads what was full, and the last lines."""
+    """It is evicted in the middle of its match; the developer reads what was full (its log is often gone by then)."""
     code = (
         "import time; print('saving', flush=True)\n"
         "with open('/tmp/save', 'wb') as file: file.write(b'x' * (40 << 20))\n"
@@ -72,7 +72,7 @@ async def test_a_game_that_writes_too_much(ground: Ground) -> None:
     found = await failed(ground, server, tries=1, MUSTER_SERVER_DISK_MIB="16")
     assert found["reason"] == "server_lost"
     assert "its pod was ended: Evicted:" in found["result"]["detail"]
-    assert found["result"]["output"] == ["saving"]
+    assert found["result"]["output"] in ([], ["saving"])
 
 
 async def test_a_server_that_no_node_takes(ground: Ground) -> None:

@@ -82,6 +82,7 @@ def test_how_it_ended(status: dict[str, Any], code: int | None, says: str) -> No
 def test_its_last_words() -> None:
     """The last lines of its log come with its end."""
     assert seen(a_pod(**ended(1, message="one\ntwo\n"))).output == ("one", "two")
+    assert seen(a_pod(**ended(1, message="Error on reading termination message from logs: no such file"))).output == ()
 
 
 def test_who_tells() -> None:
