@@ -24,6 +24,9 @@ from matchmaker.shared import Contact, Shared
 from matchmaker.store import GameStore
 
 LOOKS: Final = 512  # matches in one round trip
+# While the launcher is blind a silent server may be one that ended well. Its players lose nothing by the wait: no other
+# server could be started for them meanwhile.
+BLIND_S: Final = 120.0
 ROUND: Final = 64  # ... of them looked at without a reason: 10,000 live ones are gone round in under three minutes
 GAP_S: Final = 0.05  # rings of matches come in swarms, and the players need none of them
 
@@ -74,9 +77,10 @@ class Watch:
         self._live = set(live)
         self._measure(len(live), await self._store.queue_length())
         wanted = self._choose(live, seen)
+        silence_s = self._shared.settings.beat_timeout_s + (BLIND_S if self._shared.launcher.blind else 0)
         for i in range(0, len(wanted), LOOKS):
             now = now_ms()  # before the reading, so that no silence looks longer than it is
-            deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
+            deadlines = self._contact.deadlines(silence_s)
             for facts in await self._store.facts(wanted[i : i + LOOKS], live):
                 await self._judge(facts, seen, deadlines, now)
         await asyncio.sleep(min(GAP_S, self._shared.settings.poll_s))

@@ -49,6 +49,8 @@ _log = log.get("matchmaker.docker")
 class DockerLauncher:
     """See the module. `close` when done."""
 
+    blind = False
+
     def __init__(
         self, settings: DockerSettings, env: Mapping[str, str], *, secret: str, redis_url: str, changed: Changed
     ) -> None:

@@ -30,6 +30,7 @@ class InstantLauncher:
     """See the module."""
 
     host = "instant"
+    blind = False
 
     def __init__(self, db: Database, bell: Doorbell) -> None:
         self._db, self._bell = db, bell

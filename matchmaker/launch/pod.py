@@ -17,7 +17,7 @@ import msgspec
 from core.gameenv import fill, told
 from core.model import GivenPort, Match
 from matchmaker.kube_settings import NET_S, KubernetesSettings, parsed
-from matchmaker.launch.host_ports import kind_of
+from matchmaker.launch.host_ports import Kind, kind_of
 
 Document = dict[str, Any]
 
@@ -74,6 +74,12 @@ def pod_document(match: Match, settings: KubernetesSettings, given: Given) -> Do
     }
 
 
+def node_ports(pod: Document) -> list[tuple[Kind, int]]:
+    """Ports of its node that a pod asks for, each with its protocol."""
+    ports = [port for container in pod["spec"]["containers"] for port in container["ports"]]
+    return [(port["protocol"], port["hostPort"]) for port in ports if "hostPort" in port]
+
+
 def _spec(match: Match, settings: KubernetesSettings, given: Given) -> Document:
     timers = match.timers
     spec: Document = {
@@ -120,11 +126,12 @@ def _gamepod(match: Match, settings: KubernetesSettings, given: Given) -> Docume
         "MUSTER_SDK_PORT": str(given.sdk_port),
         "MUSTER_RUN_DIR": "/dev/shm",  # noqa: S108 - the one place of a read-only container that takes a lock file
         "MUSTER_LOG_LEVEL": settings.log_level,
-        **({"MUSTER_SIDECAR": "true"} if sidecar else {}),
+        **({"MUSTER_SIDECAR": "true"} if sidecar else {"MUSTER_LAUNCHER_TELLS": "true"}),
         **(given.tuning or {}),
     }
     fields = {
         "MUSTER_ADDRESS": "status.podIP" if settings.network == "none" else "status.hostIP",
+        **({"MUSTER_NODE": "spec.nodeName"} if settings.node_addresses and settings.network != "none" else {}),
         **({"MUSTER_SERVER_ID": "metadata.uid"} if sidecar else {}),
     }
     secret = {"name": settings.redis_secret, "key": settings.redis_secret_key}
