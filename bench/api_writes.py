@@ -40,7 +40,7 @@ async def _bench(report: Report) -> None:
             lives = Lives(here, pods, moments, bell)
             await lives.match(GAME)
             idle = await _writes(here.cluster, lambda: asyncio.sleep(0.5))
-            plain = await _writes(here.cluster, lambda: lives.bare(ports))
+            plain = await _writes(here.cluster, lambda: lives.asleep(ports))
             mine = await _writes(here.cluster, lambda: lives.match(GAME))
     report.figure("writes in half a second of nothing", idle, "writes")
     report.figure("writes of a bare pod's life", plain, "writes")

@@ -201,6 +201,7 @@ async def judge(ground: Ground, witness: Witness, tickets: list[tuple[str, str]]
                 places.update(msgspec.json.decode(document, type=Match).tickets)
     verdict.alive = len(needed)
     verdict.no_match, verdict.no_pod = sorted(pods.keys() - needed), sorted(needed - pods.keys())
+    assert len(witness.uids) >= verdict.matches, "a match never had a pod, or the witness slept"
     verdict.no_single_place = sorted(ticket for ticket, count in places.items() if count > 1)
     verdict.no_success = dict(reasons)
     return verdict
