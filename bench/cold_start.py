@@ -38,7 +38,7 @@ from matchmaker.store import GameStore
 from tests.kube.ground import SECRET, Ground
 from tests.matchmaker.support import queue, register
 
-ROUNDS = 12
+ROUNDS = 9
 GAMES = {"one": [Port("game", "udp")], "three": list(ARENA_PORTS)}
 BY_HAND = "by-hand"  # a game that no matchmaker knows of
 KEPT = ("image", "imagePullPolicy", "command", "env", "ports")  # of the container of a match's pod
