@@ -24,6 +24,7 @@ Document = dict[str, Any]
 GAMEPOD: Final = "gamepod"  # the container with it: the arena, or the sidecar
 GAME: Final = "game"
 COMMAND: Final = ("python3", "-m", "gamepod")
+UP: Final = ("python3", "-m", "gamepod.up")  # returns once the SDK listens on the port that is its argument
 SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fixed to
 METRICS_PORT: Final = 8001
 
@@ -103,7 +104,13 @@ def _containers(match: Match, settings: KubernetesSettings, given: Given) -> Doc
     if match.server.image is None:
         return {"containers": [gamepod | {"ports": _ports(settings, given), "resources": _resources(match, settings)}]}
     game = _game(match, settings, given)
-    sidecar = gamepod | {"restartPolicy": "Always", "resources": _sidecar_resources(settings)}
+    sidecar = gamepod | {
+        "restartPolicy": "Always",
+        "resources": _sidecar_resources(settings),
+        # The kubelet starts the game when this is over: a game may ask its SDK before all else, and only once.
+        # A startup probe would say the same, a second later.
+        "lifecycle": {"postStart": {"exec": {"command": [*UP, str(given.sdk_port)]}}},
+    }
     return {
         "initContainers": [sidecar],
         "containers": [game],

@@ -142,6 +142,7 @@ def test_an_image() -> None:
     document = pod_document(a_match(server), SETTINGS, given(*chosen))
     sidecar = gamepod(msgspec.json.encode(list(chosen)).decode(), sidecar=True) | {
         "restartPolicy": "Always",
+        "lifecycle": {"postStart": {"exec": {"command": ["python3", "-m", "gamepod.up", "9358"]}}},
         "resources": {
             "requests": {"cpu": "20m", "memory": "64Mi"},
             "limits": {"cpu": "1000m", "memory": "64Mi", "ephemeral-storage": "512Mi"},
