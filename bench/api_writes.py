@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from bench.cold_start import bare_life, match_life
+from bench.cold_start import GAMES, Lives
 from bench.harness import Report
-from bench.kube import Moments, Pods, arena, ground
+from bench.kube import Pods, arena, ground
+from core.doorbell import open_doorbell
 from tests.cluster.cluster import Cluster
 from tests.kube.ground import GAME
 from tests.matchmaker.support import register
@@ -31,19 +32,16 @@ async def _writes(cluster: Cluster, life: Callable[[], Awaitable[object]]) -> fl
 
 
 async def _bench(report: Report) -> None:
-    async with ground() as here, here.cluster.api.session() as session:
-        here.start(MUSTER_POLL_S="0.02")
+    async with ground() as here, here.cluster.api.session() as session, open_doorbell(here.db) as bell:
+        here.start(MUSTER_POLL_S="1")
         await register(here.db, GAME, arena(600))
-        pods, numbers = Pods(session), iter(range(ROUNDS))
-
-        async def bare(moments: Moments) -> object:
-            return await bare_life(pods, moments, next(numbers))
-
+        pods, ports = Pods(session), GAMES["three"]
         async with pods.watch() as moments:
-            await match_life(here, moments)
+            lives = Lives(here, pods, moments, bell)
+            await lives.match(GAME)
             idle = await _writes(here.cluster, lambda: asyncio.sleep(0.5))
-            plain = await _writes(here.cluster, lambda: bare(moments))
-            mine = await _writes(here.cluster, lambda: match_life(here, moments))
+            plain = await _writes(here.cluster, lambda: lives.asleep(ports))
+            mine = await _writes(here.cluster, lambda: lives.match(GAME))
     report.figure("writes in half a second of nothing", idle, "writes")
     report.figure("writes of a bare pod's life", plain, "writes")
     report.figure("writes of a match's life", mine, "writes")

@@ -11,7 +11,7 @@ import os
 import socket
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -20,13 +20,14 @@ import aiohttp
 import orjson
 
 from bench.harness import say
-from core.model import GameSpec, Server, Timers
+from core.model import GameSpec, Port, Server, Timers
 from core.redis.client import open_database
 from core.redis.embedded import find_server
+from matchmaker.launch.host_ports import kind_of
 from tests.cluster.api import until
 from tests.cluster.cluster import Cluster, down, running, up
 from tests.cluster.python_image import python_image
-from tests.kube.ground import SMALL, Ground, matchmaker_env
+from tests.kube.ground import Ground, matchmaker_env
 from tests.matchmaker.support import matchmakers
 
 Document = dict[str, Any]
@@ -72,21 +73,25 @@ async def ground() -> AsyncIterator[Ground]:
             made.kill("redis")
 
 
-def arena(seconds: int) -> GameSpec:
-    """A duel in the arena that lasts so long."""
+def arena(seconds: int, ports: Sequence[Port] = ()) -> GameSpec:
+    """A duel in the arena that lasts so long; it has the arena's usual three ports unless others are named."""
     timers = Timers(start_s=60, join_s=600, empty_s=600, drain_s=5)
-    return GameSpec(server=Server(arena={"time_limit_s": seconds}, resources=SMALL), players_per_match=2, timers=timers)
+    server = Server(arena={"time_limit_s": seconds}, ports=list(ports))
+    return GameSpec(server=server, players_per_match=PLAYERS, timers=timers)
 
 
-def bare_pod(name: str) -> Document:
-    """The least that one pod of the image can be: no sidecar, no probe, one port, and it goes when it is asked to."""
+def bare_pod(name: str, ports: Sequence[Port] = (Port("game", "udp"),)) -> Document:
+    """The least that a pod of the image can be: no sidecar, no probe, no bounds; it goes when it is asked to."""
     code = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit()); time.sleep(600)"
     container = {
         "name": "bare",
         "image": IMAGE,
         "imagePullPolicy": "Never",
         "args": ["-c", code],
-        "ports": [{"containerPort": 7000, "hostPort": 7000}],
+        "ports": [
+            {"containerPort": number, "hostPort": number, "protocol": kind_of(port)}
+            for number, port in enumerate(ports, 7000)
+        ],
     }
     spec = {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}

@@ -230,7 +230,7 @@ def _plain(kind: str, found: Any) -> Any:
 
 @asynccontextmanager
 async def connect(url: str, *, game: str) -> AsyncIterator[Muster]:
-    """The data of `game` at the Redis at `url` (redis://, rediss://, unix://, redis+cluster://).
+    """The data of `game` at the Redis at `url` (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://).
 
     Raises Invalid for a name that no game can have. Connecting is lazy: a Redis that is away is told at the first call.
     """

@@ -9,6 +9,7 @@ the rest from it; all of them hash to that slot.
 | `muster:games` | set | ids of registered games |
 | `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
+| `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
 | `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
 | `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
@@ -52,6 +53,11 @@ SERVERS: Final = "muster:servers"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 8
+
+
+def node(name: str, address: str) -> str:
+    """A node is known by its name and its address inside: names are given again."""
+    return f"muster:node:{{{name}/{address}}}"
 
 
 def game(game_id: str) -> str:

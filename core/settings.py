@@ -48,7 +48,9 @@ def _parse(text: str, kind: type, name: str) -> Any:
 class Common:
     """What every service has."""
 
-    # redis://host:port/db, rediss://, unix://, or redis+cluster://host:port
+    # redis://host:port/db, rediss://, unix://, redis+cluster://host:port, or behind Sentinel
+    # redis+sentinel://[user:password@]host:26379[,host:26379...]/name-of-the-primary/db, over TLS rediss+sentinel://;
+    # its options ?sentinel_username=&sentinel_password= are what the Sentinels themselves ask for
     redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0")
     # Signs access tokens and, derived per match, join tokens. The same for all services of an installation.
     secret: str = setting("MUSTER_SECRET", "", secret=True)

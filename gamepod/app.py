@@ -33,9 +33,10 @@ def run() -> int:
     try:
         settings = from_env(Settings, os.environ)
         logs.setup(form=settings.log_format, level=settings.log_level, game=settings.game, match=settings.match)
-        # What is loaded by now stays: the collector need not look at it in the middle of a tick.
-        gc.collect()
+        # What is loaded by now stays: the collector need not look at it in the middle of a tick. Nor is it asked to
+        # look first, which takes 8 ms: of what loading leaves it would find 0.2 MB.
         gc.freeze()
+        gc.enable()
         return uvloop.run(_run(settings))
     except Misconfigured as error:
         logging.getLogger(__name__).critical(error.detail)

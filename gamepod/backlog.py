@@ -10,11 +10,11 @@ it could not be counted exactly.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from core.interactions import MAX_BATCH, Interaction, pack
+from gamepod.outbox import Outbox
 
 OPEN_BYTES: Final = 400  # of memory for one interaction that is not packed yet; packed it takes about 30
 
@@ -32,26 +32,26 @@ class Backlog:
     """At most `max_interactions` and `max_bytes` of them."""
 
     def __init__(self, max_interactions: int, max_bytes: int) -> None:
-        self.interactions = 0  # waiting now
+        self.batches = Outbox[Batch](lambda batch: len(batch.payload))
+        self.interactions = 0  # waiting now, never acknowledged
         self.accepted = 0  # taken in since the start
         self.dropped = 0  # refused at the bound since the start
         self._max_interactions = max_interactions
         self._max_bytes = max_bytes
         self._open: list[Interaction] = []
         self._open_since_s = 0.0
-        self._sealed: deque[Batch] = deque()
         self._sealed_bytes = 0
         self._number = 0
 
     @property
     def bytes(self) -> int:
-        """Memory in use, the open ones as an estimate."""
+        """Memory in use by what waits, the open ones as an estimate."""
         return self._sealed_bytes + len(self._open) * OPEN_BYTES
 
     def lag_s(self, now_s: float) -> float:
         """How long the oldest interaction has been waiting."""
-        if self._sealed:
-            return now_s - self._sealed[0].since_s
+        if (batch := self.batches.oldest) is not None:
+            return now_s - batch.since_s
         return now_s - self._open_since_s if self._open else 0.0
 
     def add(self, interactions: Sequence[Interaction], now_s: float) -> int:
@@ -77,21 +77,29 @@ class Backlog:
         self.dropped += len(interactions) - taken
         return len(interactions) - taken
 
-    def head(self) -> Batch | None:
-        """The next batch to append: the same one until `done`. None where nothing waits."""
-        if not self._sealed and self._open:
-            self._seal()
-        return self._sealed[0] if self._sealed else None
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to append, not even again."""
+        return not (self.batches or self._open)
 
-    def done(self) -> None:
-        """The head is in the log."""
-        batch = self._sealed.popleft()
-        self._sealed_bytes -= len(batch.payload)
-        self.interactions -= batch.size
+    def head(self) -> Batch | None:
+        """The next batch to append. None where nothing waits."""
+        if not self.batches and self._open:
+            self._seal()
+        return self.batches.head()
+
+    def done(self, now_s: float) -> bool:
+        """The head is in the log. Returns whether for the first time."""
+        batch = self.batches.head()
+        first = self.batches.done(now_s)
+        if first and batch is not None:
+            self._sealed_bytes -= len(batch.payload)
+            self.interactions -= batch.size
+        return first
 
     def _seal(self) -> None:
         self._number += 1
         batch = Batch(self._number, len(self._open), pack(self._open), self._open_since_s)
-        self._sealed.append(batch)
+        self.batches.put(batch)
         self._sealed_bytes += len(batch.payload)
         self._open = []

@@ -2,7 +2,8 @@
 
 One task does all writing, one call after another, so batches are in the log in their order. Each batch and each count
 has a number, and is sent again with it until Redis acknowledges: whatever is lost on the way, it is there once. Views
-and boards are made from acknowledged batches only, so they never show what the log does not have.
+and boards are made from acknowledged batches only, so they never show what the log does not have. What Redis has
+acknowledged and then lost, in a crash or a fail-over, is written again (`gamepod.outbox`).
 
 While Redis is away the backlog takes in what its bound allows (`gamepod.backlog`), and the calls are repeated with a
 growing pause. What this gives up: a crash of this process loses the last flush (50 ms), and the counts of the last
@@ -15,10 +16,9 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from core import keys
 from core.clock import now_ms
@@ -26,6 +26,7 @@ from core.errors import MusterError
 from core.interactions import Interaction, Views, count, state_fields, unpack, view_calls
 from core.leaderboard import bucket_of, count_args, score_args
 from gamepod.backlog import Backlog
+from gamepod.outbox import Outbox
 from gamepod.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,16 @@ class Caller(Protocol):
     async def call(self, function: str, base: str, *args: str | bytes | int | float) -> Any: ...
 
 
+class BoardCall(NamedTuple):
+    """One call of boards_add: its number and what follows it."""
+
+    number: int
+    args: tuple[str | int, ...]
+
+
+BOARD_ARG_BYTES: Final = 70  # of memory, about
+
+
 @dataclass(slots=True)
 class FlushStats:
     """Counters since the start, for the metrics."""
@@ -47,6 +58,7 @@ class FlushStats:
     batches: int = 0  # acknowledged by the log
     written: int = 0  # interactions in them
     failures: int = 0  # calls that failed and were, or will be, repeated
+    again: int = 0  # batches and counts that Redis had acknowledged, and lost
     away_since_s: float | None = None  # monotonic; None while Redis answers
 
 
@@ -63,17 +75,18 @@ class Flusher:
         self._boards = keys.boards(settings.game)
         self._views = Views()
         self._counts: dict[tuple[int, str], int] = {}
-        self._board_calls: deque[tuple[str | int, ...]] = deque()  # numbered, so they never change again
+        self._board_calls = Outbox[BoardCall](lambda call: len(call.args) * BOARD_ARG_BYTES)
         self._board_number = 0
         self._views_due_s = 0.0
         self._pause_s = 0.0
         self._wake = asyncio.Event()
         self._closing = False
+        self._checked = False  # at the end, whether Redis still has what it acknowledged
 
     @property
     def empty(self) -> bool:
         """Whether all that was taken in is written."""
-        return not (self.backlog.interactions or self._views or self._counts or self._board_calls)
+        return self.backlog.empty and not (self._views or self._counts or self._board_calls)
 
     def lag_s(self) -> float:
         """Seconds that the oldest interaction has been waiting for its acknowledgement."""
@@ -105,6 +118,9 @@ class Flusher:
         """Write until `close` was called and all is written."""
         while True:
             await self._sleep(self._pause_s or (0.0 if self._closing else self._settings.flush_s))
+            if self._closing and not self._checked:
+                self._checked = True
+                self._doubt()  # what was lost lately can be seen for the last time
             try:
                 await self._append()
                 if self._closing or time.monotonic() >= self._views_due_s:
@@ -138,17 +154,35 @@ class Flusher:
         """Append all waiting batches, each acknowledged before the next is sent."""
         settings = self._settings
         while (batch := self.backlog.head()) is not None:
-            await self._redis.call(
-                "log_append", self._log, settings.match, batch.number, batch.size, batch.payload, settings.log_batches
-            )
+            args = (settings.match, batch.number, batch.size, batch.payload, settings.log_batches)
+            if not await self._sent(self.backlog.batches, batch.number, "log_append", self._log, args):
+                continue
             # 'repeat' acknowledges as well: an earlier attempt arrived and its reply was lost.
-            self.backlog.done()
-            self.stats.batches += 1
-            self.stats.written += batch.size
+            first = self.backlog.done(time.monotonic())
             interactions = unpack(batch.payload)
             self._views.add(interactions)
-            for key, n in count(interactions).items():
-                self._counts[key] = self._counts.get(key, 0) + n
+            if first:
+                self.stats.batches += 1
+                self.stats.written += batch.size
+                for key, n in count(interactions).items():
+                    self._counts[key] = self._counts.get(key, 0) + n
+
+    async def _sent(
+        self, box: Outbox[Any], number: int, function: str, base: str, args: tuple[str | bytes | int, ...]
+    ) -> bool:
+        """Send the head of `box`. False where Redis has lost what was before it, which is the head now."""
+        reply = await self._redis.call(function, base, *args, number - 1)
+        if reply[0] != "gap":
+            return True
+        again = box.rewind(int(reply[1]))
+        self.stats.again += again
+        extra = {"function": function, "has": reply[1], "next": number, "again": again}
+        if again:
+            log.warning("Redis has lost what it had acknowledged: it is written again", extra=extra)
+            return False
+        log.error("Redis has lost more than is kept: the rest is written behind the hole", extra=extra)
+        await self._redis.call(function, base, *args)
+        return True
 
     async def _write_views(self) -> None:
         if not self._views:
@@ -164,9 +198,10 @@ class Flusher:
     async def _write_boards(self) -> None:
         if not self._board_calls:  # else counts gather by player, which bounds them, until these are through
             self._freeze_counts()
-        while self._board_calls:
-            await self._redis.call("boards_add", self._boards, *self._board_calls[0])
-            self._board_calls.popleft()
+        while (call := self._board_calls.head()) is not None:
+            args = (self._settings.match, call.number, *call.args)
+            if await self._sent(self._board_calls, call.number, "boards_add", self._boards, args):
+                self._board_calls.done(time.monotonic())
 
     def _freeze_counts(self) -> None:
         counts, self._counts = self._counts, {}
@@ -175,9 +210,14 @@ class Flusher:
 
     def _number_board_call(self, bucket: int, args: tuple[str | int, ...]) -> None:
         self._board_number += 1
-        self._board_calls.append((self._settings.match, self._board_number, bucket, *args))
+        self._board_calls.put(BoardCall(self._board_number, (bucket, *args)))
+
+    def _doubt(self) -> None:
+        self.backlog.batches.doubt()
+        self._board_calls.doubt()
 
     def _failed(self, error: MusterError) -> None:
+        self._doubt()  # whoever answers next may be another Redis, or the same with a shorter memory
         self.stats.failures += 1
         if self.stats.away_since_s is None:
             self.stats.away_since_s = time.monotonic()

@@ -17,11 +17,13 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
+import msgspec
 import orjson
 
 from core.clock import new_id
 from core.doorbell import Doorbell, open_doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
+from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from gamepod.arena_game import ArenaGame
@@ -76,11 +78,12 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
         async with open_doorbell(redis) as bell:
             try:
                 async with asyncio.timeout(ATTACH_S):
-                    match = await until_answered(lambda: store.attach(where))
+                    match, state = await until_answered(lambda: store.attach(where))
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
             flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s)
-            return await Life(settings, match, store, bell, flusher, stop).run()
+            life = Life(settings, match, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
+            return await life.run()
     finally:
         redis.close()
 
@@ -89,7 +92,15 @@ class Life:
     """One match on this process, attached."""
 
     def __init__(
-        self, settings: Settings, match: Match, store: Store, bell: Doorbell, flusher: Flusher, stop: asyncio.Event
+        self,
+        settings: Settings,
+        match: Match,
+        store: Store,
+        bell: Doorbell,
+        flusher: Flusher,
+        stop: asyncio.Event,
+        *,
+        resumed: bool,
     ) -> None:
         self._settings = settings
         self._match = match
@@ -99,6 +110,7 @@ class Life:
         self._stop = stop
         self._server = ServerLife(time.monotonic())
         self._connection = Connection(settings.address, [])
+        self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
         self._lost: NotOurs | None = None
         self._ending = asyncio.Event()  # set with `_lost`
@@ -169,21 +181,32 @@ class Life:
 
     async def _course(self, game: Game) -> Outcome:
         """What happens if nobody interferes."""
-        self._connection = await game.start()
-        await game.until_ready()
-        await until_answered(lambda: self._store.ready(self._connection))
+        connection = await game.start()
+        if not self._resumed:
+            await game.until_ready()
+        self._connection = await self._public(connection)
+        if not self._resumed:
+            await until_answered(lambda: self._store.ready(self._connection))
         self._running = True
         self._server.became_ready()
         self._ring()
         log.info("ready", extra={"ports": {port.name: port.port for port in self._connection.ports}})
         return await game.play()
 
+    async def _public(self, connection: Connection) -> Connection:
+        """The connection as players reach it."""
+        node = self._settings.node
+        if not node:
+            return connection
+        address = await until_answered(lambda: self._store.public_address(node, connection.address))
+        return msgspec.structs.replace(connection, address=address)
+
     async def _halt(self, game: Game) -> Outcome | None:
         """End the game from outside: we were told to stop, or the match is not ours any more."""
         self._server.end(ServerEvent.SHUTDOWN)
         outcome = await game.stop("stopped", self._match.timers.drain_s * DRAIN_SHARE)
         # A sidecar is told to stop after the game has ended: whoever sees how tells the match.
-        if self._lost is not None or self._settings.sidecar:
+        if self._lost is not None or self._settings.sidecar or self._settings.launcher_tells:
             return None
         # Nobody has played yet: the players are better off in the queue.
         return outcome if self._running else self._failure(GameFailed("died_early", "stopped before it was ready"))

@@ -21,12 +21,16 @@ class Settings:
     join_key: str = setting("MUSTER_JOIN_KEY", "", secret=True)
     redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0", secret=True)  # where the truth is
     address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # that players reach this host by
+    # Name of this host in a cluster: what players reach it by is asked of Redis before Ready. '' takes MUSTER_ADDRESS.
+    node: str = setting("MUSTER_NODE", "")
     bind: str = setting("MUSTER_BIND", "127.0.0.1")  # that game ports listen on
     server: str = setting("MUSTER_SERVER", "")  # <installation>/<match>: how a launcher recognises its servers
     # Ports that the launcher chose, as JSON of core.model.GivenPort; '' leaves the choice to us.
     ports: str = setting("MUSTER_PORTS", "")
     # The game is another container of this pod: it is not started, only watched, and who sees the pod tells its end.
     sidecar: bool = setting("MUSTER_SIDECAR", False)
+    # Told to stop in the middle of a match, say nothing of it: the launcher sees why (an eviction) and tells the match.
+    launcher_tells: bool = setting("MUSTER_LAUNCHER_TELLS", False)
     # Id of this server; '' makes one. A container that is started again goes on as the one it was (a pod's uid).
     server_id: str = setting("MUSTER_SERVER_ID", "")
     run_dir: str = setting("MUSTER_RUN_DIR", ".")  # lock file and a child's log

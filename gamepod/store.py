@@ -47,6 +47,8 @@ class Caller(Protocol):
 
     async def call(self, function: str, base: str, *args: str | bytes | int | float) -> Any: ...
 
+    async def do(self, *command: str | bytes | int | float) -> Any: ...
+
 
 class Store:
     """The match's own server speaks. All methods raise Unavailable while Redis is away."""
@@ -57,13 +59,17 @@ class Store:
         self._match = match
         self._server = server
 
-    async def attach(self, where: dict[str, Any]) -> Match:
-        """Take the match for this process, for ever. Raises NotOurs."""
+    async def attach(self, where: dict[str, Any]) -> tuple[Match, MatchState]:
+        """Take the match for this process, for ever; RUNNING where we said Ready in an earlier life. Raises NotOurs."""
         host = orjson.dumps(where)
         reply = await self._redis.call("server_attach", self._base, self._match, self._server, now_ms(), host)
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
-        return msgspec.json.decode(reply[2], type=Match)
+        return msgspec.json.decode(reply[2], type=Match), MatchState(reply[1])
+
+    async def public_address(self, node: str, address: str) -> str:
+        """What players reach `node` by, where the matchmaker knows; else `address`, which the node has inside."""
+        return await self._redis.do("GET", keys.node(node, address)) or address
 
     async def ready(self, connection: Connection) -> None:
         """The server is playable: the players are told where. Raises NotOurs."""

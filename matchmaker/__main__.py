@@ -55,7 +55,7 @@ async def _open_launcher(
         # Loaded only where it is used: it costs a second and 60 MB.
         from matchmaker.launch.kubernetes import open_launcher
 
-        async with open_launcher(common, ears.server_ended, stop_servers=settings.stop_servers) as opened:
+        async with open_launcher(common, db, ears.server_ended, stop_servers=settings.stop_servers) as opened:
             yield opened
         return
     launcher = _make_launcher(common, settings, db, bell, ears.server_ended)

@@ -38,10 +38,16 @@ class KubernetesSettings:
     port_first: int = setting("MUSTER_KUBE_PORT_FIRST", 20_000)
     port_last: int = setting("MUSTER_KUBE_PORT_LAST", 24_999)  # and the last
 
+    # Players are told a node's ExternalIP where it has one, otherwise the InternalIP, which a pod sees itself.
+    # Needs the right to get nodes, which are the whole cluster's.
+    node_addresses: bool = setting("MUSTER_KUBE_NODE_ADDRESSES", False)
+
     max_servers: int = setting("MUSTER_MAX_SERVERS", 5_000)  # of this installation, in all games
     # Pods that no node has taken yet; with so many, no further match is made. An autoscaler needs to see some.
     pending_most: int = setting("MUSTER_KUBE_PENDING", 100)
     writes: int = setting("MUSTER_KUBE_WRITES", 32)  # calls at once: more only queue up in the API server
+    # After its grace, until a pod that does not go is taken for one of a lost node and deleted for good, in s.
+    lost_s: float = setting("MUSTER_KUBE_LOST_S", 60.0)
     call_s: float = setting("MUSTER_KUBE_CALL_S", 5.0)  # a healthy API server answers in 0.05 s
 
     # What a server gets that asks for nothing, in cores and MiB: the arena of 100 players takes 0.5 and 40.

@@ -24,7 +24,10 @@ from matchmaker.shared import Contact, Shared
 from matchmaker.store import GameStore
 
 LOOKS: Final = 512  # matches in one round trip
-ROUND: Final = 64  # ... of them looked at without a reason: 10,000 live ones are gone round in under three minutes
+# While the launcher is blind a silent server may be one that ended well. Its players lose nothing by the wait: no other
+# server could be started for them meanwhile.
+BLIND_S: Final = 120.0
+ROUND: Final = 64  # looked at each poll without a reason: 10,000 live ones are gone round in under three minutes
 GAP_S: Final = 0.05  # rings of matches come in swarms, and the players need none of them
 
 
@@ -42,6 +45,7 @@ class Watch:
         self._live: set[str] = set()  # at the last step
         self._dirty: set[str] = set()
         self._round_at = -1  # place in the slow round; -1 before the first step
+        self._round_due_ms = 0
 
     def launch(self, match: Match) -> None:
         """Start the server of a match, in the background."""
@@ -74,9 +78,10 @@ class Watch:
         self._live = set(live)
         self._measure(len(live), await self._store.queue_length())
         wanted = self._choose(live, seen)
+        silence_s = self._shared.settings.beat_timeout_s + (BLIND_S if self._shared.launcher.blind else 0)
         for i in range(0, len(wanted), LOOKS):
             now = now_ms()  # before the reading, so that no silence looks longer than it is
-            deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
+            deadlines = self._contact.deadlines(silence_s)
             for facts in await self._store.facts(wanted[i : i + LOOKS], live):
                 await self._judge(facts, seen, deadlines, now)
         await asyncio.sleep(min(GAP_S, self._shared.settings.poll_s))
@@ -99,20 +104,25 @@ class Watch:
 
     def _choose(self, live: Mapping[str, int], seen: Mapping[str, Seen]) -> list[str]:
         """Which live matches to look at now: all at first, then those with a reason and a few more in turn."""
-        order = sorted(live)
         dirty, self._dirty = self._dirty, set()
         if self._round_at < 0:
             self._round_at = 0
-            return order
+            return sorted(live)
         now = now_ms()
         chosen = {match for match, look_at in live.items() if look_at <= now}
         chosen |= {match for match in dirty | self._placing if match in live}
         chosen |= {match for match, server in seen.items() if server.ended and match in live}
+        if now >= self._round_due_ms:  # rings come many a second, and are no reason to go round faster
+            self._round_due_ms = now + int(self._shared.settings.poll_s * 1000)
+            chosen.update(self._next_in_round(live))
+        return sorted(chosen)
+
+    def _next_in_round(self, live: Mapping[str, int]) -> list[str]:
+        order = sorted(live)
         if self._round_at >= len(order):
             self._round_at = 0
-        chosen.update(order[self._round_at : self._round_at + ROUND])
-        self._round_at += ROUND
-        return sorted(chosen)
+        start, self._round_at = self._round_at, self._round_at + ROUND
+        return order[start : self._round_at]
 
     def _forget(self, over: Iterable[str]) -> None:
         """These are not live any more: whoever still starts a server for them need not."""

@@ -1,6 +1,6 @@
 #!/bin/sh
-# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, and
-# Node.js, which checks the syntax of the page's modules.
+# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, Node.js,
+# which checks the syntax of the page's modules, and Prometheus, whose promtool tries out the alerts.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -11,6 +11,7 @@ command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
 PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing="$missing nginx libnginx-mod-stream"
+command -v promtool >/dev/null || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
@@ -36,7 +37,7 @@ log=$(mktemp)
 rm -f "$log"
 
 # The packages start servers of their own; the tests start theirs on free ports and those would only be in the way.
-for service in redis-server nginx; do
+for service in redis-server nginx prometheus; do
     case $missing in *"$service"*) ;; *) continue ;; esac
     if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
         $as_root systemctl disable --quiet --now "$service"

@@ -93,6 +93,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         parties=Parties(batch),
         streams=streams,
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
+        admin_there=asyncio.Event(),
     )
 
 
@@ -100,13 +101,14 @@ async def _ensure_admin(services: Services) -> None:
     """Make the admin account as soon as Redis is there. A name that is somebody else's is logged, and not retried."""
     while services.settings.admin_name:
         try:
-            return await services.login.ensure_admin(now_ms())
+            await services.login.ensure_admin(now_ms())
         except Misconfigured as error:
             log.error("no admin account", detail=error.detail)
-            return None
         except MusterError:
             await asyncio.sleep(ADMIN_RETRY_S)
-    return None
+            continue
+        break
+    services.admin_there.set()
 
 
 async def _end(task: asyncio.Future[None]) -> None:

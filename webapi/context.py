@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,7 @@ class Services:
     parties: Parties
     streams: Streams
     overview: OverviewWatch
+    admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 
 
 SERVICES: Final = web.AppKey("services", Services)

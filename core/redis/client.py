@@ -1,4 +1,4 @@
-"""Redis for webapi, matchmaker and tools, on redis-py; one node, Sentinel-less fail-over by URL, or a cluster.
+"""Redis for webapi, matchmaker and tools, on redis-py; one node, a primary behind Sentinel, or a cluster.
 
 Everything that writes goes through `call`, a function of `core.redis.library`; reads may use `do` and `do_many`.
 All functions recognise a repeat, so a retry after a lost reply is safe and the client retries by itself, a few
@@ -8,7 +8,7 @@ times and briefly. What then still fails is `Unavailable`. Nothing blocks on the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -17,9 +17,11 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
-from core.errors import MusterError
+from core.errors import Misconfigured, MusterError
 from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
+from core.redis.sentinel import SCHEMES, parse
+from core.redis.sentinel_pool import SentinelPool
 
 Arg = str | bytes | int | float
 
@@ -142,35 +144,36 @@ def _passing(error: BaseException) -> MusterError:
 
 @asynccontextmanager
 async def open_database(url: str) -> AsyncIterator[Database]:
-    """Connect to `url`: redis://, rediss:// or unix:// for one node, redis+cluster:// for a cluster.
+    """Connect to `url`: redis://, rediss:// or unix:// for one node, redis+sentinel:// or rediss+sentinel:// for the
+    primary that Sentinels name (`core.redis.sentinel` has the form), redis+cluster:// for a cluster.
 
-    Connecting is lazy; the library is loaded at the first call that misses it.
+    Connecting is lazy; the library is loaded at the first call that misses it. Raises Misconfigured for another URL.
     """
-    retry = Retry(ExponentialBackoff(cap=RETRY_CAP_S, base=0.02), RETRIES)
-    client: Redis | RedisCluster
-    if url.startswith("redis+cluster://"):
-        client = RedisCluster.from_url(
-            url.replace("redis+cluster://", "redis://", 1),
-            decode_responses=True,
-            socket_timeout=None,
-            socket_connect_timeout=TIMEOUT_S,
-            max_connections=CONNECTIONS,
-            retry=retry,
-        )
-    else:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=None,
-            socket_connect_timeout=TIMEOUT_S,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_S,
-            retry=retry,
-        )
-        client = Redis(connection_pool=pool)
+    try:
+        client, close = _client(url)
+    except (ValueError, TypeError) as error:  # redis-py's words for a URL, and for an option, that it does not know
+        raise Misconfigured(f"the URL of Redis is not understood: {error}", setting="REDIS_URL") from None
     try:
         yield Database(client)
     finally:
         await client.aclose()
-        if isinstance(client, Redis):
-            await client.connection_pool.disconnect()
+        await close()
+
+
+def _client(url: str) -> tuple[Redis | RedisCluster, Callable[[], Awaitable[None]]]:
+    """The client for a URL, and what closes its connections."""
+    options: dict[str, Any] = {
+        "decode_responses": True,
+        "socket_timeout": None,
+        "socket_connect_timeout": TIMEOUT_S,
+        "max_connections": CONNECTIONS,
+        "retry": Retry(ExponentialBackoff(cap=RETRY_CAP_S, base=0.02), RETRIES),
+    }
+    if url.startswith("redis+cluster://"):
+        cluster = RedisCluster.from_url(url.replace("redis+cluster://", "redis://", 1), **options)
+        return cluster, cluster.aclose
+    if url.partition("://")[0] in SCHEMES:
+        behind = SentinelPool(parse(url), timeout=TIMEOUT_S, **options)
+        return Redis(connection_pool=behind), behind.close
+    pool = BlockingConnectionPool.from_url(url, timeout=TIMEOUT_S, **options)
+    return Redis(connection_pool=pool), pool.disconnect

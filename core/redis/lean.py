@@ -2,15 +2,15 @@
 
 A game server pays for its memory once per match, and redis-py costs 20 MB and 200 ms of start; this costs nothing
 that is not already loaded. It calls functions of the library and plain commands, pipelines whatever is under way,
-follows MOVED of Redis Cluster, and reconnects at the next call. It does not retry: its callers know what may be sent
-again (everything that carries a number or an id).
+follows MOVED of Redis Cluster, and reconnects at the next call; behind Sentinel to whom it names then. It does not
+retry: its callers know what may be sent again (everything that carries a number or an id).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
@@ -18,6 +18,9 @@ import hiredis
 from core.errors import Misconfigured, Unavailable
 from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
+
+if TYPE_CHECKING:
+    from core.redis.sentinel import Sentinels
 
 Arg = str | bytes | int | float
 
@@ -51,8 +54,12 @@ class _Connection(asyncio.Protocol):
             if not future.done():
                 future.set_exception(unreachable(exc or ConnectionResetError("connection closed")))
 
+    @property
+    def open(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
+
     async def run(self, command: tuple[Arg, ...]) -> Any:
-        if self.transport is None or self.transport.is_closing():
+        if self.transport is None or not self.open:
             raise unreachable(ConnectionResetError("connection closed"))
         if len(self.waiting) >= UNANSWERED:
             raise Unavailable(f"{UNANSWERED} commands wait for an answer of Redis", code="storage-unavailable")
@@ -77,15 +84,42 @@ class LeanRedis:
     """See the module. `close` when done."""
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("redis", "redis+cluster") or not parts.hostname:
-            raise Misconfigured(f"a game server speaks redis:// or redis+cluster://, not {url!r}", setting="REDIS_URL")
-        self._home = (parts.hostname, parts.port or 6379)
-        self._auth = tuple(unquote(x) for x in (parts.username, parts.password) if x)
-        self._db = int(parts.path.strip("/") or 0)
+        scheme = url.partition("://")[0]
+        self._sentinels: Sentinels | None = None
+        self._auth: tuple[str, ...]
+        if scheme == "redis+sentinel":
+            self._behind_sentinel(url)
+        else:
+            known = "redis://, redis+sentinel:// or redis+cluster://"
+            if scheme not in ("redis", "redis+cluster"):
+                raise Misconfigured(f"a game server speaks {known}, not {scheme!r}", setting="REDIS_URL")
+            try:
+                parts = urlsplit(url)
+                self._home = (parts.hostname or "127.0.0.1", parts.port or 6379)
+                self._db = int(parts.path.strip("/") or 0)
+            except ValueError as error:
+                raise Misconfigured(f"the URL of Redis is not understood: {error}", setting="REDIS_URL") from None
+            self._auth = tuple(unquote(x) for x in (parts.username, parts.password) if x)
         self._nodes: dict[tuple[str, int], _Connection] = {}
         self._lock = asyncio.Lock()
         self._moved: dict[str, tuple[str, int]] = {}  # base key -> node; a server has a handful of bases
+
+    def _behind_sentinel(self, url: str) -> None:
+        from core.redis.sentinel import Sentinels, parse  # only who needs it pays for it
+
+        wanted = parse(url)
+
+        async def ask(node: tuple[str, int]) -> tuple[str, int] | None:
+            connection = await _open(node, wanted.sentinel_auth)
+            try:
+                found = await _greet(connection, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", wanted.name))
+            finally:
+                connection.close()
+            return (found[0], int(found[1])) if found else None
+
+        self._sentinels = Sentinels(wanted, ask)
+        self._home = (wanted.name, 0)  # whoever that is when we connect
+        self._auth, self._db = wanted.auth, wanted.db
 
     async def call(self, function: str, base: str, *args: Arg) -> Any:
         """Call a function of the library on `base`. Raises Unavailable."""
@@ -110,6 +144,8 @@ class LeanRedis:
             if not isinstance(reply, hiredis.ReplyError):
                 return reply
             kind, *rest = str(reply).split(" ")
+            if kind == "READONLY":
+                connection.close()  # a primary no more: the next call connects to whoever is it now
             if kind not in ("MOVED", "ASK"):
                 raise from_reply(str(reply))
             host, _, port = rest[1].rpartition(":")
@@ -122,30 +158,43 @@ class LeanRedis:
     async def _connect(self, node: tuple[str, int]) -> _Connection:
         async with self._lock:
             connection = self._nodes.get(node)
-            if connection is not None and connection.transport is not None:
+            if connection is not None and connection.open:
                 return connection
             try:
-                async with asyncio.timeout(TIMEOUT_S):
-                    _, connection = await asyncio.get_running_loop().create_connection(_Connection, *node)
-            except (OSError, TimeoutError) as error:
+                connection = await _open(await self._sentinels.primary() if self._sentinels else node, self._auth)
+            except Unavailable:
                 self._moved.clear()  # the node may be gone for good: ask the first one again
-                raise unreachable(error) from error
-            if self._auth:
-                await self._greet(connection, ("AUTH", *self._auth))
+                raise
             if self._db:
-                await self._greet(connection, ("SELECT", self._db))
+                await _greet(connection, ("SELECT", self._db))
             self._nodes[node] = connection
             return connection
-
-    @staticmethod
-    async def _greet(connection: _Connection, command: tuple[Arg, ...]) -> None:
-        reply = await connection.run(command)
-        if isinstance(reply, hiredis.ReplyError):
-            connection.close()
-            raise from_reply(str(reply))
 
     def close(self) -> None:
         """Close all connections."""
         for connection in self._nodes.values():
             connection.close()
         self._nodes.clear()
+
+
+async def _open(node: tuple[str, int], auth: tuple[str, ...]) -> _Connection:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            _, connection = await asyncio.get_running_loop().create_connection(_Connection, *node)
+    except (OSError, TimeoutError) as error:
+        raise unreachable(error) from error
+    if auth:
+        await _greet(connection, ("AUTH", *auth))
+    return connection
+
+
+async def _greet(connection: _Connection, command: tuple[Arg, ...]) -> Any:
+    """The reply to a command that a new connection is of no use without."""
+    try:
+        reply = await connection.run(command)
+        if isinstance(reply, hiredis.ReplyError):
+            raise from_reply(str(reply))
+    except BaseException:
+        connection.close()
+        raise
+    return reply

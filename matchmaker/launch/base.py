@@ -62,6 +62,10 @@ class Launcher(Protocol):
     def host(self) -> str:
         """Who sees these servers: the same for all matchmakers that see the same ones."""
 
+    @property
+    def blind(self) -> bool:
+        """Whether what it sees is out of date, because nobody can be asked: a server may have ended as it should."""
+
     def room(self) -> int:
         """How many more servers could be started now. A match is not made where its server has no place."""
 

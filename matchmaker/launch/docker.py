@@ -49,6 +49,8 @@ _log = log.get("matchmaker.docker")
 class DockerLauncher:
     """See the module. `close` when done."""
 
+    blind = False
+
     def __init__(
         self, settings: DockerSettings, env: Mapping[str, str], *, secret: str, redis_url: str, changed: Changed
     ) -> None:
@@ -247,9 +249,8 @@ class DockerLauncher:
                 self._do(f"remove {match}", lambda: self._remove(group))
             return
         if not seen.ended:
-            for container in group.values():
-                if container.state == "created":
-                    self._do(f"start {match}", partial(self._engine.start, container.id))
+            if unstarted := {role: container.id for role, container in group.items() if container.state == "created"}:
+                self._do(f"start {match}", partial(self._starter.bring_up, match, unstarted))
         elif seen.tells and seen.exit_code == EXIT_TURNED_AWAY and documents.runs(group, "game"):
             # The match goes on elsewhere, so nobody else will end this game.
             self._do(f"stop {match}", lambda: self._stop(match, STRAY_GRACE_S))

@@ -67,6 +67,10 @@ class Container:
 Group: TypeAlias = dict[Role, Container]
 
 
+# Run in the sidecar: returns once the SDK listens.
+UP: Final = ("python3", "-m", "gamepod.up", str(SDK_PORT))
+
+
 def container_name(match: str, role: Role) -> str:
     """The one name that the container of a match can have: a second create is a conflict."""
     return f"{match}-game" if role == "game" else match

@@ -14,7 +14,7 @@ import asyncio
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -33,6 +33,7 @@ T = TypeVar("T")
 CALLS: Final = 16  # at once; more only queue up in the daemon
 WAITS: Final = 64  # servers being stopped, and images being pulled, at the same time
 GRACE_MOST_S: Final = 600.0
+RUN_PAUSE_S: Final = 0.01  # between two looks at a command that runs
 EVENT_PAUSE_S: Final = 1.0  # between two tries to hear events: a listing finds what was missed
 _TAKEN: Final = re.compile(r"port is already allocated|address already in use", re.IGNORECASE)
 _AWAY: Final = (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError)
@@ -98,6 +99,18 @@ class Engine:
     async def start(self, name: str) -> None:
         """Start a container; one that runs stays as it is. Raises PortTaken."""
         await self._call(lambda client: client.start(name))
+
+    async def run(self, name: str, command: Sequence[str]) -> None:
+        """Run a command in a container, and return when it is over. In one that does not run, at once."""
+
+        def work(client: docker.APIClient) -> None:
+            made = client.exec_create(name, list(command), stdout=False, stderr=False)
+            client.exec_start(made, detach=True)  # attached, the package would leave its socket open
+            while client.exec_inspect(made)["Running"] and not self._closed.wait(RUN_PAUSE_S):
+                pass
+
+        with suppress(ImageMissing, NameTaken):  # there is none, or it does not run
+            await self._call(work, self._waits)
 
     async def stop(self, name: str, grace_s: float) -> None:
         """Ask a container to end, end it after `grace_s`, and return when it has. One that is not there has ended.

@@ -7,7 +7,7 @@ by whoever lists it next, or named as the next try names its own, and taken for 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -17,7 +17,7 @@ from core.model import GivenPort, Match, ports_of
 from matchmaker.launch import docker_documents as documents
 from matchmaker.launch import host_ports
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable
-from matchmaker.launch.docker_documents import Installation
+from matchmaker.launch.docker_documents import Installation, Role
 from matchmaker.launch.docker_engine import Engine, ImageMissing, NameTaken, PortTaken
 from matchmaker.launch.host_ports import Kind
 
@@ -74,12 +74,21 @@ class Starter:
             with suppress(NameTaken):
                 await self._engine.create(name, body)
         try:
-            for name in names:
-                await self._engine.start(name)
+            await self.bring_up(match.id, dict(zip(bodies, names, strict=True)))
         except (LaunchRefused, LaunchRetryable):
             for name in reversed(names):
                 await self._engine.remove(name)
             raise
+
+    async def bring_up(self, match: str, containers: Mapping[Role, str]) -> None:
+        """Start these containers of the match, by their names or ids, in this order.
+
+        The game only when its sidecar listens: a game may ask its SDK before all else, and only once.
+        """
+        for role, name in containers.items():
+            if role == "game":
+                await self._engine.run(documents.container_name(match, "sidecar"), documents.UP)
+            await self._engine.start(name)
 
     async def _image_user(self, image: str) -> str:
         """The image's user, once it is here. Raises LaunchRefused."""

@@ -19,6 +19,29 @@ Use: TypeAlias = Counter[tuple[Kind, int]]
 SDK: Final = Port("sdk", "tcp")  # of a sidecar that shares the node's network with others
 
 
+class Held:
+    """Ports of nodes that servers hold, by match: what `choose` takes for use."""
+
+    def __init__(self) -> None:
+        self.use: Use = Counter()
+        self._of: dict[str, list[tuple[Kind, int]]] = {}
+
+    def hold(self, match: str, ports: list[tuple[Kind, int]]) -> None:
+        """These, and no others any more."""
+        if self._of.get(match) == ports:
+            return
+        self.release(match)
+        self._of[match] = ports
+        self.use.update(ports)
+
+    def release(self, match: str) -> None:
+        """None any more."""
+        for port in self._of.pop(match, ()):
+            self.use[port] -= 1
+            if self.use[port] <= 0:
+                del self.use[port]
+
+
 def kind_of(port: Port | GivenPort) -> Kind:
     """The transport protocol as Kubernetes names it."""
     return "UDP" if port.protocol == "udp" else "TCP"

@@ -31,6 +31,7 @@ class InstantLauncher:
     """See the module."""
 
     host = "instant"
+    blind = False
 
     def __init__(self, db: Database, bell: Doorbell) -> None:
         self._batch, self._bell = Batch(db, lambda: None), bell

@@ -1,4 +1,4 @@
-"""Pods through the `kubernetes` package: the only module that imports it.
+"""Pods, and nodes' addresses, through the `kubernetes` package: the only module that imports it.
 
 Its client finds the way to the API server, authorises and makes the requests. Its generated calls and models are left
 out: they validate every argument and answer, which costs ten times what decoding the few fields that are read here
@@ -22,6 +22,8 @@ from kubernetes.aio.client.configuration import Configuration
 from msgspec import Struct, field
 
 from core.errors import Misconfigured
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused
+from matchmaker.launch.node_addresses import Node
 from matchmaker.launch.pod import Document
 from matchmaker.launch.pod_state import Metadata, Pod
 
@@ -31,19 +33,8 @@ LOG_BYTES: Final = 16_384
 CONNECT_S: Final = 5.0
 # A watch gets a bookmark each minute: one that is silent for longer is dead, whatever TCP believes.
 SILENCE_S: Final = 100.0
+OPENED: Final = "OPENED"  # of a watch: our own word, the API has none
 WATCH_S: Final = 240  # the server ends it after; both sides forget what they hold
-
-
-class KubeRefused(Exception):
-    """The API server answered no. `reason` is its one word for it, `retry_after_s` when it asks to come back."""
-
-    def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status, self.reason, self.message, self.retry_after_s = status, reason, message, retry_after_s
-
-
-class KubeAway(Exception):
-    """No answer came. Whether a write happened is not known."""
 
 
 class _Status(Struct):
@@ -70,6 +61,7 @@ class Event(Struct):
 
 
 _pod: Final = msgspec.json.Decoder(Pod)
+_node: Final = msgspec.json.Decoder(Node)
 _pods: Final = msgspec.json.Decoder(_PodList)
 _event: Final = msgspec.json.Decoder(Event)
 _status: Final = msgspec.json.Decoder(_Status)
@@ -97,6 +89,8 @@ class PodApi(Protocol):
 
     def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]: ...
 
+    async def node(self, name: str) -> Node: ...
+
 
 class KubePods:
     """The pods of one namespace that have these labels. Make one with `open_pods`."""
@@ -107,20 +101,20 @@ class KubePods:
         self._timeout = aiohttp.ClientTimeout(total=call_s, sock_connect=CONNECT_S)
 
     async def create(self, document: Document) -> Pod:
-        return _pod.decode(await self._call("POST", "", [("fieldManager", "muster")], document))
+        return _pod.decode(await self._call("POST", self._path, [("fieldManager", "muster")], document))
 
     async def read(self, name: str) -> Pod:
-        return _pod.decode(await self._call("GET", f"/{name}", []))
+        return _pod.decode(await self._call("GET", f"{self._path}/{name}", []))
 
     async def delete(self, name: str, grace_s: int, uid: str) -> None:
         body: Document = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_s}
         if uid:  # never another pod that has the name by now
             body["preconditions"] = {"uid": uid}
-        await self._call("DELETE", f"/{name}", [], body)
+        await self._call("DELETE", f"{self._path}/{name}", [], body)
 
     async def logs(self, name: str, container: str, lines: int) -> str:
         query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(LOG_BYTES))]
-        return (await self._call("GET", f"/{name}/log", query)).decode(errors="replace")
+        return (await self._call("GET", f"{self._path}/{name}/log", query)).decode(errors="replace")
 
     async def list(self) -> tuple[list[Pod], str]:
         """All pods, and the version of the whole to watch from."""
@@ -128,14 +122,14 @@ class KubePods:
         query = [("labelSelector", self._labels), ("limit", str(PAGE))]
         more: list[tuple[str, str]] = []
         while True:
-            page = _pods.decode(await self._call("GET", "", query + more))
+            page = _pods.decode(await self._call("GET", self._path, query + more))
             pods += page.items
             if not page.metadata.continue_:
                 return pods, page.metadata.resource_version
             more = [("continue", page.metadata.continue_)]
 
     async def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]:
-        """Events (ADDED, MODIFIED, DELETED, BOOKMARK) after `version`, until the server ends it.
+        """OPENED, then events (ADDED, MODIFIED, DELETED, BOOKMARK) after `version`, until the server ends it.
 
         Raises KubeRefused, 410 among them where `version` is too old, and KubeAway.
         """
@@ -148,13 +142,17 @@ class KubePods:
         ]
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
         try:
-            async with await self._send("GET", "", query, None, limits) as response:
+            async with await self._send("GET", self._path, query, None, limits) as response:
                 if response.status >= 400:
                     raise _refused(response, await response.read())
+                yield OPENED, Pod(Metadata())
                 async for line in response.content:
                     yield _decode(line)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise KubeAway(_said(error)) from None
+
+    async def node(self, name: str) -> Node:
+        return _node.decode(await self._call("GET", f"/api/v1/nodes/{name}", []))
 
     async def _call(
         self, method: str, path: str, query: Sequence[tuple[str, str]], body: Document | None = None
@@ -179,7 +177,7 @@ class KubePods:
     ) -> aiohttp.ClientResponse:
         request = await self._client.param_serialize(
             method,
-            self._path + path,
+            path,
             query_params=list(query),
             header_params={"Accept": "application/json"},
             body=body,

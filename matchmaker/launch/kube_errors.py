@@ -1,11 +1,22 @@
-"""What an answer of the API server means for a start. PURE."""
+"""Answers of the API server other than yes, and what they mean for a start. PURE."""
 
 from __future__ import annotations
 
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable
-from matchmaker.launch.kube_api import KubeAway, KubeRefused
 
-FORBIDDEN, NOT_FOUND, CONFLICT = 403, 404, 409
+FORBIDDEN, NOT_FOUND = 403, 404
+
+
+class KubeRefused(Exception):
+    """The API server answered no. `reason` is its one word for it, `retry_after_s` when it asks to come back."""
+
+    def __init__(self, status: int, reason: str, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status, self.reason, self.message, self.retry_after_s = status, reason, message, retry_after_s
+
+
+class KubeAway(Exception):
+    """No answer came. Whether a write happened is not known."""
 
 
 def as_launch_error(error: KubeRefused | KubeAway) -> LaunchRefused | LaunchRetryable:
@@ -24,3 +35,13 @@ def as_launch_error(error: KubeRefused | KubeAway) -> LaunchRefused | LaunchRetr
         return LaunchRefused(f"the namespace of the pods is missing: {error.message}")
     # 401 (a token on its way to being renewed), 409 of a quota, 429, 5xx: passing.
     return LaunchRetryable(f"the API server answered {error}")
+
+
+def is_passing(error: KubeRefused | KubeAway) -> bool:
+    """Whether the same call may well pass a little later."""
+    return isinstance(as_launch_error(error), LaunchRetryable)
+
+
+def asked_s(error: KubeRefused | KubeAway) -> float:
+    """How long the API server asked to be left alone."""
+    return error.retry_after_s if isinstance(error, KubeRefused) else 0.0

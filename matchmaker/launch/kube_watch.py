@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from core import log
-from matchmaker.launch.kube_api import KubeAway, KubeRefused, PodApi
+from matchmaker.launch.kube_api import OPENED, PodApi
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused
 from matchmaker.launch.pod_state import Pod
 
 FIRST_S: Final = 0.1
@@ -39,6 +40,8 @@ class PodWatch:
         self.listed = asyncio.Event()  # once the copy is complete
         self.lists = 0
         self.trouble: str = ""  # why there is no watch now
+        self.away = False  # ... because nobody answers
+        self.back_at = float("-inf")  # when somebody answered after that; of time.monotonic
 
     @property
     def pods(self) -> Mapping[str, Pod]:
@@ -62,17 +65,16 @@ class PodWatch:
             try:
                 if not self._version:
                     await self._list()
-                self.trouble = ""
                 await self._follow()
             except KubeRefused as error:
                 if error.status == GONE:
                     self._version = ""
                     self._log.info("the watch is too old to resume; listing again")
-                self.trouble = str(error)
+                self.trouble, self.away = str(error), False
             except KubeAway as error:
-                self.trouble = str(error)
+                self.trouble, self.away = str(error), True
             except Exception:
-                self.trouble = "a defect; the log has the trace"
+                self.trouble, self.away = "a defect; the log has the trace", False
                 self._version = ""  # whatever it was, begin from what is known to be whole
                 self._log.exception("the watch failed")
             failures = 0 if time.monotonic() - start > STEADY_S else failures + 1
@@ -96,6 +98,11 @@ class PodWatch:
 
     async def _follow(self) -> None:
         async for kind, pod in self._api.watch(self._version):
+            if kind == OPENED:
+                if self.away:
+                    self.back_at = time.monotonic()
+                self.trouble, self.away = "", False
+                continue
             self._version = pod.metadata.resource_version
             name = pod.metadata.name
             if kind == "BOOKMARK":

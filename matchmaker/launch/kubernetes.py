@@ -6,8 +6,9 @@ with 409 and recognised. What runs is known from one watch (`kube_watch`); its e
 sidecar. Per match the API server gets one create and one delete from here.
 
 A pod whose game ended stays until its match is over in Redis, so that a matchmaker which starts in between still
-reads how it ended. A pod on a node that is lost is deleted for good after `LOST_S`: its match has long had another.
-One event loop; calls at once are bounded by `writes`.
+reads how it ended. A pod on a node that is lost is deleted for good after `lost_s`: its players have long had another
+match. One event loop; calls at once are bounded by `writes`. While the API server is away or asks for peace, one call
+at a time finds out whether that is over (`brake`), and no match is made: its players are better off in the queue.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import random
 import secrets
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,21 +28,25 @@ from core import jointoken, log
 from core.admission import check_server
 from core.errors import Refused
 from core.model import Match, ports_of
+from core.redis.client import Database
 from core.settings import Common, from_env
 from matchmaker.kube_settings import KubernetesSettings
 from matchmaker.launch import host_ports, pod_state
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.brake import Brake
 from matchmaker.launch.environment import installation_name, tuning
-from matchmaker.launch.kube_api import KubeAway, KubeRefused, PodApi, open_pods
-from matchmaker.launch.kube_errors import as_launch_error
+from matchmaker.launch.kube_api import PodApi, open_pods
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
 from matchmaker.launch.kube_watch import PodWatch
-from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, SDK_PORT, Given, pod_document, selector
+from matchmaker.launch.node_addresses import NodeAddresses
+from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, SDK_PORT, Document, Given, node_ports, pod_document, selector
 from matchmaker.launch.pod_state import Pod
 
 ENDED_KEPT: Final = 1024
 TAIL_LINES: Final = 20
-LOST_S: Final = 60.0  # beyond its grace, until a pod that does not go is taken for one of a lost node
 SWEEP_S: Final = 5.0
+CATCH_UP_S: Final = 20.0  # after the API server was away, until every kubelet has told it again; they try each 10 s
+ASKS_S: Final = 3.0  # a match whose start was put off asks again each second
 CLOSE_S: Final = 30.0
 
 
@@ -49,21 +54,30 @@ class KubernetesLauncher:
     """See the module. `open` before, `close` after."""
 
     def __init__(
-        self, settings: KubernetesSettings, api: PodApi, *, installation: str, secret: str, changed: Changed
+        self,
+        settings: KubernetesSettings,
+        api: PodApi,
+        *,
+        installation: str,
+        secret: str,
+        changed: Changed,
+        nodes: NodeAddresses | None = None,
     ) -> None:
         self._settings, self._api, self._installation = settings, api, installation
-        self._secret, self._changed = secret, changed
+        self._secret, self._changed, self._nodes = secret, changed, nodes
         self._log = log.get("matchmaker.kubernetes")
         self._watch = PodWatch(api, self._look)
         self._seen: dict[str, Seen] = {}
         self._ended: dict[str, Seen] = {}  # gone, kept for a while
         self._over: set[str] = set()  # ended, and not yet gone
         self._pending: set[str] = set()
-        self._ports: host_ports.Use = Counter()
-        self._ports_of: dict[str, list[tuple[host_ports.Kind, int]]] = {}
+        self._ports = host_ports.Held()
         self._starting: set[str] = set()
         self._deleting: dict[str, float] = {}  # asked to go, by when it must have gone
         self._calls = asyncio.Semaphore(settings.writes)
+        # Apart: a quota that is full refuses creates, and only deletes make room in it.
+        self._creates, self._deletes = Brake(random.random), Brake(random.random)
+        self._put_off_at = float("-inf")  # when a start was last put off by the brake
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
@@ -84,10 +98,17 @@ class KubernetesLauncher:
     def host(self) -> str:
         return f"kubernetes/{self._settings.namespace or 'own'}/{self._installation}"
 
+    @property
+    def blind(self) -> bool:
+        return self._watch.away or time.monotonic() - self._watch.back_at < CATCH_UP_S
+
     def room(self) -> int:
-        """None until it is known what runs."""
-        if not self._watch.listed.is_set():
+        """None until it is known what runs, nor while nothing can be started; one where that must be found out."""
+        now = time.monotonic()
+        if not self._watch.listed.is_set() or self._watch.away or self._creates.holds(now):
             return 0
+        if self._creates.on:
+            return 0 if now - self._put_off_at < ASKS_S else 1  # a match that waits finds it out
         settings, starting = self._settings, len(self._starting)
         running = len(self._seen) - len(self._over)
         return min(settings.max_servers - running, settings.pending_most - self.pending) - starting
@@ -100,19 +121,29 @@ class KubernetesLauncher:
         try:
             async with self._calls:
                 await self._create(match)
+        except (KubeRefused, KubeAway) as error:
+            raise as_launch_error(error) from None
+        except asyncio.CancelledError:
+            self._starting.discard(match.id)
+            self.settled(match.id)
+            raise
         finally:
             self._starting.discard(match.id)
 
     def settled(self, match: str) -> None:
-        """The scheduler bounds what starts at once."""
+        """The scheduler bounds what starts at once; only the ports of a pod that never was are free again."""
+        if match not in self._watch.pods and match not in self._starting:
+            self._ports.release(match)
 
     async def stop(self, match: str, grace_s: float) -> None:
         pod = self._watch.pods.get(match)
         if pod is None or match in self._deleting or pod.metadata.deletion_timestamp is not None:
             return
+        if self._deletes.holds(time.monotonic()):
+            return  # whoever wants it gone asks again
         # Nothing of an ended pod needs time; it goes at once, without a further word of its kubelet.
         grace = 0 if pod.status.phase in pod_state.TERMINAL else max(1, math.ceil(grace_s))
-        self._deleting[match] = time.monotonic() + grace + LOST_S
+        self._deleting[match] = time.monotonic() + grace + self._settings.lost_s
         self._spawn(self._delete(match, grace, pod.metadata.uid))
 
     async def seen(self) -> Mapping[str, Seen]:
@@ -120,10 +151,11 @@ class KubernetesLauncher:
 
     async def tail(self, match: str) -> list[str]:
         known = self._seen.get(match) or self._ended.get(match)
-        if known is None or known.ended:
-            return list(known.output) if known is not None else []
-        if self._watch.trouble:
-            return []  # nobody waits for an API server that is known to be away
+        if known is None:
+            return []
+        # Of an evicted pod they do not come with its end. Nobody waits for an API server that is known to be away.
+        if known.output or (known.ended and not known.remains) or self._watch.trouble:
+            return list(known.output)
         container = GAMEPOD if known.tells else GAME
         try:
             text = await self._api.logs(match, container, TAIL_LINES)
@@ -132,12 +164,13 @@ class KubernetesLauncher:
         return text.splitlines()[-TAIL_LINES:]
 
     async def close(self, *, stop_servers: bool) -> None:
-        if stop_servers:
+        deadline = time.monotonic() + CLOSE_S
+        while stop_servers and self._watch.pods and time.monotonic() < deadline:
             for match in list(self._watch.pods):
                 await self.stop(match, 1.0)
-            deadline = time.monotonic() + CLOSE_S
-            while self._watch.pods and time.monotonic() < deadline:  # noqa: ASYNC110 - the copy has no event for it
-                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)
+        if self._nodes is not None:
+            await self._nodes.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -151,36 +184,36 @@ class KubernetesLauncher:
             raise LaunchRefused(error.detail) from None
 
     async def _create(self, match: Match) -> None:
-        """Make the pod. That it is there already is as good, if it is ours."""
-        try:
-            document = pod_document(match, self._settings, self._given(match))
-        except Refused as error:
-            raise LaunchRefused(error.detail) from None
-        self._reserve(match.id, document)
-        try:
-            pod = await self._api.create(document)
-        except (KubeRefused, KubeAway) as error:
-            if isinstance(error, KubeRefused):
-                self._release(match.id)
-                if error.reason == "AlreadyExists":
-                    await self._recognise(match.id)
-                    return
-            # After no answer at all the pod may be there: its ports stay taken until the watch or a repeat tells.
-            raise as_launch_error(error) from None
-        self._take_in(pod)
+        """Make the pod. That it is there already is as good, if it is ours. Raises KubeRefused, KubeAway."""
+        document = self._document(match)
+        if not self._creates.enter(time.monotonic()):
+            self._put_off_at = time.monotonic()
+            raise LaunchRetryable(self._creates.why)
+        self._ports.hold(match.id, node_ports(document))
+        with _judged(self._creates):
+            try:
+                pod = await self._api.create(document)
+            except KubeRefused as error:
+                # After no answer at all the pod may be there: its ports stay taken until the watch or a repeat tells.
+                self._ports.release(match.id)
+                if error.reason != "AlreadyExists":
+                    raise
+                pod = await self._recognise(match.id)
+        self._watch.put(pod)
+        self._look(match.id)
 
-    async def _recognise(self, match: str) -> None:
-        try:
-            pod = await self._api.read(match)
-        except (KubeRefused, KubeAway) as error:
-            raise as_launch_error(error) from None
+    async def _recognise(self, match: str) -> Pod:
+        """A pod of that name, which is there, if it is ours."""
+        pod = await self._api.read(match)
         if pod.metadata.labels.get(INSTANCE) != self._installation:
             raise LaunchRefused(f"a pod {match!r} that is not of this installation is in the way")
-        self._take_in(pod)
+        return pod
 
-    def _take_in(self, pod: Pod) -> None:
-        self._watch.put(pod)
-        self._look(pod.metadata.name)
+    def _document(self, match: Match) -> Document:
+        try:
+            return pod_document(match, self._settings, self._given(match))
+        except Refused as error:
+            raise LaunchRefused(error.detail) from None
 
     def _given(self, match: Match) -> Given:
         settings, wanted = self._settings, ports_of(match.server)
@@ -192,7 +225,7 @@ class KubernetesLauncher:
         # On the node's own network the sidecar's port must be one that no other server there has.
         asked = [*wanted, host_ports.SDK] if shared else wanted
         chosen = host_ports.choose(
-            asked, settings.port_first, settings.port_last, self._ports, secrets.randbelow, same=shared
+            asked, settings.port_first, settings.port_last, self._ports.use, secrets.randbelow, same=shared
         )
         if chosen is None:
             raise LaunchRetryable(
@@ -201,36 +234,18 @@ class KubernetesLauncher:
         sdk_port = chosen.pop().port if shared else SDK_PORT
         return Given(self._installation, key, chosen, sdk_port, tuning(os.environ))
 
-    def _reserve(self, match: str, document: dict[str, Any]) -> None:
-        ports = [
-            (port["protocol"], port["hostPort"])
-            for container in document["spec"]["containers"]
-            for port in container["ports"]
-            if "hostPort" in port
-        ]
-        self._hold(match, ports)
-
-    def _hold(self, match: str, ports: list[tuple[host_ports.Kind, int]]) -> None:
-        self._release(match)
-        self._ports_of[match] = ports
-        self._ports.update(ports)
-
-    def _release(self, match: str) -> None:
-        for port in self._ports_of.pop(match, ()):
-            self._ports[port] -= 1
-            if self._ports[port] <= 0:
-                del self._ports[port]
-
     async def _delete(self, match: str, grace_s: int, uid: str) -> None:
+        """Ask for it once; where that fails, whoever wanted it gone asks again."""
         try:
             async with self._calls:
-                await self._api.delete(match, grace_s, uid)
-        except KubeRefused as error:
-            if error.status not in (404, 409):  # gone, or another pod by now
+                if not self._deletes.enter(time.monotonic()):
+                    self._deleting.pop(match, None)
+                    return
+                with _judged(self._deletes):
+                    await self._api.delete(match, grace_s, uid)
+        except (KubeRefused, KubeAway) as error:
+            if not _is_done(error):
                 self._log.warning("a pod cannot be deleted", match=match, error=str(error))
-            self._deleting.pop(match, None)
-        except KubeAway as error:  # whoever wanted it gone asks again
-            self._log.warning("a pod could not be deleted", match=match, error=str(error))
             self._deleting.pop(match, None)
 
     def _look(self, name: str) -> None:
@@ -239,9 +254,9 @@ class KubernetesLauncher:
         if pod is None:
             self._gone(name, before)
             return
-        ports = pod_state.host_ports(pod)
-        if self._ports_of.get(name) != ports:
-            self._hold(name, ports)
+        if self._nodes is not None and pod.spec.node_name and (before is None or name in self._pending):
+            self._nodes.landed(pod.spec.node_name)
+        self._ports.hold(name, pod_state.host_ports(pod))
         now = pod_state.seen(pod)
         if before and before.ended:  # how it ended stays, whatever its removal looks like
             now = replace(before, stopping=now.stopping)
@@ -253,7 +268,7 @@ class KubernetesLauncher:
 
     def _gone(self, name: str, before: Seen | None) -> None:
         last = self._watch.take_gone(name)
-        self._release(name)
+        self._ports.release(name)
         self._pending.discard(name)
         self._over.discard(name)
         self._deleting.pop(name, None)
@@ -277,9 +292,9 @@ class KubernetesLauncher:
             for name, pod in list(self._watch.pods.items()):
                 if pod.metadata.deletion_timestamp is None:
                     continue
-                if now >= self._deleting.setdefault(name, now + LOST_S):
+                if now >= self._deleting.setdefault(name, now + self._settings.lost_s):
                     self._log.warning("a pod does not end: it is deleted for good", match=name)
-                    self._deleting[name] = now + LOST_S
+                    self._deleting[name] = now + self._settings.lost_s
                     await self._delete(name, 0, pod.metadata.uid)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -288,13 +303,44 @@ class KubernetesLauncher:
         task.add_done_callback(self._tasks.discard)
 
 
+def _is_done(error: KubeRefused | KubeAway) -> bool:
+    """Whether there is nothing left to delete: the pod is gone, or another has its name by now."""
+    return isinstance(error, KubeRefused) and error.status in (404, 409)
+
+
+@contextmanager
+def _judged(brake: Brake) -> Iterator[None]:
+    """Tell the brake how a call went that it let through."""
+    try:
+        yield
+    except (KubeRefused, KubeAway) as error:
+        if is_passing(error) and not _is_done(error):
+            brake.failed(time.monotonic(), asked_s(error), as_launch_error(error).detail)
+        else:
+            brake.passed()
+        raise
+    except asyncio.CancelledError:
+        brake.dropped()
+        raise
+    except Exception:
+        brake.passed()
+        raise
+    else:
+        brake.passed()
+
+
 @asynccontextmanager
-async def open_launcher(common: Common, changed: Changed, *, stop_servers: bool) -> AsyncIterator[KubernetesLauncher]:
+async def open_launcher(
+    common: Common, db: Database, changed: Changed, *, stop_servers: bool
+) -> AsyncIterator[KubernetesLauncher]:
     """The launcher that the environment describes. Raises Misconfigured."""
     settings, secret = from_env(KubernetesSettings, os.environ), common.require_secret()
     installation = installation_name(settings.installation, secret, common.redis_url)
     async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
-        launcher = KubernetesLauncher(settings, api, installation=installation, secret=secret, changed=changed)
+        nodes = NodeAddresses(api.node, db) if settings.node_addresses and settings.network != "none" else None
+        launcher = KubernetesLauncher(
+            settings, api, installation=installation, secret=secret, changed=changed, nodes=nodes
+        )
         await launcher.open()
         try:
             yield launcher

@@ -17,13 +17,14 @@ import msgspec
 from core.gameenv import fill, told
 from core.model import GivenPort, Match
 from matchmaker.kube_settings import NET_S, KubernetesSettings, parsed
-from matchmaker.launch.host_ports import kind_of
+from matchmaker.launch.host_ports import Kind, kind_of
 
 Document = dict[str, Any]
 
 GAMEPOD: Final = "gamepod"  # the container with it: the arena, or the sidecar
 GAME: Final = "game"
 COMMAND: Final = ("python3", "-m", "gamepod")
+UP: Final = ("python3", "-m", "gamepod.up")  # returns once the SDK listens on the port that is its argument
 SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fixed to
 METRICS_PORT: Final = 8001
 
@@ -74,6 +75,12 @@ def pod_document(match: Match, settings: KubernetesSettings, given: Given) -> Do
     }
 
 
+def node_ports(pod: Document) -> list[tuple[Kind, int]]:
+    """Ports of its node that a pod asks for, each with its protocol."""
+    ports = [port for container in pod["spec"]["containers"] for port in container["ports"]]
+    return [(port["protocol"], port["hostPort"]) for port in ports if "hostPort" in port]
+
+
 def _spec(match: Match, settings: KubernetesSettings, given: Given) -> Document:
     timers = match.timers
     spec: Document = {
@@ -97,7 +104,13 @@ def _containers(match: Match, settings: KubernetesSettings, given: Given) -> Doc
     if match.server.image is None:
         return {"containers": [gamepod | {"ports": _ports(settings, given), "resources": _resources(match, settings)}]}
     game = _game(match, settings, given)
-    sidecar = gamepod | {"restartPolicy": "Always", "resources": _sidecar_resources(settings)}
+    sidecar = gamepod | {
+        "restartPolicy": "Always",
+        "resources": _sidecar_resources(settings),
+        # The kubelet starts the game when this is over: a game may ask its SDK before all else, and only once.
+        # A startup probe would say the same, a second later.
+        "lifecycle": {"postStart": {"exec": {"command": [*UP, str(given.sdk_port)]}}},
+    }
     return {
         "initContainers": [sidecar],
         "containers": [game],
@@ -120,11 +133,12 @@ def _gamepod(match: Match, settings: KubernetesSettings, given: Given) -> Docume
         "MUSTER_SDK_PORT": str(given.sdk_port),
         "MUSTER_RUN_DIR": "/dev/shm",  # noqa: S108 - the one place of a read-only container that takes a lock file
         "MUSTER_LOG_LEVEL": settings.log_level,
-        **({"MUSTER_SIDECAR": "true"} if sidecar else {}),
+        **({"MUSTER_SIDECAR": "true"} if sidecar else {"MUSTER_LAUNCHER_TELLS": "true"}),
         **(given.tuning or {}),
     }
     fields = {
         "MUSTER_ADDRESS": "status.podIP" if settings.network == "none" else "status.hostIP",
+        **({"MUSTER_NODE": "spec.nodeName"} if settings.node_addresses and settings.network != "none" else {}),
         **({"MUSTER_SERVER_ID": "metadata.uid"} if sidecar else {}),
     }
     secret = {"name": settings.redis_secret, "key": settings.redis_secret_key}

@@ -21,6 +21,7 @@ STUCK: Final = frozenset(
 )  # fmt: skip
 TERMINAL: Final = ("Succeeded", "Failed")
 LINES: Final = 20
+NO_LOG: Final = "Error on reading termination message from logs"
 
 
 class Terminated(Struct, rename="camel"):
@@ -112,13 +113,13 @@ def seen(pod: Pod, *, gone: bool = False) -> Seen:
         since_ms=int(meta.creation_timestamp.timestamp() * 1000) if meta.creation_timestamp else 0,
         stopping=meta.deletion_timestamp is not None,
         ended=ended,
-        # Of a pod that somebody deletes the exit code says how the game takes that, and not how the match went.
-        exit_code=end.exit_code if end is not None and meta.deletion_timestamp is None else None,
+        # Of a pod that somebody ends the exit code says how the game takes that, and not how the match went.
+        exit_code=end.exit_code if end is not None and not _interrupted(pod) else None,
         tells=not _has_game(pod),
         stuck=stuck is not None,
         remains=ended and not gone,
         detail=_why_ended(pod, end, gone=gone) if ended else (stuck or _why_not_yet(pod)),
-        output=tuple(end.message.splitlines()[-LINES:]) if end is not None else (),
+        output=_last_words(end) if end is not None else (),
     )
 
 
@@ -143,6 +144,20 @@ def _main(pod: Pod) -> Container | None:
 def _terminated(pod: Pod) -> Terminated | None:
     main = _main(pod)
     return main.state.terminated if main is not None else None
+
+
+def _last_words(end: Terminated) -> tuple[str, ...]:
+    """Its last lines; none where the kubelet has thrown its log away before it looked, and says so in their place."""
+    return () if end.message.startswith(NO_LOG) else tuple(end.message.splitlines()[-LINES:])
+
+
+def _interrupted(pod: Pod) -> bool:
+    """Whether its end came from outside: it was deleted or evicted, its time was up, ..."""
+    return bool(pod.metadata.deletion_timestamp or pod.status.reason or _disruption(pod))
+
+
+def _disruption(pod: Pod) -> Condition | None:
+    return next((c for c in pod.status.conditions if c.type == "DisruptionTarget" and c.status == "True"), None)
 
 
 def _stuck(pod: Pod) -> str | None:
@@ -174,9 +189,8 @@ def _why_ended(pod: Pod, end: Terminated | None, *, gone: bool) -> str:
         return f"the game took more memory than its limit ({limit}) and was ended"
     if status.reason:  # Evicted, DeadlineExceeded, NodeLost, Preempting, ...
         return f"its pod was ended: {_words(status.reason, status.message)}"
-    for condition in status.conditions:
-        if condition.type == "DisruptionTarget" and condition.status == "True":
-            return f"its pod was ended: {_words(condition.reason, condition.message)}"
+    if disruption := _disruption(pod):
+        return f"its pod was ended: {_words(disruption.reason, disruption.message)}"
     if gone or pod.metadata.deletion_timestamp is not None:
         return "its pod was deleted"
     if end is None:

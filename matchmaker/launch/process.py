@@ -55,6 +55,8 @@ class _Server:
 class ProcessLauncher:
     """See the module. `close` when done."""
 
+    blind = False
+
     def __init__(self, settings: ProcessSettings, *, secret: str, redis_url: str, changed: Changed) -> None:
         self._settings = settings
         self._secret, self._redis_url, self._changed = secret, redis_url, changed

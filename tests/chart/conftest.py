@@ -6,12 +6,11 @@ from functools import partial
 
 import pytest
 
-from matchmaker.settings import LAUNCHERS
 from tests.chart.rendered import Render, render
 from tests.cluster.binaries import HELM3, HELM4, program
+from tests.docker.conftest import client, dockerd, images
 
-# A match in a pod needs the launcher that starts pods.
-collect_ignore = [] if "kubernetes" in LAUNCHERS else ["test_match.py"]
+__all__ = ["client", "dockerd", "images"]  # fixtures: a Docker daemon, and what it built
 
 
 @pytest.fixture(scope="session", params=[HELM3, HELM4], ids=["helm3", "helm4"])

@@ -33,6 +33,12 @@ def pick(documents: list[Document], kind: str, name: str) -> Document:
     return found[0]
 
 
+def default_image(component: str) -> str:
+    """Name and tag of the image that a component runs by the chart's own values."""
+    image = yaml.safe_load((CHART / "values.yaml").read_text())[component]["image"]
+    return f"{image['repository']}:{image['tag']}"
+
+
 def pod_specs(documents: list[Document]) -> Iterator[tuple[str, Document]]:
     """The pods of everything that makes pods, by the name of what makes them."""
     for document in documents:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.chart.local_edge import NGINX, directives
 from tests.chart.rendered import ALL, Render, pick
-
-STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")  # a module of its own in Debian's build
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
 
 
 def configuration(render: Render, *arguments: str) -> str:
@@ -28,10 +25,8 @@ def test_nginx_accepts_the_configuration(rendered: Render, tmp_path: Path, argum
     path = tmp_path / "nginx.conf"
     text = re.sub(r"\b(?:muster|everything)-webapi\b", "127.0.0.1", configuration(rendered, *arguments))
     path.write_text(text.replace("/tmp/", f"{tmp_path}/"))  # so that nothing is left behind
-    load = ["-g", f"load_module {STREAM};"] if STREAM.exists() else []
-    done = subprocess.run(
-        [str(NGINX), "-e", "stderr", "-t", "-c", str(path), *load], capture_output=True, text=True, check=False
-    )
+    command = [str(NGINX), "-e", "stderr", "-t", "-c", str(path), "-g", directives()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "syntax is ok" in done.stderr, done.stderr
     assert done.returncode == 0, done.stderr
 
@@ -51,6 +46,16 @@ def test_limits_and_ports_are_those_of_the_values(rendered: Render) -> None:
         "proxy_pass 192.0.2.10:$server_port;",
     ):
         assert line in text
+
+
+def test_the_api_s_service_has_the_port_that_the_edge_leads_to(rendered: Render) -> None:
+    """Through a Service only ports that it lists are reached; without the edge it lists the API's alone."""
+
+    def ports(*arguments: str, name: str) -> dict[str, int]:
+        return {port["name"]: port["port"] for port in pick(rendered(*arguments), "Service", name)["spec"]["ports"]}
+
+    assert ports("--values", str(ALL), name="everything-webapi") == {"http": 80, "auth": 22551}
+    assert ports("--set", "edge.auth.enabled=true", name="muster-webapi") == {"http": 22548}
 
 
 def test_what_is_not_asked_for_is_not_opened(rendered: Render) -> None:

@@ -88,6 +88,7 @@ def test_install_upgrade_test_uninstall(cluster: Cluster, namespace: str, helm: 
         before = release.objects()
         notes = release.install()
         assert f"Muster 0.1.0 is installed as muster in namespace {namespace}." in notes
+        assert "nobody can register a game yet" in notes
         with urllib.request.urlopen(f"{release.url()}/status", timeout=5) as answer:
             assert answer.read() == b"Server is running !"
         assert "Succeeded" in release.test()

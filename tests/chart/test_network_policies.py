@@ -144,6 +144,14 @@ def test_an_external_redis_is_reached_at_its_ports_only(rendered: Render) -> Non
     assert not allowed(documents, GAME, Somebody(cidr="203.0.113.8/32"), "TCP", 6379)
 
 
+def test_names_are_asked_for_at_the_ports_of_the_values(rendered: Render) -> None:
+    """A policy sees the port that a DNS pod listens on, which not everywhere is its Service's."""
+    documents = rendered("--set", "games.namespace=servers,networkPolicy.dns.ports={5353}")
+    for protocol in ("TCP", "UDP"):
+        assert allowed(documents, GAME, NAMES, protocol, 5353)
+        assert not allowed(documents, GAME, NAMES, protocol, 53)
+
+
 def test_policies_can_be_turned_off(rendered: Render) -> None:
     """For clusters with policies of their own."""
     assert not [d for d in rendered("--set", "networkPolicy.enabled=false") if d["kind"] == "NetworkPolicy"]

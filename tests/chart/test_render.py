@@ -141,6 +141,7 @@ def test_settings_of_servers_reach_the_launcher(rendered: Render) -> None:
         "MUSTER_INSTALLATION": "games-everything",
         "MUSTER_KUBE_NAMESPACE": "everything-games",
         "MUSTER_KUBE_REDIS_SECRET": "everything-redis",
+        "MUSTER_KUBE_NODE_ADDRESSES": "true",
         "MUSTER_KUBE_PORT_FIRST": "21000",
         "MUSTER_KUBE_PORT_LAST": "21099",
         "MUSTER_KUBE_NODE_SELECTOR": '{"example.org/pool":"games"}',

@@ -103,8 +103,15 @@ HELM4: Final = Build(
     expect="a minute",
     variables={"helm.sh/helm/v4/internal/version.version": "v{version}"},
 )
+METRICS_SERVER: Final = Build(
+    "metrics-server",
+    "metrics-server",
+    "sigs.k8s.io/metrics-server",
+    {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+    expect="2 minutes",
+)
 CLUSTER: Final = (KUBERNETES, ETCD, COREDNS, PAUSE)
-ALL: Final = (*CLUSTER, HELM3, HELM4)
+ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER)
 
 
 def cache() -> Path:

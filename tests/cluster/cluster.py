@@ -159,10 +159,6 @@ class Cluster:
         """Whether the node is Ready, by the control plane's word."""
         return condition(self.api.get(f"/api/v1/nodes/{self.node}"), "Ready") == "True"
 
-    def network_policies_enforced(self) -> bool:
-        """Whether a NetworkPolicy has an effect. CNI's bridge has no engine for them."""
-        return False
-
 
 def condition(document: Document, kind: str) -> str | None:
     """Status of a condition of a pod or a node: "True", "False", "Unknown"; None if it has no such condition."""

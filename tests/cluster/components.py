@@ -117,6 +117,7 @@ def controller_manager(layout: Layout) -> tuple[Command, dict[Path, str]]:
         "cluster-signing-key-file": secrets / "ca.key",
         "cluster-cidr": layout.pod_addresses,
         "service-cluster-ip-range": layout.service_addresses,
+        "horizontal-pod-autoscaler-sync-period": "2s",  # of 15: a test waits for it
     }
     return flags(options), {}
 

@@ -2,7 +2,8 @@
 
 For tests of thousands of pods. API server, etcd, scheduler and controllers do all their work; only the kubelet's part
 is played here, as it looks from outside: a heartbeat for each node, Running and Ready for each pod that was scheduled
-to one, and the last delete of a pod that is to go. No container runs.
+to one, and the last delete of a pod that is to go. No container runs, but `program` may play what runs in it: it is
+called with each pod that starts, what it returns is the exit code, and it is cancelled when its pod is to go.
 
     async with FakeNodes(cluster.api, 20) as nodes: ...
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ from tests.cluster.api import Api
 from tests.cluster.fake_documents import LABEL, LEASES, TAINT
 
 Document = dict[str, Any]
+Program = Callable[[Document], Awaitable[int]]
 
 HEARTBEAT_S: Final = 10.0  # a kubelet's
 WATCH_S: Final = 300
@@ -47,10 +49,12 @@ class FakeNodes:
     stop_s: float = 0.0  # deleted -> gone
     tainted: bool = True
     prefix: str = "fake"
+    program: Program | None = None
     _session: aiohttp.ClientSession = field(init=False)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _loops: list[asyncio.Task[None]] = field(default_factory=list)
     _handled: set[tuple[str, str]] = field(default_factory=set)  # (uid, what was begun)
+    _programs: dict[str, asyncio.Task[None]] = field(default_factory=dict)  # by uid
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
 
     @property
@@ -69,9 +73,10 @@ class FakeNodes:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in (*self._loops, *self._tasks):
+        tasks = [*self._loops, *self._tasks, *self._programs.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._loops, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         async with self._session:
             pods = (await self._get("/api/v1/pods"))["items"]
             await asyncio.gather(*(self._remove(pod) for pod in pods if self._is_ours(pod)))
@@ -81,9 +86,7 @@ class FakeNodes:
 
     async def end(self, namespace: str, name: str, exit_code: int = 0, reason: str = "") -> None:
         """Let the containers of a pod end, as if its program did: Succeeded for exit code 0, else Failed."""
-        path = f"/api/v1/namespaces/{namespace}/pods/{name}"
-        status = documents.ended_status(await self._get(path), now(), exit_code, reason)
-        await self._patch(f"{path}/status", {"status": status})
+        await self._end(await self._get(f"/api/v1/namespaces/{namespace}/pods/{name}"), exit_code, reason)
 
     # Nodes
 
@@ -115,7 +118,10 @@ class FakeNodes:
                 async for event in self._events(listed["metadata"]["resourceVersion"]):
                     if event["type"] == "ERROR":
                         break  # 410: too old to go on from
-                    self._see(event["object"])
+                    if event["type"] == "DELETED":
+                        self._forget(event["object"])
+                    else:
+                        self._see(event["object"])
             except (aiohttp.ClientError, TimeoutError, ValueError):
                 await asyncio.sleep(0.2)
 
@@ -154,17 +160,44 @@ class FakeNodes:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _forget(self, pod: Document) -> None:
+        """It is gone: whatever ran in it is killed."""
+        uid = pod["metadata"]["uid"]
+        if (program := self._programs.get(uid)) is not None:
+            program.cancel()
+        for what in ("start", "stop"):
+            self._handled.discard((uid, what))
+
     async def _start(self, pod: Document) -> None:
         await asyncio.sleep(self.start_s)
+        uid, told = pod["metadata"]["uid"], asyncio.Event()
+        if self.program is not None and uid not in self._programs:
+            started = self._programs[uid] = asyncio.create_task(self._run(self.program, pod, told))
+            started.add_done_callback(lambda _: self._programs.pop(uid, None))
+        try:
+            async with self._slots:
+                await self._patch(f"{path_of(pod)}/status", {"status": documents.running_status(pod, now())})
+        finally:
+            told.set()
+
+    async def _run(self, program: Program, pod: Document, told: asyncio.Event) -> None:
+        exit_code = await program(pod)
+        await told.wait()  # that it ran is told before that it ended
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            await self._end(pod, exit_code, "")
+
+    async def _end(self, pod: Document, exit_code: int, reason: str) -> None:
+        status = documents.ended_status(pod, now(), exit_code, reason)
         async with self._slots:
-            await self._patch(f"{path_of(pod)}/status", {"status": documents.running_status(pod, now())})
+            await self._patch(f"{path_of(pod)}/status", {"status": status})
 
     async def _stop(self, pod: Document) -> None:
         await asyncio.sleep(self.stop_s)
+        if (program := self._programs.get(pod["metadata"]["uid"])) is not None:
+            program.cancel()
+            await asyncio.gather(program, return_exceptions=True)
         async with self._slots:
             await self._remove(pod)
-        for what in ("start", "stop"):
-            self._handled.discard((pod["metadata"]["uid"], what))
 
     async def _remove(self, pod: Document) -> None:
         await self._delete(path_of(pod), {**GONE, "preconditions": {"uid": pod["metadata"]["uid"]}})

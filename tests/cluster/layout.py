@@ -77,6 +77,11 @@ class Layout:
         return f"10.{self.network}.128.10"
 
     @property
+    def load_balancer_address(self) -> str:
+        """One that nobody has: the node serves it once a Service of type LoadBalancer is told that it is its own."""
+        return f"10.{self.network}.200.1"
+
+    @property
     def api_url(self) -> str:
         return f"https://{self.address}:6443"
 

@@ -18,6 +18,7 @@ from tests.cluster.api import until
 from tests.cluster.cluster import Cluster
 from tests.cluster.fake_nodes import LABEL, TAINT, FakeNodes
 from tests.cluster.fixture import Helm
+from tests.cluster.policy_engine import policies_enforced
 from tests.cluster.python_image import PYTHON
 from tests.cluster.sandbox import SandboxError
 
@@ -121,16 +122,19 @@ def test_both_majors_of_helm_speak_to_the_cluster(cluster: Cluster, helm: Helm) 
     assert json.loads(helm("list", "--all-namespaces", "--output", "json")) == []
 
 
-def test_network_policy_engine_is_reported(cluster: Cluster, namespace: str, python_image_name: str) -> None:
-    """What the cluster says about enforcing NetworkPolicies is what happens, and a missing engine is named."""
+def test_network_policies_are_in_force_where_a_test_asks_for_it(
+    cluster: Cluster, namespace: str, python_image_name: str
+) -> None:
+    """A policy that allows nothing closes a pod inside `policies_enforced`, and neither before nor after."""
     cluster.apply(pods.echo_pod("echo", namespace), pods.echo_pod("client", namespace), pods.deny_all(namespace))
     address = cluster.wait_for_pod("echo", namespace)["status"]["podIP"]
     cluster.wait_for_pod("client", namespace)
     code = f"import socket; s = socket.socket(); s.settimeout(2); print(s.connect_ex(('{address}', {pods.ECHO_PORT})))"
-    blocked = in_pod(cluster, namespace, "client", code) != "0"
-    assert blocked == cluster.network_policies_enforced()
-    if not blocked:
-        print("no NetworkPolicy engine in the test cluster: policies are stored, not enforced")
+    assert in_pod(cluster, namespace, "client", code) == "0"
+    with policies_enforced(cluster) as engine:
+        assert engine.covers(address)
+        assert in_pod(cluster, namespace, "client", code) != "0"
+    assert in_pod(cluster, namespace, "client", code) == "0"
 
 
 def test_redis_is_reached_alike_from_here_and_from_a_pod(

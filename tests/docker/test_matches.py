@@ -81,6 +81,18 @@ async def test_a_game_in_an_image_of_its_own(ground: Ground) -> None:
     await ground.gone()
 
 
+async def test_a_game_that_asks_its_sdk_before_all_else(ground: Ground, program_image: Callable[[str], str]) -> None:
+    """The sidecar listens before the game starts: a game that calls it once, at once, is heard."""
+    ground.start()
+    code = (
+        "import os, time, urllib.request as u; "
+        "at = 'http://127.0.0.1:' + os.environ['AGONES_SDK_HTTP_PORT']; "
+        "u.urlopen(u.Request(at + '/ready', b'{}', {'Content-Type': 'application/json'})); time.sleep(600)"
+    )
+    await register(ground.db, GAME, spec(Server(image=program_image(code)), limits=Limits(tries=1)))
+    await ground.running(await queue(ground.db, GAME, players=2))
+
+
 async def test_a_killed_container_puts_its_players_back(ground: Ground) -> None:
     """Players whose container is killed are matched again with their wait kept, until their tries are used up."""
     ground.start()

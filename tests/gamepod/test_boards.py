@@ -81,7 +81,7 @@ async def test_cleaning_takes_out_no_more_than_asked(db: Database) -> None:
 async def test_a_batch_counts_once(db: Database) -> None:
     """A repeat of a numbered batch, or of one before it, changes nothing."""
     base = keys.boards(GAME)
-    for number, answer in ((1, "ok"), (1, "repeat"), (2, "ok"), (1, "repeat")):
+    for number, answer in ((1, ["ok", 1]), (1, ["repeat", 1]), (2, ["ok", 2]), (1, ["repeat", 2])):
         assert await db.call("boards_add", base, "m-1", number, 0, "alice", 1, 7) == answer
     assert float(await db.do("ZSCORE", f"{base}:activity", "alice")) == 2
     assert float(await db.do("ZSCORE", f"{base}:score", "alice")) == 7

@@ -11,7 +11,7 @@ import pytest
 from core import keys
 from core.clock import now_ms
 from core.errors import Unavailable
-from core.interactions import MAX_BATCH, Attack, Interaction, Move, unpack
+from core.interactions import MAX_BATCH, Action, Attack, Interaction, Move, unpack
 from core.redis.client import Database
 from gamepod.flush import Flusher
 from gamepod.settings import Settings
@@ -82,6 +82,25 @@ async def test_lost_requests_and_replies_neither_lose_nor_double(db: Database, s
     assert float(await db.do("HGET", f"{keys.shard(GAME, 'p-3')}:move:p-3", "lat")) == 0.199  # of 199, the last of p-3
     assert redis.most_under_way == 1
     assert flusher.empty
+
+
+async def test_a_loss_beyond_what_is_kept_leaves_a_hole_and_an_end(db: Database) -> None:
+    """A Redis that came back empty gets what is kept, behind a hole, and the writer does not ask for ever."""
+    flusher = Flusher(db, settings(), move_ttl_s=30)
+    task = asyncio.create_task(flusher.run())
+    for i in range(40):
+        flusher.add([Action(f"{MATCH}-{i}", now_ms(), "p-a", "x" * 100_000)])  # few of which are kept
+        while flusher.stats.batches <= i:
+            await asyncio.sleep(0.002)
+    await db.do("FLUSHALL")
+    flusher.add([Action(f"{MATCH}-last", now_ms(), "p-a", "last")])
+    flusher.close()
+    await task
+    found = await db.do("XRANGE", f"{keys.shard(GAME, MATCH)}:log", "-", "+")
+    numbers = [int(fields["batch"]) for _, fields in found]
+    assert numbers == list(range(42 - len(numbers), 42))
+    assert 5 < len(numbers) < 15
+    assert flusher.stats.written == 41
 
 
 async def test_a_view_never_shows_what_the_log_does_not_have(db: Database) -> None:

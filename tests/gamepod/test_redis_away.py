@@ -74,6 +74,19 @@ def fill_disk(redis: EmbeddedRedis) -> None:
     limit_file_size(redis, size + 100)
 
 
+def file_of(redis: EmbeddedRedis) -> Path:
+    """What the append-only file grows by."""
+    return max((redis.folder / "appendonlydir").glob("*.incr.aof"))
+
+
+def crash_back_to(redis: EmbeddedRedis, size: int) -> None:
+    """Crash with all that was written behind `size` still in memory: so it ends where the disk was slow."""
+    redis.kill()
+    with file_of(redis).open("r+b") as file:
+        file.truncate(size)
+    redis.start()
+
+
 def free_disk(redis: EmbeddedRedis) -> None:
     limit_file_size(redis, resource.RLIM_INFINITY)
 
@@ -145,6 +158,31 @@ async def test_redis_dies_again_and_again(own: tuple[EmbeddedRedis, Stage]) -> N
         await asyncio.to_thread(redis.start)
     await driving
     await written(stage, match, await player.settled())
+    await player.close()
+
+
+@pytest.mark.parametrize("more", [40, 0], ids=["playing-on", "at-the-end"])
+async def test_what_redis_acknowledged_and_lost_is_written_again(own: tuple[EmbeddedRedis, Stage], more: int) -> None:
+    """A Redis that comes back without the last of what it acknowledged gets it again: by the next flush, or the last.
+
+    With `everysec` the file is written up to two seconds late while an fsync is under way, and replies do not wait.
+    """
+    redis, stage = own
+    match, pod, player = await one_player(stage)
+    await player.drive_for(40)
+    await written(stage, match, await player.settled())
+    size = file_of(redis).stat().st_size
+    await player.drive_for(60)
+    await written(stage, match, 100)
+    crash_back_to(redis, size)
+    assert len(await stage.logged(match)) == 40
+    await player.drive_for(more)
+    if not more:
+        pod.process.terminate()
+        assert (await stage.reached(match, "ENDED"))["reason"] == "stopped"
+        assert await pod.ended() == 0
+    await written(stage, match, 100 + more)
+    assert (await pod.said("Redis has lost what it had acknowledged: it is written again"))["again"] > 0
     await player.close()
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,12 +18,14 @@ from core.jointoken import JoinClaims, match_key, mint
 from core.model import GameSpec, Limits, Match, MatchPlayer, Resources, Server, Timers
 from core.redis.client import Database
 from matchmaker.kube_settings import KubernetesSettings
-from matchmaker.launch.kube_api import open_pods
+from matchmaker.launch.kube_api import KubePods, open_pods
 from matchmaker.launch.kubernetes import KubernetesLauncher
 from matchmaker.launch.pod import selector
+from matchmaker.launch.pod_state import Pod
 from tests.cluster.cluster import Cluster
-from tests.matchmaker.support import Matchmakers, match
+from tests.matchmaker.support import Matchmakers, match, register, ticket
 from tests.support import eventually
+from tests.webapi.support import Api, open_api
 
 Document = dict[str, Any]
 
@@ -53,6 +56,14 @@ def a_match(server: Server | None = None, **changes: Any) -> Match:
     return msgspec.structs.replace(made, **changes)
 
 
+class Deaf(KubePods):
+    """Pods of which no event is heard: what a launcher knows of them is what it did itself."""
+
+    async def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]:
+        await asyncio.Event().wait()
+        yield "", await self.read("")
+
+
 @dataclass
 class Ground:
     """A namespace with the Secret that servers find Redis by, and matchmakers on this machine that start pods in it."""
@@ -75,10 +86,14 @@ class Ground:
         )
 
     @asynccontextmanager
-    async def launcher(self, installation: str = "test", **changes: Any) -> AsyncIterator[KubernetesLauncher]:
-        """A launcher in this process that knows already what runs."""
+    async def launcher(
+        self, installation: str = "test", *, deaf: bool = False, **changes: Any
+    ) -> AsyncIterator[KubernetesLauncher]:
+        """A launcher in this process that knows already what runs; a deaf one hears nothing after that."""
         settings = replace(self.settings, **changes)
         async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
+            if deaf:
+                api.__class__ = Deaf
             made = KubernetesLauncher(
                 settings,
                 api,
@@ -96,6 +111,14 @@ class Ground:
     def start(self, **env: str) -> None:
         """Start a matchmaker."""
         self.matchmakers.start(**env)
+
+    @contextmanager
+    def without_api_server(self) -> Iterator[None]:
+        """Inside, the API server does not run; afterwards the others do not wait for their next try."""
+        with self.cluster.without("kube-apiserver"):
+            yield
+        for component in ("kube-controller-manager", "kube-scheduler", "kubelet"):  # up to a minute
+            self.cluster.restart(component)
 
     def pods(self) -> dict[str, Document]:
         """All pods of the namespace by name."""
@@ -127,11 +150,80 @@ class Ground:
         connection: Document = json.loads((await match(self.db, GAME, name))["connection"])
         return name, connection
 
+    async def requeued(self, name: str, first: str, since_ms: str) -> str:
+        """The match that a ticket is COMPLETED with after its `first` failed; its wait was kept."""
+
+        async def again() -> str:
+            found = await ticket(self.db, GAME, name)
+            return found["match"] if found["state"] == "COMPLETED" and found["match"] != first else ""
+
+        second = await eventually(again, within_s=60.0)
+        found = await ticket(self.db, GAME, name)
+        assert (found["since_ms"], found["tries"]) == (since_ms, "1")
+        return second
+
+    @asynccontextmanager
+    async def developer(self, server: Server, **changes: Any) -> AsyncIterator[Developer]:
+        """The owner of a game on such a server, with a webapi."""
+        async with open_api(self.matchmakers.env["REDIS_URL"]) as api:
+            account = await api.account("the developer", "developer")
+            await register(self.db, GAME, spec(server, **changes), owner=account["player"])
+            yield Developer(api, account["access_token"])
+
+    def narrow_kubeconfig(self, verbs: list[str], *, nodes: bool = False) -> str:
+        """Path of a kubeconfig whose account may do these things with pods, and nothing else but to get nodes."""
+        meta = {"name": "narrow", "namespace": self.namespace}
+        rbac = "rbac.authorization.k8s.io"
+        rule: Document = {"apiGroups": [""], "resources": ["pods"], "verbs": verbs}
+        subject = {"kind": "ServiceAccount", **meta}
+        self.cluster.apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": meta, "rules": [rule]},
+            {
+                "apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": meta, "subjects": [subject],
+                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "narrow"},
+            },
+        )  # fmt: skip
+        if nodes:
+            wide = {"name": self.namespace}
+            rule = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
+            self.cluster.apply(
+                {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": wide, "rules": [rule]},
+                {
+                    "apiVersion": f"{rbac}/v1", "kind": "ClusterRoleBinding", "metadata": wide, "subjects": [subject],
+                    "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": self.namespace},
+                },
+            )  # fmt: skip
+        config: Document = json.loads(self.cluster.kubectl("config", "view", "--raw", "--flatten", "--output=json"))
+        config["users"] = [{"name": "narrow", "user": {"token": self.narrow_token()}}]
+        config["contexts"][0]["context"]["user"] = "narrow"
+        path = self.matchmakers.folder / "narrow.json"
+        path.write_text(json.dumps(config))
+        return str(path)
+
+    def narrow_token(self) -> str:
+        """A token of the account of `narrow_kubeconfig`."""
+        return self.cluster.kubectl("create", "token", "narrow", f"--namespace={self.namespace}").strip()
+
     def token(self, name: str, document: str, seat: int = 0) -> str:
         """A join token for a seat of a match, as webapi mints it."""
         player = msgspec.json.decode(document, type=Match).players[seat]
         claims = JoinClaims(player.id, name, player.name, player.team, int(time.time()) + 60)
         return mint(match_key(self.matchmakers.env["MUSTER_SECRET"], name), claims)
+
+
+@dataclass
+class Developer:
+    """Somebody who reads over HTTP how matches of his game went."""
+
+    api: Api
+    token: str
+
+    async def reads(self, name: str) -> Document:
+        """The match as the API tells it."""
+        answer = await self.api.ask("GET", f"/v1/matches/{GAME}/{name}", token=self.token)
+        assert answer.status == 200, answer
+        return dict(answer.body)
 
 
 def matchmaker_env(cluster: Cluster, namespace: str, image: str, redis_url: str) -> dict[str, str]:

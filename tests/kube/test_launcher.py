@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from core.model import Port, Resources, Server
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.kubernetes import KubernetesLauncher
-from tests.kube.ground import SMALL, Document, Ground, a_match, image_server
+from tests.kube.ground import SMALL, Ground, a_match, image_server
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
@@ -180,7 +178,7 @@ async def test_the_api_server_is_away(ground: Ground) -> None:
             return ground.pods()[short.id]["status"]["phase"] == "Running"
 
         await eventually(runs, within_s=40.0)
-        with ground.cluster.without("kube-apiserver"):
+        with ground.without_api_server():
             with pytest.raises(LaunchRetryable, match="cannot be reached"):
                 await made.start(late)
             await asyncio.sleep(20)
@@ -199,32 +197,9 @@ async def test_the_api_server_is_away(ground: Ground) -> None:
         await lives(made, late.id)
 
 
-def narrow_kubeconfig(ground: Ground, verbs: list[str]) -> str:
-    """Path of a kubeconfig whose account may do these things with pods, and nothing else."""
-    meta = {"name": "narrow", "namespace": ground.namespace}
-    rbac = "rbac.authorization.k8s.io"
-    rule: Document = {"apiGroups": [""], "resources": ["pods"], "verbs": verbs}
-    subject = {"kind": "ServiceAccount", **meta}
-    ground.cluster.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
-        {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": meta, "rules": [rule]},
-        {
-            "apiVersion": f"{rbac}/v1", "kind": "RoleBinding", "metadata": meta, "subjects": [subject],
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "narrow"},
-        },
-    )  # fmt: skip
-    token = ground.cluster.kubectl("create", "token", "narrow", f"--namespace={ground.namespace}").strip()
-    config: dict[str, Any] = json.loads(ground.cluster.kubectl("config", "view", "--raw", "--flatten", "--output=json"))
-    config["users"] = [{"name": "narrow", "user": {"token": token}}]
-    config["contexts"][0]["context"]["user"] = "narrow"
-    path = ground.matchmakers.folder / "narrow.json"
-    path.write_text(json.dumps(config))
-    return str(path)
-
-
 async def test_a_missing_right(ground: Ground) -> None:
     """Without the right to create pods a start is refused in words that name the right."""
-    kubeconfig = narrow_kubeconfig(ground, ["get", "list", "watch"])
+    kubeconfig = ground.narrow_kubeconfig(["get", "list", "watch"])
     async with ground.launcher(kubeconfig=kubeconfig) as made:
         with pytest.raises(LaunchRefused, match=r'lacks a right.*cannot create resource "pods"'):
             await made.start(a_match())
@@ -232,10 +207,25 @@ async def test_a_missing_right(ground: Ground) -> None:
 
 async def test_the_rights_that_are_enough(ground: Ground) -> None:
     """Create, delete, get, list and watch pods are all it needs to start and end a server."""
-    kubeconfig = narrow_kubeconfig(ground, ["create", "delete", "get", "list", "watch"])
+    kubeconfig = ground.narrow_kubeconfig(["create", "delete", "get", "list", "watch"])
     async with ground.launcher(kubeconfig=kubeconfig) as made:
         wanted = a_match()
         await made.start(wanted)
         await made.start(wanted)
         await made.stop(wanted.id, 1.0)
         await ground.gone(wanted.id)
+
+
+async def test_a_pod_that_another_has_replaced(ground: Ground) -> None:
+    """A launcher that missed the end of a pod does not delete the next one that has the name."""
+    wanted = a_match(image_server(ground.image, SLEEP))
+    async with ground.launcher() as made, ground.launcher(deaf=True) as deaf:
+        await deaf.start(wanted)
+        first = ground.pods()[wanted.id]["metadata"]["uid"]
+        ground.cluster.kubectl("delete", "pod", wanted.id, f"--namespace={ground.namespace}", "--now")
+        await made.start(wanted)
+        await deaf.stop(wanted.id, 1.0)
+        await lives(made, wanted.id)
+        (pod,) = ground.pods().values()
+        assert pod["metadata"]["uid"] != first
+        assert "deletionTimestamp" not in pod["metadata"]

@@ -44,13 +44,16 @@ async def join(kind: Kind, connection: Document, token: str) -> Document:
     return dict(pilot.result)
 
 
-async def test_a_match_of_the_arena_by_udp(ground: Ground) -> None:
-    """Two players play in a pod over UDP and TCP; the result is told, and the pod is gone after it."""
-    ground.start()
+@pytest.mark.parametrize("network", ["host_port", "host_network", "none"])
+async def test_a_match_of_the_arena_by_udp(ground: Ground, network: str) -> None:
+    """Two players play in a pod over UDP and TCP, on each kind of network; the result is told, and the pod is gone."""
+    ground.start(MUSTER_KUBE_NETWORK=network)
     await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 3}, resources=SMALL)))
     ticket = await queue(ground.db, GAME, players=2)
     name, connection = await ground.running(ticket)
-    assert connection["address"] == ground.cluster.address
+    status = ground.pods()[name]["status"]
+    assert connection["address"] == (status["podIP"] if network == "none" else ground.cluster.address)
+    assert (status["podIP"] == status["hostIP"]) is (network == "host_network")
     found = await match(ground.db, GAME, name)
     tokens = [ground.token(name, found["doc"], seat) for seat in range(2)]
     results = await asyncio.gather(join("udp", connection, tokens[0]), join("tcp", connection, tokens[1]))
@@ -70,9 +73,10 @@ async def throw(connection: Document, throws: bytes) -> bytes:
     return answers
 
 
-async def test_a_game_in_an_image_of_its_own(ground: Ground) -> None:
+@pytest.mark.parametrize("network", ["host_port", "host_network", "none"])
+async def test_a_game_in_an_image_of_its_own(ground: Ground, network: str) -> None:
     """A stranger's game and the sidecar share a pod: port open is ready, exit code 0 is over, and no secret is near."""
-    ground.start()
+    ground.start(MUSTER_KUBE_NETWORK=network)
     server = image_server(
         ground.image, SHIFUMI, "{port}", "0.0.0.0", ports=[Port("game", "tcp")], ready=Ready(when="port")
     )

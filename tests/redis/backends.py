@@ -1,4 +1,4 @@
-"""Three Redis to run on: the embedded Valkey, Debian's Redis 7.0, and a cluster of three embedded nodes."""
+"""Redis to run on: the embedded Valkey, Debian's Redis 7.0, a cluster of three nodes, and a primary behind Sentinel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 
 from core.redis.embedded import embedded_redis
+from tests.redis.sentinels import watched
 from tests.support import free_port
 
 SLOTS = 16_384
@@ -75,4 +76,11 @@ def _complete(client: Redis) -> bool:
     return False
 
 
-BACKENDS = {"valkey": valkey, "redis7": redis7, "cluster": cluster}
+@contextmanager
+def sentinel(folder: Path) -> Iterator[str]:
+    """A primary and its replica, watched by three Sentinels."""
+    with watched(folder) as pair:
+        yield pair.url
+
+
+BACKENDS = {"valkey": valkey, "redis7": redis7, "cluster": cluster, "sentinel": sentinel}

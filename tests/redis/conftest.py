@@ -1,4 +1,4 @@
-"""Every test of this folder runs on three backends and through both clients."""
+"""Every test of this folder runs on each backend and through both clients."""
 
 from __future__ import annotations
 

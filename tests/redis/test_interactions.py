@@ -20,6 +20,26 @@ async def test_log_append(client: Caller, data: Database) -> None:
     assert await data.do("GET", f"{LOG}:batch:{MATCH}") == "3"
 
 
+async def test_a_batch_without_the_one_before_it_is_refused(client: Caller, data: Database) -> None:
+    """Where a writer says what must be there, a log that has lost it tells what it has, and stays without a hole."""
+    assert await client.call("log_append", LOG, MATCH, 1, 3, b"abc", 100, 0) == ["ok", 1]
+    assert await client.call("log_append", LOG, MATCH, 3, 2, b"de", 100, 2) == ["gap", 1]
+    assert await client.call("log_append", LOG, MATCH, 2, 2, b"cd", 100, 1) == ["ok", 2]
+    assert await client.call("log_append", LOG, MATCH, 3, 2, b"de", 100, 2) == ["ok", 3]
+    assert await client.call("log_append", LOG, MATCH, 2, 2, b"cd", 100, 1) == ["repeat", 3]
+    assert await data.do("XLEN", f"{LOG}:log") == 3
+
+
+async def test_counts_without_those_before_them_are_refused(client: Caller, data: Database) -> None:
+    """The same on the boards: nothing is counted that would hide that counts before it are missing."""
+    assert await client.call("boards_add", BOARDS, MATCH, 2, 600, "a", 3, 10, 1) == ["gap", 0]
+    assert await data.do("ZSCORE", f"{BOARDS}:activity", "a") is None
+    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, "", "b", 1, "", 0) == ["ok", 1]
+    assert await client.call("boards_add", BOARDS, MATCH, 2, 600, "a", 3, 10, 1) == ["ok", 2]
+    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, "", 0) == ["repeat", 2]
+    assert float(await data.do("ZSCORE", f"{BOARDS}:activity", "a")) == 6
+
+
 async def test_log_is_bounded(client: Caller, data: Database) -> None:
     """The log keeps about the batches it is told to keep."""
     for number in range(1, 502):
@@ -44,10 +64,10 @@ async def test_views_write(client: Caller, data: Database) -> None:
 
 async def test_boards_add(client: Caller, data: Database) -> None:
     """A batch counts once; activity adds up, the best score stands."""
-    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, 10, "b", 1, "") == "ok"
-    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, 10, "b", 1, "") == "repeat"
-    assert await client.call("boards_add", BOARDS, MATCH, 2, 1200, "a", 2, 7) == "ok"
-    assert await client.call("boards_add", BOARDS, "", 0, 1200, "b", 4, 99) == "ok"
+    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, 10, "b", 1, "") == ["ok", 1]
+    assert await client.call("boards_add", BOARDS, MATCH, 1, 600, "a", 3, 10, "b", 1, "") == ["repeat", 1]
+    assert await client.call("boards_add", BOARDS, MATCH, 2, 1200, "a", 2, 7) == ["ok", 2]
+    assert await client.call("boards_add", BOARDS, "", 0, 1200, "b", 4, 99) == ["ok", 0]
     assert float(await data.do("ZSCORE", f"{BOARDS}:activity", "a")) == 5
     assert float(await data.do("ZSCORE", f"{BOARDS}:activity:600", "a")) == 3
     assert float(await data.do("ZSCORE", f"{BOARDS}:score", "a")) == 10

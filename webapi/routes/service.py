@@ -27,8 +27,10 @@ async def healthz(call: Call) -> web.Response:
 
 @TABLE.route("GET", "/readyz", known=False, media="text/plain", answer=str, errors=(Unavailable,))
 async def readyz(call: Call) -> web.Response:
-    """Readiness: Redis answers this process, and it is not stopping."""
+    """Readiness: Redis answers this process, the admin of a first start can log in, and it is not stopping."""
     if call.services.streams.closing:
         raise Unavailable("this replica is stopping", code="stopping")
     await call.services.batch.do("PING")
+    if not call.services.admin_there.is_set():
+        raise Unavailable("the admin account is being made", code="starting")
     return web.Response(text="ok")

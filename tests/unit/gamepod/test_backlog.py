@@ -14,7 +14,7 @@ def drain(backlog: Backlog) -> list[Interaction]:
     found: list[Interaction] = []
     while (batch := backlog.head()) is not None:
         found += unpack(batch.payload)
-        backlog.done()
+        backlog.done(9.0)
     return found
 
 
@@ -26,11 +26,11 @@ def test_batches_are_numbered_and_stay_until_done() -> None:
     backlog.add(moves(3, 2), 2.0)
     assert first is not None
     assert backlog.head() == first == (1, 3, first.payload, 1.0)
-    backlog.done()
+    backlog.done(9.0)
     second = backlog.head()
     assert second is not None
     assert (second.number, second.size, second.since_s) == (2, 2, 2.0)
-    backlog.done()
+    backlog.done(9.0)
     assert backlog.head() is None
     assert (backlog.interactions, backlog.bytes) == (0, 0)
 
@@ -76,5 +76,5 @@ def test_the_lag_is_the_age_of_the_oldest() -> None:
     backlog.head()
     backlog.add(moves(1, 1), 4.0)
     assert backlog.lag_s(5.0) == 4.0
-    backlog.done()
+    backlog.done(9.0)
     assert backlog.lag_s(5.0) == 1.0

@@ -6,7 +6,7 @@ import random
 from collections import Counter
 
 from core.model import GivenPort, Port
-from matchmaker.launch.host_ports import Use, choose, inside
+from matchmaker.launch.host_ports import Held, Use, choose, inside
 
 CHANCE = random.Random(1)
 
@@ -54,3 +54,16 @@ def test_ports_inside_a_pod() -> None:
         GivenPort("b", "udp", 20_000, 20_000),
         GivenPort("c", "ws", 20_002, 20_002),
     ]
+
+
+def test_what_is_held() -> None:
+    """A port counts for each server that holds it; one that holds others holds the first no more."""
+    held = Held()
+    held.hold("m-1", [("TCP", 1), ("UDP", 2)])
+    held.hold("m-2", [("TCP", 1)])
+    held.hold("m-2", [("TCP", 1)])
+    assert held.use == {("TCP", 1): 2, ("UDP", 2): 1}
+    held.hold("m-1", [("TCP", 3)])
+    held.release("m-2")
+    held.release("m-2")
+    assert held.use == {("TCP", 3): 1}

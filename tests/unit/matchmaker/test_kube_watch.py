@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from matchmaker.launch.kube_api import KubeAway, KubeRefused
+import pytest
+
+from matchmaker.launch import kube_watch
+from matchmaker.launch.kube_api import OPENED
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused
 from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.node_addresses import Node
 from matchmaker.launch.pod import Document
 from matchmaker.launch.pod_state import Metadata, Pod, Status
 from tests.support import eventually
@@ -38,6 +44,7 @@ class Played:
 
     async def watch(self, version: str) -> AsyncIterator[tuple[str, Pod]]:
         self.asked.append(version)
+        yield OPENED, Pod(Metadata())
         if not self.watches:
             await asyncio.Event().wait()
         for event in self.watches.pop(0):
@@ -49,6 +56,9 @@ class Played:
         raise NotImplementedError
 
     async def read(self, name: str) -> Pod:
+        raise NotImplementedError
+
+    async def node(self, name: str) -> Node:
         raise NotImplementedError
 
     async def delete(self, name: str, grace_s: int, uid: str) -> None:
@@ -139,5 +149,25 @@ async def test_an_api_server_that_is_away() -> None:
     api = Played({"a": a_pod("a", 1)}, 5, away=2)
     with watching(api) as (watch, _):
         assert not watch.listed.is_set()
-        await asyncio.wait_for(watch.listed.wait(), 5)
+        await watched(api, 1)
         assert (api.lists, list(watch.pods)) == (3, ["a"])
+
+
+async def test_when_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An API server that is away is known to be so until a watch is open again; one that refuses a watch is there."""
+    monkeypatch.setattr(kube_watch, "LONGEST_S", 0.05)
+    api = Played({}, 5, [[KubeAway("cut")], [KubeRefused(429, "TooManyRequests", "later")]])
+    seen: list[tuple[bool, bool]] = []
+
+    class Seeing(PodWatch):
+        async def _follow(self) -> None:
+            seen.append((self.away, bool(self.trouble)))
+            await super()._follow()
+
+    watch = Seeing(api, lambda _: None)
+    task = asyncio.create_task(watch.run())
+    await watched(api, 3)
+    task.cancel()
+    assert seen == [(False, False), (True, True), (False, True)]
+    assert (watch.away, watch.trouble) == (False, "")
+    assert watch.back_at <= time.monotonic()

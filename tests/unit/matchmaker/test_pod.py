@@ -91,7 +91,7 @@ def gamepod(ports: str, *, sidecar: bool) -> dict[str, Any]:
         "MUSTER_SDK_PORT": "9358",
         "MUSTER_RUN_DIR": "/dev/shm",
         "MUSTER_LOG_LEVEL": "info",
-        **({"MUSTER_SIDECAR": "true"} if sidecar else {}),
+        **({"MUSTER_SIDECAR": "true"} if sidecar else {"MUSTER_LAUNCHER_TELLS": "true"}),
         "MUSTER_FLUSH_S": "0.1",
     }
     fields = {"MUSTER_ADDRESS": "status.hostIP", **({"MUSTER_SERVER_ID": "metadata.uid"} if sidecar else {})}
@@ -142,6 +142,7 @@ def test_an_image() -> None:
     document = pod_document(a_match(server), SETTINGS, given(*chosen))
     sidecar = gamepod(msgspec.json.encode(list(chosen)).decode(), sidecar=True) | {
         "restartPolicy": "Always",
+        "lifecycle": {"postStart": {"exec": {"command": ["python3", "-m", "gamepod.up", "9358"]}}},
         "resources": {
             "requests": {"cpu": "20m", "memory": "64Mi"},
             "limits": {"cpu": "1000m", "memory": "64Mi", "ephemeral-storage": "512Mi"},
@@ -200,6 +201,15 @@ def test_no_port_of_the_node() -> None:
     assert spec["containers"][0]["ports"] == [{"containerPort": 20_000, "protocol": "TCP"}]
     address = next(v for v in spec["containers"][0]["env"] if v["name"] == "MUSTER_ADDRESS")
     assert address["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+
+
+@pytest.mark.parametrize(("network", "asks"), [("host_port", True), ("host_network", True), ("none", False)])
+def test_a_node_that_players_reach_from_outside(network: str, asks: bool) -> None:
+    """Where nodes may be read the server knows its node, to ask what it is reached by, if players go there at all."""
+    settings = replace(SETTINGS, network=network, node_addresses=True)
+    document = pod_document(a_match(Server(arena={})), settings, given(GivenPort("tcp", "tcp", 20_001, 20_001)))
+    fields = {v["name"]: v["valueFrom"] for v in document["spec"]["containers"][0]["env"] if "valueFrom" in v}
+    assert (fields.get("MUSTER_NODE") == {"fieldRef": {"fieldPath": "spec.nodeName"}}) is asks
 
 
 def test_where_it_may_run() -> None:

@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable
-from matchmaker.launch.kube_api import KubeAway, KubeRefused
-from matchmaker.launch.kube_errors import as_launch_error
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
 from matchmaker.launch.pod_state import Pod, host_ports, is_pending, seen
 
 META = {
@@ -66,6 +65,7 @@ def test_one_that_runs() -> None:
         (ended(139), 139, "ended by signal 11"),
         (ended(137, "OOMKilled"), 137, r"more memory than its limit \(64Mi\)"),
         ({"phase": "Failed", "reason": "Evicted", "message": "disk"}, None, "ended: Evicted: disk"),
+        (ended(137) | {"phase": "Failed", "reason": "Evicted", "message": "disk"}, None, "ended: Evicted: disk"),
         ({"phase": "Failed", "reason": "DeadlineExceeded"}, None, "ended: DeadlineExceeded"),
         ({"phase": "Failed"}, None, "its pod ended"),
     ],
@@ -82,6 +82,7 @@ def test_how_it_ended(status: dict[str, Any], code: int | None, says: str) -> No
 def test_its_last_words() -> None:
     """The last lines of its log come with its end."""
     assert seen(a_pod(**ended(1, message="one\ntwo\n"))).output == ("one", "two")
+    assert seen(a_pod(**ended(1, message="Error on reading termination message from logs: no such file"))).output == ()
 
 
 def test_who_tells() -> None:
@@ -161,5 +162,14 @@ def test_answers_of_the_api_server(status: int, message: str, kind: type[Excepti
 
 
 def test_no_answer() -> None:
-    """An API server that is away puts the start off."""
+    """An API server that is away puts the start off, and asks for nothing."""
     assert isinstance(as_launch_error(KubeAway("away")), LaunchRetryable)
+    assert is_passing(KubeAway("away"))
+    assert asked_s(KubeAway("away")) == 0.0
+
+
+def test_what_passes_by_itself() -> None:
+    """The same call may pass later, after as long as the API server asks for; a refusal stays one."""
+    assert is_passing(KubeRefused(429, "TooManyRequests", "", 3.0))
+    assert asked_s(KubeRefused(429, "TooManyRequests", "", 3.0)) == 3.0
+    assert not is_passing(KubeRefused(422, "Invalid", "wrong"))

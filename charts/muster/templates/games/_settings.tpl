@@ -11,6 +11,7 @@
 - {name: MUSTER_KUBE_REDIS_SECRET, value: {{ include "muster.games.redisSecret" . }}}
 - {name: MUSTER_KUBE_REDIS_SECRET_KEY, value: redis-url}
 - {name: MUSTER_KUBE_NETWORK, value: {{ $games.network }}}
+- {name: MUSTER_KUBE_NODE_ADDRESSES, value: {{ $games.nodeAddresses | quote }}}
 - {name: MUSTER_KUBE_PORT_FIRST, value: {{ int $games.ports.first | quote }}}
 - {name: MUSTER_KUBE_PORT_LAST, value: {{ int $games.ports.last | quote }}}
 - {name: MUSTER_KUBE_PLACEMENT, value: {{ $games.placement }}}

@@ -1,0 +1,88 @@
+"""Players of the tanks for tests of a release: they queue through the API and play over UDP."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import urllib.request
+from typing import Any
+
+from core.cli.games import BUILT_IN
+from core.cli.pilot import Pilot
+from core.cli.rest import Rest
+from core.cli.wires import open_wire
+from tests.chart.release import Release
+from tests.cluster.api import until
+
+SILENT_S = 5.0
+ROUND_S = 0.05
+MATCHED_S = 30.0  # a pod starts on two busy cores
+
+
+def admin(release: Release, url: str) -> Rest:
+    """The admin of the release's Secret, signed in."""
+    rest = Rest(url)
+    login = {"name": release.secret("admin-name"), "password": release.secret("admin-password")}
+    rest.token = rest.call("POST", "/v1/login", login)["access_token"]
+    return rest
+
+
+def register_tanks(release: Release, url: str) -> None:
+    """The admin registers the duel of tanks."""
+    admin(release, url).call("POST", "/v1/games", {"id": "tanks", **BUILT_IN["tanks"]})
+
+
+def queue(url: str, name: str, game: str = "tanks") -> tuple[Rest, str]:
+    """A new player who waits for a match."""
+    player = Rest(url)
+    player.token = player.call("POST", "/v1/guests", {"name": name})["access_token"]
+    return player, player.call("POST", "/v1/tickets", {"game": game})["id"]
+
+
+def completed(player: Rest, ticket: str, game: str = "tanks") -> dict[str, Any]:
+    """The ticket once it is COMPLETED."""
+
+    def there() -> dict[str, Any] | None:
+        found: dict[str, Any] = player.call("GET", f"/v1/tickets/{game}/{ticket}")
+        return found if found["status"] == "COMPLETED" else None
+
+    found = until(there, f"ticket {ticket} COMPLETED", within_s=MATCHED_S)
+    assert found is not None
+    return found
+
+
+def stream(url: str, player: Rest, ticket: str) -> str:
+    """All that a ticket's stream of events says until it ends."""
+    request = urllib.request.Request(f"{url}/v1/tickets/tanks/{ticket}/events")
+    request.add_header("Authorization", f"Bearer {player.token}")
+    with urllib.request.urlopen(request, timeout=MATCHED_S) as answer:
+        return str(answer.read(), "utf-8")
+
+
+async def fly(ticket: dict[str, Any], started: asyncio.Event, over: asyncio.Event, address: str = "") -> int:
+    """Play over UDP until told to stop; how many snapshots came. Fails where the server goes silent.
+
+    `address` '' is the one that the player is told.
+    """
+    connection = ticket["connection"]
+    port = next(p["port"] for p in connection["ports"] if p["protocol"] == "udp")
+    pilot = Pilot(random.Random(1), resend=True)
+
+    def heard(message: bytes) -> None:
+        if pilot.heard(message) == "snapshot":
+            started.set()
+
+    where = address or connection["address"]
+    wire = await open_wire("udp", where, port, ticket["join_token"], heard, lambda _: None)
+    try:
+        silent = 0.0
+        while not over.is_set():
+            seen = pilot.snapshots
+            if pilot.player:
+                wire.send(pilot.input())
+            await asyncio.sleep(ROUND_S)
+            silent = 0.0 if pilot.snapshots > seen else silent + ROUND_S
+            assert silent < SILENT_S, "no snapshot for 5 s"
+        return pilot.snapshots
+    finally:
+        await wire.close()

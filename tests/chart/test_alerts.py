@@ -1,0 +1,214 @@
+"""The alerts as Prometheus sees them: promtool reads the rendered rules, and plays series to them that fire, or do not.
+
+A table: for each alert the series of a bad time, what whoever is woken reads, and the series of a time that is just
+good enough. Samples lie 15 s apart, and the bad time is looked at after as many as the alert waits for, and a few more.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.rendered import Document, Render, pick
+
+PROMTOOL = shutil.which("promtool")
+STEP_S = 15
+SAMPLES = 80  # 20 minutes
+
+# What the chart's monitors add to every series: of one pod, and of another in the same namespace.
+ONE, TWO = 'namespace="games",pod="one"', 'namespace="games",pod="two"'
+REQUESTS = "muster_http_requests_total"
+SECONDS = "muster_http_request_seconds_bucket"
+LATE = "muster_arena_ticks_late_total"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An alert, its labels beside severity and namespace, and its two times."""
+
+    alert: str
+    summary: str
+    fires: dict[str, str]  # series -> its values, as promtool writes them
+    quiet: dict[str, str]
+    severity: str = "warning"
+    labels: dict[str, str] = field(default_factory=dict)
+    namespace: dict[str, str] = field(default_factory=lambda: {"namespace": "games"})
+
+
+def flat(value: float) -> str:
+    """A gauge that stays."""
+    return f"{value}x{SAMPLES}"
+
+
+def rising(by: float) -> str:
+    """A counter that rises by so much in each 15 s."""
+    return f"0+{by}x{SAMPLES}"
+
+
+CASES = [
+    Case(
+        "MusterQueueStuck",
+        "A ticket of tanks waits for 5m 1s",
+        {
+            f'muster_queue_oldest_wait_seconds{{game="tanks",{ONE}}}': flat(301),
+            f'muster_queue_oldest_wait_seconds{{game="chess",{ONE}}}': flat(1),
+        },
+        {f'muster_queue_oldest_wait_seconds{{game="tanks",{ONE}}}': flat(300)},
+        labels={"game": "tanks"},
+    ),
+    Case(
+        "MusterNoMatchmaker",
+        "No matchmaker is seen",
+        {},
+        {f"muster_leases_held{{{ONE}}}": flat(0)},
+        severity="critical",
+        namespace={},
+    ),
+    Case(
+        "MusterNoApi",
+        "No webapi is seen",
+        {},
+        {f"muster_password_hashes{{{ONE}}}": flat(0)},
+        severity="critical",
+        namespace={},
+    ),
+    Case(
+        "MusterMatchesFail",
+        "10 % of matches fail",
+        {
+            f'muster_matches_failed_total{{game="tanks",reason="never_ready",{ONE}}}': rising(1),
+            f'muster_matches_claimed_total{{game="tanks",{ONE}}}': rising(4),
+            f'muster_matches_claimed_total{{game="tanks",{TWO}}}': rising(6),
+        },
+        {
+            f'muster_matches_failed_total{{game="tanks",reason="never_ready",{ONE}}}': rising(1),
+            f'muster_matches_claimed_total{{game="tanks",{ONE}}}': rising(20),
+        },
+    ),
+    Case(
+        "MusterLaunchesRefused",
+        "Starts of servers end as refused",
+        {f'muster_launches_total{{outcome="refused",{ONE}}}': rising(1)},
+        {f'muster_launches_total{{outcome="started",{ONE}}}': rising(1)},
+        labels={"outcome": "refused"},
+    ),
+    Case(
+        "MusterMatchmakerErrors",
+        "The matchmaker fails at working tanks",
+        {f'muster_errors_total{{game="tanks",{ONE}}}': rising(1)},
+        {f'muster_errors_total{{game="tanks",{ONE}}}': flat(3)},
+        labels={"game": "tanks"},
+    ),
+    Case(
+        "MusterApiErrors",
+        "5% of requests to the API fail",
+        {f'{REQUESTS}{{status="503",{ONE}}}': rising(5), f'{REQUESTS}{{status="200",{TWO}}}': rising(95)},
+        {f'{REQUESTS}{{status="404",{ONE}}}': rising(50), f'{REQUESTS}{{status="200",{TWO}}}': rising(50)},
+        severity="critical",
+    ),
+    Case(
+        "MusterApiSlow",
+        "The slowest hundredth of requests takes 950ms",
+        {
+            f'{SECONDS}{{le="0.5",{ONE}}}': rising(90),
+            f'{SECONDS}{{le="1.0",{ONE}}}': rising(100),
+            f'{SECONDS}{{le="+Inf",{ONE}}}': rising(100),
+        },
+        {
+            f'{SECONDS}{{le="0.5",{ONE}}}': rising(100),
+            f'{SECONDS}{{le="1.0",{ONE}}}': rising(100),
+            f'{SECONDS}{{le="+Inf",{ONE}}}': rising(100),
+        },
+    ),
+    Case(
+        "MusterRedisErrors",
+        "webapi fails to reach Redis",
+        {f"muster_redis_errors_total{{{ONE}}}": rising(1)},
+        {f"muster_redis_errors_total{{{ONE}}}": flat(9)},
+        severity="critical",
+    ),
+    Case(
+        "MusterInteractionsDropped",
+        "Game servers lose interactions",
+        {f"muster_interactions_dropped_total{{{ONE}}}": rising(1)},
+        {f"muster_interactions_dropped_total{{{ONE}}}": flat(0)},
+        severity="critical",
+    ),
+    Case(
+        "MusterFlushLag",
+        "Interactions wait 6s for Redis",
+        {f"muster_flush_lag_seconds{{{ONE}}}": flat(6), f"muster_flush_lag_seconds{{{TWO}}}": flat(0)},
+        {f"muster_flush_lag_seconds{{{ONE}}}": flat(5)},
+    ),
+    Case(
+        "MusterTicksLate",
+        "Servers of tanks do not keep their tick",
+        {f'{LATE}{{game="tanks",{ONE}}}': rising(300), f'{LATE}{{game="tanks",{TWO}}}': rising(300)},
+        {f'{LATE}{{game="tanks",{ONE}}}': rising(15), f'{LATE}{{game="chess",{TWO}}}': rising(15)},
+        labels={"game": "tanks"},
+    ),
+]
+
+
+@pytest.fixture
+def rules(rendered: Render, tmp_path: Path) -> tuple[Path, list[Document]]:
+    """The rules as a file that Prometheus reads, and as documents."""
+    spec = pick(rendered("--set", "monitoring.rules.enabled=true"), "PrometheusRule", "muster-alerts")["spec"]
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path, spec["groups"][0]["rules"]
+
+
+def promtool(*arguments: str | Path) -> str:
+    """What promtool says. Fails with it where promtool does."""
+    if PROMTOOL is None:
+        pytest.skip("no promtool here: apt-get install prometheus")
+    done = subprocess.run([PROMTOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_prometheus_takes_the_rules(rules: tuple[Path, list[Document]]) -> None:
+    """It parses every expression and every template of a text; no two rules are the same."""
+    path, found = rules
+    assert f"SUCCESS: {len(found)} rules found" in promtool("check", "rules", "--lint-fatal", path)
+
+
+def test_every_alert_fires_in_a_bad_time_and_in_no_other(rules: tuple[Path, list[Document]], tmp_path: Path) -> None:
+    """The whole table, and every alert is in it; a bad time that has not lasted long enough wakes nobody."""
+    path, found = rules
+    by_name = {rule["alert"]: rule for rule in found}
+    assert [case.alert for case in CASES] == list(by_name)
+    tests = [one for case in CASES for one in played(case, by_name[case.alert])]
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(yaml.safe_dump({"rule_files": [path.name], "evaluation_interval": f"{STEP_S}s", "tests": tests}))
+    promtool("test", "rules", plan)
+
+
+def played(case: Case, rule: Document) -> list[Document]:
+    """promtool's tests of an alert: its bad time, before and after it has lasted long enough, and its good one."""
+    lasts_s = int(rule.get("for", "0m").removesuffix("m")) * 60
+    alert = {
+        "exp_labels": {"severity": case.severity, **case.labels, **case.namespace},
+        "exp_annotations": {"summary": case.summary, "description": rule["annotations"]["description"]},
+    }
+
+    def look(at_s: int, *alerts: Document) -> Document:
+        return {"eval_time": f"{at_s}s", "alertname": case.alert, "exp_alerts": list(alerts)}
+
+    # A rate needs two samples; what asks how long something lasts begins at the first.
+    late = look(lasts_s + 2 * STEP_S, alert)
+    early = [look(lasts_s - STEP_S)] if lasts_s else []
+    return [lesson(case.fires, *early, late), lesson(case.quiet, look(lasts_s + 2 * STEP_S), look(STEP_S * SAMPLES))]
+
+
+def lesson(series: dict[str, str], *looks: Document) -> Document:
+    """One of promtool's tests."""
+    given: list[dict[str, Any]] = [{"series": name, "values": values} for name, values in series.items()]
+    return {"interval": f"{STEP_S}s", "input_series": given, "alert_rule_test": list(looks)}

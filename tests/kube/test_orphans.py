@@ -1,0 +1,18 @@
+"""Matchmakers die under load; no pod outlives its match, no match has two, nobody waits for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kube.ground import Ground
+from tests.kube.unrest import Unrest, endure
+
+pytestmark = pytest.mark.slow
+
+
+async def test_kill_9_under_load_leaves_no_orphan(ground: Ground) -> None:
+    """After six kills at random moments every pod has its live match, every match one pod, every ticket its match."""
+    verdict = await endure(ground, Unrest(kills=6, seed=7))
+    assert not verdict.faults
+    assert verdict.tickets > 50
+    assert verdict.alive
