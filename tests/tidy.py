@@ -31,6 +31,7 @@ REGISTRY: Final = re.compile(
 
 # Modules that nothing imports because somebody outside does, each with who.
 ENTRANCES: Final[dict[str, str]] = {
+    "gamepod.up": "run in the sidecar's container by the launchers for pods and containers",
     "core.api": "game authors (docs/python-api.md)",
 }
 
