@@ -9,7 +9,7 @@ import sys
 import bench
 from bench.harness import Report, say
 
-HELPERS = {"__main__", "harness", "load", "players", "by_hand", "udp_players", "kube"}
+HELPERS = {"__main__", "harness", "load", "players", "by_hand", "udp_players", "kube", "quality_figure"}
 
 
 def main(names: list[str]) -> int:

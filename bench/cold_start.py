@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 import uvloop
+from matchmaker.grouping import group
 
 from bench.harness import Report, percentile, say
 from bench.kube import PLAYERS, Document, Moments, Pods, arena, bare_pod, ground, moment
@@ -30,7 +31,6 @@ from core.clock import new_id, now_ms
 from core.doorbell import Doorbell, open_doorbell
 from core.jointoken import match_key
 from core.model import ARENA_PORTS, Game, Port, teams_of
-from matchmaker.grouping import group
 from matchmaker.launch import host_ports
 from matchmaker.launch.pod import Given, pod_document
 from matchmaker.matching import match_of
