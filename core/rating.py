@@ -1,7 +1,7 @@
 """Skill ratings: what is stored, what a ticket is given of it, and what the board shows. PURE.
 
 A rating is what is believed of a player's skill: a normal distribution with a mean `mu` and a standard deviation
-`sigma`, on a scale where a newcomer has 1500 and 500, and of two players 250 apart the better wins three times of four.
+`sigma`, on a scale where a newcomer has 1500 and 500, and of two players 250 apart the better wins two times of three.
 It is the usual scale (25 and 25/3) times 60: `mu` and `sigma` are computed on it, so what is computed is what is seen.
 
 Tickets are given `mu`, the best guess, so that a newcomer meets average players. The board shows `mu - 3 sigma`, the
