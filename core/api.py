@@ -33,6 +33,7 @@ from core.leaderboard import (
     is_past,
     oldest_bucket,
 )
+from core.rating import Rating, read_rating
 from core.redis.client import Database, open_database
 
 SENDS: Final = 4  # of one write before Unavailable reaches the caller
@@ -123,31 +124,40 @@ class Muster:
             removed += taken
         return removed
 
-    async def get_leaderboard(self, *, top: int = 10, board: Board = "activity") -> list[Entry]:
-        """The first `top` (1-1000) lines of a board, best first."""
+    async def get_leaderboard(self, *, top: int = 10, board: Board = "activity", mode: str = "") -> list[Entry]:
+        """The first `top` (1-1000) lines of a board, best first. `mode`: of the rating board, in a game with modes."""
         if not 1 <= top <= MAX_TOP:
             raise Invalid(f"top is 1-{MAX_TOP}", pointer="top")
-        return await self._range(board, 0, top - 1)
+        return await self._range(self._board(board, mode), 0, top - 1)
 
-    async def rank(self, player: str, *, board: Board = "activity") -> Entry | None:
+    async def rating(self, player: str, *, mode: str = "") -> Rating:
+        """What is believed of the player's skill; a newcomer's rating for one without a rated match."""
+        return read_rating(await self._db.do("HGET", keys.ratings(self._game, mode), player))
+
+    async def rank(self, player: str, *, board: Board = "activity", mode: str = "") -> Entry | None:
         """The player's line, or None for one who is not on the board."""
-        key = self._board(board)
+        key = self._board(board, mode)
         rank, score = await self._db.do_many([("ZREVRANK", key, player), ("ZSCORE", key, player)])
         return None if rank is None or score is None else Entry(int(rank) + 1, player, float(score))
 
-    async def neighbours(self, player: str, *, around: int = 2, board: Board = "activity") -> list[Entry]:
+    async def neighbours(
+        self, player: str, *, around: int = 2, board: Board = "activity", mode: str = ""
+    ) -> list[Entry]:
         """The lines from `around` (0-500) before the player's to as many after; empty for one not on the board."""
         if not 0 <= around <= MAX_TOP // 2:
             raise Invalid(f"around is 0-{MAX_TOP // 2}", pointer="around")
-        mine = await self.rank(player, board=board)
-        return [] if mine is None else await self._range(board, *around_range(mine.rank, around))
+        mine = await self.rank(player, board=board, mode=mode)
+        if mine is None:
+            return []
+        return await self._range(self._board(board, mode), *around_range(mine.rank, around))
 
-    async def _range(self, board: Board, first: int, last: int) -> list[Entry]:
-        found = await self._db.do("ZRANGE", self._board(board), first, last, "REV", "WITHSCORES")
-        return entries(_plain("zset", found), first)
+    async def _range(self, key: str, first: int, last: int) -> list[Entry]:
+        return entries(_plain("zset", await self._db.do("ZRANGE", key, first, last, "REV", "WITHSCORES")), first)
 
-    def _board(self, board: Board) -> str:
-        return f"{keys.boards(self._game)}:{board}"
+    def _board(self, board: Board, mode: str) -> str:
+        if mode and board != "rating":
+            raise Invalid("only the rating board has modes", pointer="mode")
+        return keys.board(self._game, board, mode)
 
     def _full(self, key: str) -> str:
         kind, _, rest = key.partition(":")

@@ -19,6 +19,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
 | `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times |
+| `muster:{game}:unrated` | zset | finished matches that have not yet moved ratings, by the ms of their end |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
@@ -30,6 +31,9 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.boards}:activity:<bucket>` | zset | ... of one time bucket |
 | `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |
 | `muster:{game.boards}:score` | zset | best score by player |
+| `muster:{game.boards}:ratings` | hash | player -> skill (`core.rating`); `ratings:<mode>` in a game with modes |
+| `muster:{game.boards}:rating` | zset | least skill by player; `rating:<mode>` in a game with modes |
+| `muster:{game.boards}:rated:<match>` | string | the match has moved ratings, so that a repeat is recognised |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, times |
@@ -90,6 +94,16 @@ def shard_number(of: str) -> int:
 def boards(game_id: str) -> str:
     """Base of a game's leaderboards: rank is a question over all players, so they share a slot."""
     return f"muster:{{{game_id}.boards}}"
+
+
+def ratings(game_id: str, mode: str) -> str:
+    """Skill ratings by player; `mode` is "" in a game without modes."""
+    return f"{boards(game_id)}:ratings:{mode}" if mode else f"{boards(game_id)}:ratings"
+
+
+def board(game_id: str, name: str, mode: str = "") -> str:
+    """A leaderboard. Only the rating board has modes."""
+    return f"{boards(game_id)}:{name}:{mode}" if mode else f"{boards(game_id)}:{name}"
 
 
 def login(folded_name: str) -> str:

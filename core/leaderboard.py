@@ -5,7 +5,7 @@ so counts live in buckets of ten minutes: each bucket has its own counts, and a 
 them. A bucket that leaves the window is taken out of the total. Compared with the exact form, an interaction is
 forgotten up to one bucket late and never early.
 
-The score board holds each player's best score.
+The score board holds each player's best score, the rating board how skilled he is at least (`core.rating`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Board = Literal["activity", "score"]
+Board = Literal["activity", "score", "rating"]
 
 BUCKET_S: Final = 600  # 144 buckets a day: the board moves every ten minutes
 WINDOW_S: Final = 86_400

@@ -17,12 +17,14 @@ MAX_TEAMS: Final = 32
 MAX_PORTS: Final = 8
 MAX_ENV: Final = 64
 MAX_ATTRIBUTES: Final = 50
+MAX_MODES: Final = 16  # of a game that keeps a rating for each
 MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
 
 Role = Literal["player", "developer", "admin", "server"]
 Protocol = Literal["udp", "tcp", "ws"]
 Seconds = Annotated[float, Meta(ge=0.1, le=86_400)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Mode = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]  # it names a board
 
 
 class Team(Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,6 +95,18 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     tries: Annotated[int, Meta(ge=1, le=10)] = 3  # matches that may fail under one ticket before it FAILED
 
 
+class RatingSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """Players have a skill rating, which the results that servers report move. docs/ratings.md.
+
+    Each ticket is given its players' ratings under `attribute`, whatever its client sent there. With `modes` a player
+    has one rating per mode: a ticket names its mode in the attribute `mode_attribute`, by default the first.
+    """
+
+    attribute: Name = "skill"
+    modes: Annotated[list[Mode], Meta(max_length=MAX_MODES)] = []
+    mode_attribute: Name = "mode"
+
+
 class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A game as its developer registers it."""
 
@@ -105,6 +119,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     rules: dict[str, Any] | str | None = None
     # Each player of a match is asked, and has so long to accept; None: nobody is asked. FlexMatch's bounds.
     acceptance_timeout_s: Annotated[float, Meta(ge=1, le=600)] | None = None
+    rating: RatingSpec | None = None  # None: results move no ratings
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
     accepting: bool = True  # false drains the game: no new tickets
@@ -163,6 +178,7 @@ class Match(Struct, frozen=True):
     move_ttl_s: int
     owner: str = ""  # player id of the game's developer
     region: str = ""  # where its players' latencies are best, if they told any
+    rating_mode: str | None = None  # whose ratings its result moves ("" in a game without modes); None: nobody's
 
     @property
     def tickets(self) -> list[str]:

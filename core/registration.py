@@ -27,9 +27,33 @@ def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameS
         )
     _check_server(spec.server, commands_allowed=commands_allowed)
     if spec.rules is not None:
-        return _with_rules(spec)
-    _check_teams(spec)
+        spec = _with_rules(spec)
+    else:
+        _check_teams(spec)
+    _check_rating(spec)
     return spec
+
+
+def _check_rating(spec: GameSpec) -> None:
+    """What a ticket will be given fits what the rule set expects, and rules keep modes apart."""
+    rating = spec.rating
+    if rating is None:
+        return
+    if len(set(rating.modes)) != len(rating.modes):
+        raise Invalid("two modes have the same name", pointer="/rating/modes")
+    if rating.modes and spec.rules is None:
+        raise Invalid("modes need a rule set that keeps them apart", pointer="/rating/modes")
+    if rating.modes and rating.attribute == rating.mode_attribute:
+        raise Invalid("the rating and the mode are two attributes", pointer="/rating/mode_attribute")
+    if spec.rules is None:
+        return
+    expected = [(rating.attribute, "number", "attribute")]
+    if rating.modes:
+        expected.append((rating.mode_attribute, "string", "mode_attribute"))
+    declared = rule_set(spec).attributes
+    for name, kind, field in expected:
+        if name not in declared or declared[name].type != kind:
+            raise Invalid(f"the rule set declares no attribute {name!r} of type {kind}", pointer=f"/rating/{field}")
 
 
 def _with_rules(spec: GameSpec) -> GameSpec:

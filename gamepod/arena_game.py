@@ -91,7 +91,7 @@ class ArenaGame:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not self._over.done():
             self._ticker.result()  # raises what ended it
-        return _outcome(self._over.result())
+        return self._outcome(self._over.result())
 
     async def stop(self, reason: str, drain_s: float) -> Outcome:
         if self._session is None or self._ticker is None:
@@ -189,8 +189,10 @@ class ArenaGame:
         # A match of one team is a game without teams: all against all.
         return seat.team if self._teams else ""
 
-
-def _outcome(result: MatchResult) -> Outcome:
-    reason = result.reason if result.reason in OWN_REASONS else "finished"
-    scores = {player.player: float(player.score) for player in result.players}
-    return Outcome("finish", reason, msgspec.json.encode(result), scores)
+    def _outcome(self, result: MatchResult) -> Outcome:
+        reason = result.reason if result.reason in OWN_REASONS else "finished"
+        scores = {player.player: float(player.score) for player in result.players}
+        # Ratings want to know of every seat (core.report): who never came has left too.
+        left = sorted(self._left | (self._seats.keys() - scores.keys()))
+        report = msgspec.structs.asdict(result) | {"left": left}
+        return Outcome("finish", reason, msgspec.json.encode(report), scores)

@@ -26,6 +26,7 @@ from core.errors import Conflict, Misconfigured, Unavailable
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
+from core.report import read_report, standings
 from gamepod.arena_game import ArenaGame
 from gamepod.command_game import CommandGame
 from gamepod.figures import figures, metrics
@@ -134,7 +135,8 @@ class Life:
     async def _ports(self) -> AsyncIterator[tuple[int, Game]]:
         """The sidecar and the metrics, and the game that they tell about."""
         settings = self._settings
-        rest = SidecarRest(self._server, self._describe, commands=self._match.server.arena is None)
+        commands = self._match.server.arena is None
+        rest = SidecarRest(self._server, self._describe, self._report, commands=commands)
         sidecar = await _listen(rest, "127.0.0.1", settings.sdk_port, "MUSTER_SDK_PORT", LIMITS)
         try:
             game = self._make_game(sidecar.port)
@@ -280,6 +282,11 @@ class Life:
     def _ring(self) -> None:
         self._bell.ring("match", [self._settings.game])
         self._bell.ring("ticket", self._match.tickets)
+
+    async def _report(self, text: bytes) -> None:
+        """Keep what the game tells of its players in Redis, from where ratings read it. Raises Invalid, MusterError."""
+        standings(self._match.players, read_report(text))
+        await self._store.report(text)
 
     def _describe(self) -> dict[str, Any]:
         server = self._server

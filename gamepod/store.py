@@ -15,7 +15,7 @@ import orjson
 
 from core import keys
 from core.clock import now_ms
-from core.errors import MusterError, Unavailable
+from core.errors import Conflict, MusterError, Unavailable
 from core.lifecycle import MatchEvent, MatchState
 from core.model import Connection, Match
 from gamepod.outcome import Outcome
@@ -79,6 +79,14 @@ class Store:
     async def end(self, outcome: Outcome, tries: int) -> None:
         """Tell how the match ended. `tries`: how many matches may fail under a ticket. Raises NotOurs."""
         await self._step(MatchEvent(outcome.event), outcome.reason, outcome.result, 0, tries)
+
+    async def report(self, text: bytes) -> None:
+        """How the players did so far or in the end, as the game tells it. Raises NotOurs, Conflict before Ready."""
+        reply = await self._redis.call("match_report", self._base, self._match, self._server, text)
+        if reply[0] == "early":
+            raise Conflict("the match has not begun: nothing can be reported yet")
+        if reply[0] != "ok":
+            raise NotOurs(*reply[:2])
 
     async def beat(self, state: str, figures: dict[str, Any], left: list[str], *, running: bool) -> None:
         """Tell that this server lives. Before `running` the start timer runs on. Raises NotOurs."""

@@ -20,6 +20,7 @@ from core import log
 from core.clock import new_id, now_ms
 from core.errors import Invalid, MusterError
 from core.model import Game, Match, MatchPlayer, Waiting
+from core.rating import match_mode
 from core.rules import RuleSet, rule_set
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
@@ -244,4 +245,5 @@ def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, mat
         move_ttl_s=game.spec.move_ttl_s,
         owner=game.owner,
         region=proposal.region or "",
+        rating_mode=match_mode(game.spec.rating, [player for it in proposal.tickets for player in waiting[it].players]),
     )

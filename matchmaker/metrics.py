@@ -36,6 +36,7 @@ class Metrics:
         self.ended_tickets = counter("tickets_ended", "Tickets that left their queue without a match", "why")
         self.orphans = counter("servers_orphaned", "Servers ended because no live match needed them")
         self.errors = counter("errors", "Unexpected errors while working a game", "game")
+        self.rated = counter("matches_rated", "Finished matches by what became of their ratings", "game", "outcome")
         self.to_match = histogram("time_to_match_seconds", "Wait of a ticket until its match was made", WAITS_S)
         self.to_playable = histogram("time_to_playable_seconds", "Match made until its server was ready", WAITS_S)
         self.passes = histogram("pass_duration_seconds", "Duration of one matching pass", PASSES_S)

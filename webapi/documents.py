@@ -141,7 +141,11 @@ class TeamOfMatch(Struct, frozen=True):
 
 
 class MatchDocument(Struct, frozen=True):
-    """A match. `result` is what its server reported, `figures` what it last told of itself."""
+    """A match. `result` is what its server said at the end, `report` what the game itself told of its players.
+
+    `figures` are what the server last told of itself. `rating` is there once a match of a game with ratings was looked
+    at: `rated`, or why it moved none.
+    """
 
     id: str
     game: str
@@ -153,6 +157,8 @@ class MatchDocument(Struct, frozen=True):
     ready_at: Rfc3339 | UnsetType = UNSET
     ended_at: Rfc3339 | UnsetType = UNSET
     result: Any = UNSET
+    report: Any = UNSET
+    rating: str | UnsetType = UNSET
     figures: Any = UNSET
 
 

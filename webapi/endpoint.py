@@ -55,7 +55,9 @@ PATH_PARTS: Final[dict[str, PathPart]] = {
     "ticket": PathPart(lambda text: is_id("ticket", text), f"^t-{_ULID}$", "id of a ticket"),
     "match": PathPart(lambda text: is_id("match", text), f"^m-{_ULID}$", "id of a match"),
     "player": PathPart(lambda text: is_id("player", text), f"^p-{_ULID}$", "id of a player"),
-    "board": PathPart(lambda text: text in ("activity", "score"), "^(activity|score)$", "name of a leaderboard"),
+    "board": PathPart(
+        lambda text: text in ("activity", "score", "rating"), "^(activity|score|rating)$", "name of a leaderboard"
+    ),
     "code": PathPart(_is_code, "^[A-Za-z0-9]{1,32}$", "invitation code of a party"),
 }
 

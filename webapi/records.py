@@ -173,6 +173,8 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         ready_at=iso(int(found["ready_ms"])) if found.get("ready_ms") else UNSET,
         ended_at=iso(int(ended_ms)) if ended_ms else UNSET,
         result=parsed(found.get("result"), UNSET),
+        report=parsed(found.get("report"), UNSET),
+        rating=found.get("rating", UNSET),
         figures=parsed(found.get("figures"), UNSET),
     )
 

@@ -12,6 +12,7 @@ import websockets
 
 from core import keys
 from core.model import Match, Server, Timers
+from core.report import read_report, standings
 from tests.gamepod.stage import GAME, Stage, TcpPlayer
 from tests.support import eventually
 
@@ -61,6 +62,8 @@ async def test_a_match_is_played_and_told(stage: Stage) -> None:
     ended = await stage.reached(match, "ENDED")
     result = json.loads(ended["result"])
     assert (ended["reason"], result["reason"]) == ("finished", "time-limit")
+    told = standings(match.players, read_report(ended["result"]))
+    assert (len(told.sides), told.left) == (2, frozenset())
     logged = await stage.logged(match)
     assert len(logged) == sum(p["interactions"] for p in result["players"]) == 100
     assert len({one.id for one in logged}) == len(logged)
@@ -141,6 +144,23 @@ async def test_only_the_matchs_own_players_join(stage: Stage) -> None:
 
 async def end_of(stage: Stage, match: Match) -> str:
     return (await stage.reached(match, "ENDED"))["reason"]
+
+
+async def test_the_result_accounts_for_every_seat(stage: Stage) -> None:
+    """Who left and who never came are told as such, so that the result can move ratings."""
+    match = await stage.match(Server(arena={"time_limit_s": 1.5}), players=3)
+    pod = stage.start(match)
+    found = await stage.reached(match, "RUNNING")
+    stays, leaves = [await TcpPlayer.join(match, found, stage.token(match, seat)) for seat in (0, 1)]
+    leaves.send({"type": "leave"})
+    ended = await stage.reached(match, "ENDED")
+    told = standings(match.players, read_report(ended["result"]))
+    assert told.left == {seat.id for seat in match.players[1:]}
+    assert [side.place for side in told.sides] == [0, 1, 1]
+    assert told.sides[0].players == (match.players[0].id,)
+    assert await pod.ended() == 0
+    for player in (stays, leaves):
+        await player.close()
 
 
 async def test_nobody_comes(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from core.clock import now_ms
 from core.model import Match, Port, Ready, Server, Timers
 from gamepod.command_game import CommandGame
 from gamepod.outcome import GameFailed
+from gamepod.sdk.rest import LIMITS
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.state import HealthRules
 from gamepod.settings import Settings
@@ -271,7 +272,7 @@ async def test_bad_calls_to_the_sidecar_are_refused_and_harm_nothing(stage: Stag
     assert (await call(port, "POST", "/health", None))[0] == 400
     assert (await call(port, "POST", "/ready", b"[1]"))[0] == 400
     assert (await call(port, "POST", "/ready", b"{"))[0] == 400
-    assert (await call(port, "POST", "/ready", b"x" * 10_000))[0] == 413
+    assert (await call(port, "POST", "/ready", b"x" * (LIMITS.max_body_bytes + 1)))[0] == 413
     assert await call(port, "GET", "/healthz") == (200, "ok\n")
     assert (await call(port, "GET", "/gameserver"))[1]["status"]["state"] == "Scheduled"
     assert (await stage.found(match))["state"] == "PLACING"

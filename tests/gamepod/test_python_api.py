@@ -18,6 +18,7 @@ from core.api import Muster, connect
 from core.errors import Invalid, Unavailable
 from core.interactions import Action, Attack, Move, unpack
 from core.leaderboard import Entry
+from core.rating import Rating
 from core.redis.client import Database
 from tests.support import free_port
 
@@ -161,3 +162,20 @@ async def test_a_redis_that_is_away_and_a_wrong_game_are_told_apart() -> None:
     with pytest.raises(Invalid):
         async with connect("redis://127.0.0.1:1/0", game="No Game"):
             pass
+
+
+async def test_ratings_are_read(redis_url: str, db: Database) -> None:
+    """A player's rating and the rating board, of the game or of one of its modes."""
+    base = keys.boards("tanks")
+    await db.call(
+        "ratings_write", base, "m1", "", "ann", "", "1700.5 90.0 12", 1430.5, "bob", "", "1500.0 80.0 9", 1260
+    )
+    await db.call("ratings_write", base, "m2", "squad", "bob", "", "1800.0 100.0 3", 1500)
+    async with connect(redis_url, game="tanks") as muster:
+        assert await muster.rating("ann") == Rating(mu=1700.5, sigma=90.0, matches=12)
+        assert await muster.rating("ann", mode="squad") == Rating(mu=1500.0, sigma=500.0, matches=0)
+        assert await muster.get_leaderboard(board="rating") == [Entry(1, "ann", 1430.5), Entry(2, "bob", 1260.0)]
+        assert await muster.rank("bob", board="rating", mode="squad") == Entry(1, "bob", 1500.0)
+        assert len(await muster.neighbours("bob", around=1, board="rating")) == 2
+        with pytest.raises(Invalid, match="mode"):
+            await muster.get_leaderboard(board="score", mode="squad")

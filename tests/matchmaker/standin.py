@@ -1,8 +1,10 @@
 """A server process for tests of the matchmaker: attaches, beats, becomes ready and ends as its match's settings say.
 
-`server.arena` of the game: {"mode": "play" | "die" | "crash" | "silent" | "hang" | "child", "play_s": seconds}.
+`server.arena` of the game: {"mode": "play" | "die" | "crash" | "silent" | "hang" | "child", "play_s": seconds,
+"ranked": bool}.
 play: Ready, beats until its match is over or it is told to stop, or finishes after play_s. die: exits before Ready.
 silent: Ready, then never beats again. hang: beats and is never Ready. child: as play, with a child of its own.
+ranked: the result ranks the players by their seats.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ async def main() -> int:
     answer = await db.call("server_attach", base, match, server, now_ms(), "{}")
     if answer[0] != "ok":
         return 3
-    settings: dict[str, Any] = json.loads(answer[2])["server"]["arena"]
+    document: dict[str, Any] = json.loads(answer[2])
+    settings: dict[str, Any] = document["server"]["arena"]
     mode = settings.get("mode", "play")
     print(f"stand-in for {match} in mode {mode}", flush=True)
     if mode == "die":
@@ -58,7 +61,10 @@ async def main() -> int:
             if beat[0] != "ok":
                 return 0
     reason = "stopped" if stop.is_set() else "finished"
-    await db.call("match_step", base, match, "finish", now_ms(), server, reason, "{}", 0, 0)
+    seats = document["players"] if settings.get("ranked") else ()
+    ranks = [{"player": seat["id"], "rank": i + 1} for i, seat in enumerate(seats)]
+    result = json.dumps({"players": ranks} if ranks else {})
+    await db.call("match_step", base, match, "finish", now_ms(), server, reason, result, 0, 0)
     db.close()
     return 0
 

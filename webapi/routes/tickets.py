@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from core import jointoken, party
+from core import jointoken, party, rating
 from core.clock import new_id, now_ms
 from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
 from core.ids import RANDOM_BYTES, is_game_id, make_id
@@ -196,10 +196,22 @@ async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPl
                 for it in players
             ]
     try:
+        players = await _with_ratings(call, game, players)
         check_ticket(rule_set(game.spec), players)
     except Invalid as error:
         raise Invalid(error.detail, pointer=_asked_at(error.pointer, players, body, caller.player)) from None
     return players
+
+
+async def _with_ratings(call: Call, game: Game, players: list[TicketPlayer]) -> list[TicketPlayer]:
+    """The players with what is known of their skill, in the mode of who asks. Raises Invalid."""
+    spec = game.spec.rating
+    if spec is None:
+        return players
+    asker = next(i for i, player in enumerate(players) if player.id == call.caller.player)
+    mode = rating.mode_of(spec, players[asker].attributes, f"/players/{asker}")
+    stored = await call.services.boards.ratings(game.id, mode, [player.id for player in players])
+    return rating.with_ratings(spec, mode, players, stored)
 
 
 def _asked_at(pointer: str, players: list[TicketPlayer], body: doc.NewTicket, asker: str) -> str:

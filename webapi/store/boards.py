@@ -20,9 +20,12 @@ class Boards:
         self._batch = batch
         self._accounts = accounts
 
-    async def board(self, game: str, board: str, *, top: int, player: str | None, around: int) -> Board:
+    async def ratings(self, game: str, mode: str, players: list[str]) -> list[str | None]:
+        """The players' ratings as stored."""
+        return list(await self._batch.do("HMGET", keys.ratings(game, mode), *players))
+
+    async def board(self, game: str, board: str, key: str, *, top: int, player: str | None, around: int) -> Board:
         """The first `top` of a board, the rank of `player` and `around` neighbours on each side. Raises NotFound."""
-        key = f"{keys.boards(game)}:{board}"
         asked: list[tuple[str | int, ...]] = [
             ("EXISTS", keys.registration(game)),
             ("ZREVRANGE", key, 0, top - 1, "WITHSCORES") if top else ("ZREVRANGE", key, 1, 0, "WITHSCORES"),

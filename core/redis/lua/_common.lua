@@ -4,6 +4,7 @@
 local EVENTS_KEPT = 64      -- of one ticket, for replay by Last-Event-ID; a ticket has a handful
 local OVER_KEPT_S = 3600    -- a ticket that is over can still be read for an hour
 local PLAYED_KEPT_S = 90000 -- a completed one outlives the longest match (24 h), which may fail and requeue it
+local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known for longer than the match itself
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 

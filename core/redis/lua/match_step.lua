@@ -8,6 +8,7 @@
 --         | {'changed', state} where the facts it was judged by are not the facts any more | error FENCED
 -- Keeps   the match and ticket tables. ready: tickets COMPLETED. fail: tickets whose players did not leave by their own
 --         will are QUEUED again with their wait, or FAILED after the last try. A finished or failed match is not live.
+--         Whoever keeps ratings finds every finished match that moves some among the unrated ones.
 local function requeue(base, id, now, reason, match, most)
   local key = ticket_key(base, id)
   local state, doc, tries = unpack(redis.call('HMGET', key, 'state', 'doc', 'tries'))
@@ -55,6 +56,8 @@ register('match_step', function(keys, args)
     redis.call('LPUSH', base .. ':recent', id)
     redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
     redis.call('EXPIRE', key, PLAYED_KEPT_S)
+    local rated = event == 'finish' and type(cjson.decode(doc).rating_mode) == 'string'
+    if rated then redis.call('ZADD', base .. ':unrated', now, id) end
   end
   local staying = {}
   local players = cjson.decode(doc).players
