@@ -22,6 +22,9 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:unrated` | zset | finished matches that have not yet moved ratings, by the ms of their end |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
+| `muster:{game}:asked` | zset | waiting tickets somebody asks about (why not yet), by the ms they did; for seconds |
+| `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
+| `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:attack:<attacker>:<target>` | hash | latest attack (row A1) |

@@ -94,7 +94,7 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
         bell = await parts.enter_async_context(
             open_doorbell(
                 db,
-                topics=["queue", "match"],
+                topics=["queue", "match", "asked"],
                 heard=ears.hear,
                 bind=common.doorbell_bind,
                 host=common.doorbell_host,

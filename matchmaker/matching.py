@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -22,6 +22,7 @@ from core.errors import Invalid, MusterError
 from core.model import Game, Match, MatchPlayer, Waiting
 from core.rating import match_mode
 from core.rules import RuleSet, rule_set
+from matchmaker.insight import Insight
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
@@ -54,6 +55,7 @@ class Matching:
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
+        self.insight = Insight(shared.metrics, self._name, self._mirror)
         self._game: Game | None = None
         self._rules: RuleSet | None = None
         self._pool: Pool | None = None
@@ -81,11 +83,13 @@ class Matching:
         self._shared.metrics.oldest.labels(self._name).set(0 if oldest_ms is None else (now - oldest_ms) / 1000)
         game, pool = self._game, self._pool
         if game is None or pool is None or not len(self._mirror):
+            if not self._broken:
+                self._hold_up("")
             return self._shared.settings.poll_s
         await self._end_overdue(game, now)
         claimed = await self._make_matches(pool, game, now)
         spent = time.perf_counter() - start
-        self._shared.metrics.passes.labels(self._name).observe(spent)
+        self.insight.spent(spent, now)
         if claimed and self._stale:
             return 0.0
         if spent > REST_FROM_S:
@@ -123,6 +127,8 @@ class Matching:
                 self._broken = str(error)
                 self._log.error("the registration cannot be read; its queue waits", error=self._broken)
             self._game = self._pool = self._rules = None
+            self.insight.follow(None)
+            self.insight.held_up, self.insight.detail = "broken", self._broken
         self._read_at = time.monotonic()
 
     def _use(self, game: Game | None) -> None:
@@ -130,11 +136,13 @@ class Matching:
         before, self._game = self._game, game
         if game is None:
             self._pool = self._rules = None
+            self.insight.follow(None)
             return
         if before is not None and self._rules is not None and before.spec == game.spec:
             return
         self._rules = rule_set(game.spec)
         self._pool = Pool(self._rules)
+        self.insight.follow(self._pool)
         self._unfit.clear()
         self._stale = True
         for ticket in self._mirror.values():
@@ -176,13 +184,23 @@ class Matching:
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
         most = self._shared.launcher.room()
-        if most <= 0 or time.monotonic() < self._full_until or not self._is_due(now):
+        full = time.monotonic() < self._full_until
+        self._hold_up("no_room" if most <= 0 else "full" if full else "")
+        if most <= 0 or full or not self._is_due(now):
             return []
         found = form(pool, pool.rules, now, seed=now)
+        self.insight.looked(found, now)
+        if len(found.proposals) > most:
+            self._hold_up("no_room")
         # A pass over many is no search of all there is: what it left may still go together.
         self._stale = bool(found.proposals) and (len(pool) > SMALL or len(found.proposals) > most)
         self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
         return found.proposals[:most]
+
+    def _hold_up(self, why: Literal["", "full", "no_room"]) -> None:
+        """What keeps every match of this game from being made, whoever waits."""
+        self.insight.held_up = why
+        self.insight.detail = f"at most {self._live_most} servers at once" if why == "full" else ""
 
     def _is_due(self, now: int) -> bool:
         if self._stale or now - self._looked_ms >= self._shared.settings.poll_s * 1000:
@@ -212,12 +230,12 @@ class Matching:
             metrics.refused.labels(self._name, "full" if claim.full else "taken").inc()
             if claim.full:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
+                self._hold_up("full")
             return
         self._launch(claim.match)
         self._shared.bell.ring("ticket", claim.match.tickets)
         metrics.matches.labels(self._name).inc()
-        for ticket in claim.match.tickets:
-            metrics.to_match.labels(self._name).observe((now - self._mirror[ticket].since_ms) / 1000)
+        self.insight.made(claim.match, now)
         self._mirror.drop(claim.match.tickets)
 
     def _next_due_s(self, now: int) -> float:

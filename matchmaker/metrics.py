@@ -1,4 +1,5 @@
-"""What the matchmaker tells Prometheus. Labels are bounded: the first `GAMES` games by name, then `other`."""
+"""What the matchmaker tells Prometheus. Labels are bounded: the first `GAMES` games by name, then `other`, and
+the same for the rules of a game."""
 
 from __future__ import annotations
 
@@ -7,7 +8,11 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 GAMES: Final = 50
+RULES: Final = 24  # names of one game; further ones are `other`
+OTHER: Final = "other"
 WAITS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+SPREADS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # skills of 0-50 and of 0-5000 alike
+LATENCIES_S: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5)
 PASSES_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
 
@@ -39,18 +44,42 @@ class Metrics:
         self.rated = counter("matches_rated", "Finished matches by what became of their ratings", "game", "outcome")
         self.to_match = histogram("time_to_match_seconds", "Wait of a ticket until its match was made", WAITS_S)
         self.to_playable = histogram("time_to_playable_seconds", "Match made until its server was ready", WAITS_S)
+        self.rejections = counter("rejections", "Times a rule turned a ticket away in a pass", "game", "rule")
+        self.stages = counter(
+            "matches_by_stage", "Matches made, by the expansion steps that were open", "game", "stage"
+        )
+        self.spread = histogram("match_spread", "Widest difference in the number that the rules compare", SPREADS)
+        self.worst = histogram("match_worst_latency_seconds", "Highest latency in the region of a match", LATENCIES_S)
         self.passes = histogram("pass_duration_seconds", "Duration of one matching pass", PASSES_S)
         self._names: set[str] = set()
+        self._rules: dict[str, set[str]] = {}
 
     def name(self, game: str) -> str:
         """The label value for `game`."""
         if game in self._names or len(self._names) < GAMES:
             self._names.add(game)
             return game
-        return "other"
+        return OTHER
+
+    def rule(self, game: str, rule: str) -> str:
+        """The label value for a rule of the game with this label value."""
+        if game == OTHER:
+            return OTHER
+        known = self._rules.setdefault(game, set())
+        if rule in known or len(known) < RULES:
+            known.add(rule)
+            return rule
+        return OTHER
+
+    def forget_rules(self, game: str) -> None:
+        """The game with this label value has other rules now, or is not worked here any more."""
+        if game != OTHER:  # which several games share
+            for rule in (*self._rules.pop(game, ()), OTHER):
+                self.rejections.remove(game, rule)
 
     def forget(self, game: str) -> None:
         """This replica does not work `game` any more: its gauges would stand still."""
         if game in self._names:
             for gauge in (self.queued, self.oldest, self.live):
                 gauge.remove(game)
+            self.forget_rules(game)

@@ -43,6 +43,11 @@ class Mirror(Mapping[str, Waiting]):
         return self._tickets[ticket]
 
     @property
+    def cut(self) -> bool:
+        """Whether more tickets wait than are kept here."""
+        return self._cut
+
+    @property
     def unsearched(self) -> set[str]:
         """Tickets that are QUEUED still."""
         return self._quiet

@@ -32,6 +32,7 @@ from webapi.store.games import Games
 from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
+from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
@@ -75,7 +76,9 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     tickets = Tickets(batch)
     streams = Streams(tickets, settings, metrics)
     bell = await stack.enter_async_context(
-        open_doorbell(db, topics=["ticket"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host)
+        open_doorbell(
+            db, topics=["ticket", "told"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host
+        )
     )
     return Services(
         settings=settings,
@@ -88,6 +91,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         accounts=accounts,
         games=Games(batch),
         tickets=tickets,
+        queues=Queues(batch),
         matches=Matches(batch),
         boards=Boards(batch, accounts),
         parties=Parties(batch),

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from core.clock import now_ms
 from core.doorbell import Doorbell
-from core.errors import Forbidden, Unauthorized
+from core.errors import Forbidden, NotFound, Unauthorized
 from core.model import Role
 from core.redis.batch import Batch
 from webapi.auth import Caller, Tokens
@@ -22,6 +22,7 @@ from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.matches import Matches
 from webapi.store.parties import Parties
+from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
@@ -41,6 +42,7 @@ class Services:
     accounts: Accounts
     games: Games
     tickets: Tickets
+    queues: Queues
     matches: Matches
     boards: Boards
     parties: Parties
@@ -91,6 +93,17 @@ class Call:
             if len(chain) >= hops and chain[-hops].isascii():
                 return chain[-hops][:64]
         return self.request.remote or "unknown"
+
+    async def is_insider(self, game: str) -> bool:
+        """Whether the caller may see the inside of this game: its developer, and admins."""
+        if self.known is None:
+            return False
+        if self.known.role == "admin":
+            return True
+        try:
+            return (await self.services.games.recent(game, self.now_ms)).owner == self.known.player
+        except NotFound:  # removed since
+            return False
 
     async def authenticate(self, roles: frozenset[Role] | None) -> None:
         """Find out who asks; `roles` None lets strangers in too. Raises Unauthorized, Forbidden."""

@@ -31,10 +31,11 @@ READS_KEPT: Final = 50_000  # signs of life of plain reads between two tellings;
 
 @dataclass(slots=True, eq=False)
 class Watcher:
-    """One that waits for a ticket to change. `seq` is what it has seen."""
+    """One that waits for a ticket to change, or `asks` about it. `seq` is what it has seen."""
 
     address: Address
     seq: int
+    asks: bool = False
     waker: Waker = field(default_factory=Waker)
 
 
@@ -52,13 +53,13 @@ class Streams:
         self.closing = False
 
     @contextmanager
-    def watch(self, address: Address, player: str, seq: int) -> Iterator[Watcher]:
+    def watch(self, address: Address, player: str, seq: int, *, asks: bool = False) -> Iterator[Watcher]:
         """A watcher for the length of the block. Raises TooMany, Unavailable at the bounds."""
         if self.closing or self._count >= self._settings.streams:
             raise Unavailable("this replica has no room for another stream", code="busy")
         if self._by_player[player] >= self._settings.streams_per_player:
             raise TooMany(f"you have {self._settings.streams_per_player} streams open", code="too-many-streams")
-        watcher = Watcher(address, seq)
+        watcher = Watcher(address, seq, asks)
         self._watchers.setdefault(address[1], set()).add(watcher)
         self._count += 1
         self._by_player[player] += 1
@@ -80,10 +81,11 @@ class Streams:
         self._open.dec()
 
     def heard(self, topic: str, ids: list[str]) -> None:
-        """A ring: wake whoever waits for these tickets."""
+        """A ring: wake whoever waits for these tickets; that a question was answered concerns those who ask."""
         for ticket in ids:
             for watcher in self._watchers.get(ticket, ()):
-                watcher.waker.wake()
+                if topic == "ticket" or watcher.asks:
+                    watcher.waker.wake()
 
     def was_read(self, address: Address) -> None:
         """A plain read is a sign of life too."""
@@ -120,6 +122,7 @@ class Streams:
 
     async def tell_seen(self, now: int) -> None:
         """Tell Redis which tickets are waited for. Raises Unavailable."""
-        addresses = {watcher.address for watchers in self._watchers.values() for watcher in watchers}
+        watchers = (watcher for watchers in self._watchers.values() for watcher in watchers)
+        addresses = {watcher.address for watcher in watchers if not watcher.asks}  # who asks need not be its player
         await self._tickets.seen(addresses | self._read, now)
         self._read.clear()

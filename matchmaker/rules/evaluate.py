@@ -232,7 +232,7 @@ def wanted(rule: Rule) -> str:
             against = "the reference" if rule.reference is not None else "each other"
             return f"{rule.operation} {against}"
         case Distance() | BatchDistance():
-            return f"distance {_bounds(rule.least, rule.most)}".replace("distance any", "the same value")
+            return _apart(rule.least, rule.most)
         case Collection():
             return f"{rule.operation} {_bounds(rule.least, rule.most)}"
         case Latency():
@@ -243,6 +243,12 @@ def wanted(rule: Rule) -> str:
             return _written(rule.statement)
         case Sort():
             return f"sorted by {rule.attribute}"
+
+
+def _apart(least: float | None, most: float | None) -> str:
+    if most is None:
+        return "the same value" if least is None else f"at least {least:g} apart"
+    return f"{least:g} to {most:g} apart" if least else f"within {most:g}"
 
 
 def _bounds(least: float | None, most: float | None) -> str:

@@ -138,6 +138,11 @@ class Pool:
         self._free.append(row)
         return True
 
+    @property
+    def players(self) -> int:
+        """How many wait."""
+        return int(self.size[self.alive].sum())
+
     def relaxes_ms(self, now_ms: int) -> int | None:
         """When the next expansion step opens for a ticket that waits; None where none will."""
         since = self.since[self.alive]

@@ -39,7 +39,8 @@ def explain_ticket(run: Run, row: int) -> Why:
         counted[rule] = counted.get(rule, 0) + times
     counted.setdefault("teams", 0)
     counted["teams"] += int(run.rejected[row, -1])
-    rule = max(counted, key=lambda name: (counted[name], name))
+    # A rule that left too few to fill the teams comes before the teams.
+    rule = max(counted, key=lambda name: (counted[name], name != "teams", name))
     stage = run.rules.stages[int(run.stage[row])]
     asked = next((wanted(each) for each in stage.rules if each.name == rule), _bounds(run, row))
     index = next((i for i, fact in enumerate(run.facts) if fact.rule == rule and run.rejected[row, i]), None)
@@ -50,9 +51,13 @@ def explain_ticket(run: Run, row: int) -> Why:
 def _bounds(run: Run, row: int) -> str:
     teams = Counter((t.definition, t.least, t.most) for t in run.rules.stages[int(run.stage[row])].teams)
     return ", ".join(
-        f"{f'{many} x ' if many > 1 else ''}{name} of {least} to {most} players"
+        f"{f'{many} x ' if many > 1 else ''}{name} of {_players(least, most)}"
         for (name, least, most), many in teams.items()
     )
+
+
+def _players(least: int, most: int) -> str:
+    return f"{f'{least} to ' if least < most else ''}{most} player{'s' if most > 1 else ''}"
 
 
 def _seen(run: Run, index: int, row: int) -> tuple[float | str | None, float | str | None]:

@@ -51,6 +51,17 @@ async def test_the_keyboard_alone_can_queue_and_cancel(open_tab: OpenTab, regist
     await waiting.filter(has_text="0").wait_for()
 
 
+async def test_a_waiting_player_sees_why(open_tab: OpenTab, register: Register) -> None:
+    """After a few seconds in the queue the page says what is missing, and says it no longer once there is a match."""
+    game = register("page-why")
+    first, second = Player(await open_tab()), Player(await open_tab())
+    await first.press_play(game)
+    await first.page.get_by_text("Too few players wait that would fill the teams: red of 1 player").wait_for()
+    await second.press_play(game)
+    await asyncio.gather(first.joined(), second.joined())
+    assert await first.page.get_by_text("Not yet:").count() == 0
+
+
 async def test_a_refusal_is_told_as_a_sentence(open_tab: OpenTab, register: Register, complaints: list[str]) -> None:
     """Where the queue is full, the page says so and when to try again, and Play is there still."""
     game = register("page-full", {"limits": {"queued_tickets": 1}})

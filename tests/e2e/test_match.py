@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from typing import get_args
 
 from core.cli.demo import logged_by_player
@@ -67,3 +69,41 @@ async def test_join_needs_the_player_s_own_token_of_this_match(here: Visit, game
     await writer.wait_closed()
     ended = await settle([asyncio.create_task(Seat(here, ticket).play()) for ticket in tickets])
     assert ended == [mine["match"], other["match"]]
+
+
+async def test_a_waiting_player_learns_why(here: Visit, game_id: str) -> None:
+    """The rule and both values, from the game's matchmaker; and from its heir when that one is killed."""
+    await here.register(
+        {
+            "id": game_id,
+            "server": {"arena": {}},
+            "rules": {
+                "ruleLanguageVersion": "1.0",
+                "playerAttributes": [{"name": "skill", "type": "number"}],
+                "teams": [{"name": "side", "minPlayers": 1, "maxPlayers": 1, "quantity": 2}],
+                "rules": [{"name": "Skill", "type": "batchDistance", "batchAttribute": "skill", "maxDistance": 50}],
+            },
+        }
+    )
+    low, high = [await here.guest(name) for name in ("low", "high")]
+    tickets = [
+        await here.call("POST", "/v1/tickets", {"game": game_id, "attributes": {"skill": skill}}, token=player.token)
+        for player, skill in ((low, 1200), (high, 1420))
+    ]
+
+    async def explained() -> bool:
+        why = await here.call("GET", f"/v1/tickets/{game_id}/{tickets[0]['id']}/why", token=low.token)
+        return bool(why["detail"] == "Skill: within 50; you 1200, met 1420")
+
+    await eventually(explained)
+    pid = here.stack.pid(await here.owner(game_id))
+    os.kill(pid, signal.SIGKILL)
+    await eventually(explained, within_s=20)
+
+    async def shown() -> bool:
+        queue = await here.call("GET", f"/v1/games/{game_id}/queue", token=await here.developer())
+        return f"-{pid}-" not in queue.get("matchmaker", f"-{pid}-") and "Skill" in queue.get("lately", {}).get(
+            "rejections", {}
+        )
+
+    await eventually(shown)

@@ -10,7 +10,9 @@ const NO_SERVERS = "No server is running: one starts for each match and ends wit
 const STOPPED = { live: false, error: "" };
 
 /**
- * @typedef {{id: string, name: string, waiting: number, oldest_wait_s: number, live: number}} GameRow
+ * @typedef {{median_s: number, p90_s: number}} Waits of the tickets matched in the last minutes
+ * @typedef {{id: string, name: string, waiting: number, oldest_wait_s: number, live: number, matched?: number,
+ *   waits?: Waits}} GameRow
  * @typedef {{id: string, game: string, state: string, reason: string, players: number, created_at: string}} MatchRow
  * @typedef {{match: string, game: string, pid: number, rss_bytes: number, state: string}} ServerRow
  * @typedef {{launcher: string, total: number, servers: ServerRow[]}} Launcher
@@ -91,12 +93,17 @@ export function Queues({ games }) {
     <${Card} title="Queues" empty=${games.length ? "" : "No game is registered yet: POST one to /v1/games."}>
       <table>
         <thead><tr><th scope="col">Game</th><th scope="col" class="number">Waiting</th>
-          <th scope="col" class="number">Oldest wait</th><th scope="col" class="number">Live</th></tr></thead>
+          <th scope="col" class="number">Oldest wait</th>
+          <th scope="col" class="number" title="tickets, in the last five minutes">Matched lately</th>
+          <th scope="col" class="number" title="half waited less; nine of ten waited less">Their wait</th>
+          <th scope="col" class="number">Live</th></tr></thead>
         <tbody>${games.map((game) => html`
           <tr key=${game.id}>
             <th scope="row">${game.name || game.id} <small>${game.id}</small></th>
             <td class="number">${game.waiting}</td>
             <td class="number">${game.waiting ? duration(game.oldest_wait_s) : "–"}</td>
+            <td class="number">${game.matched ?? "–"}</td>
+            <td class="number">${game.waits ? `${briefly(game.waits.median_s)} / ${briefly(game.waits.p90_s)}` : "–"}</td>
             <td class="number">${game.live}</td>
           </tr>`)}
         </tbody>
@@ -145,6 +152,11 @@ export function Servers({ launchers }) {
       </table>
       <${More} count=${total - SHOWN_ROWS} />
     <//>`;
+}
+
+/** Waits are often below a second, where a whole one would say nothing. */
+function briefly(seconds) {
+  return seconds < 10 ? `${seconds.toFixed(1)} s` : duration(seconds);
 }
 
 function Card({ title, empty, children }) {

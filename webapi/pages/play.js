@@ -13,6 +13,8 @@ import { ArenaState } from "./arena/state.js";
 const TICKET_KEY = "muster.ticket"; // in sessionStorage: a reload goes on where it was
 const WAITING = ["QUEUED", "SEARCHING", "REQUIRES_ACCEPTANCE", "PLACING"];
 const REJOIN_MS = [0, 250, 500, 1000, 2000, 4000, 4000]; // together within the 15 s a tank waits for its player
+const UNMATCHED = ["QUEUED", "SEARCHING"];
+const WHY_MS = 4000; // between two questions; who is matched sooner asks none
 const REQUEUED = "The game server was lost. You are back in the queue; your wait counts on.";
 const SENTENCES = {
   CANCELLED: "The ticket was cancelled. Press Play to queue again.",
@@ -27,6 +29,7 @@ const SENTENCES = {
  * @property {string} game
  * @property {import("./account.js").Account | null} me
  * @property {Ticket | null} ticket
+ * @property {string} why it waits still; "" while that is not known
  * @property {string} notice what to tell the player; "" for nothing
  * @property {boolean} failed whether the notice is bad news
  * @property {boolean} connected to the arena
@@ -40,7 +43,7 @@ const SENTENCES = {
 
 /** @type {PlayView} */
 export const IDLE = {
-  phase: "idle", game: "", me: null, ticket: null, notice: "", failed: false,
+  phase: "idle", game: "", me: null, ticket: null, why: "", notice: "", failed: false,
   connected: false, match: null, result: null,
 };
 
@@ -141,6 +144,8 @@ export class Play {
   /** @returns {Promise<Ticket>} the ticket as soon as it waits no longer */
   async #wait(ticket, signal) {
     this.#set({ phase: "waiting", match: null });
+    const found = new AbortController();
+    this.#explain(ticket, AbortSignal.any([signal, found.signal]));
     await follow(`${ticketPath(ticket)}/events`, {
       signal,
       token: accessToken,
@@ -153,10 +158,23 @@ export class Play {
         if (event !== "status") return false;
         ticket = { ...ticket, ...data };
         this.#set({ ticket });
+        if (!UNMATCHED.includes(ticket.status)) found.abort();
         return !WAITING.includes(ticket.status);
       },
-    });
+    }).finally(() => found.abort());
     return signal.aborted ? ticket : patiently(() => readTicket(ticket), signal);
+  }
+
+  /** Ask now and then why a ticket waits still, until the signal fires. What cannot be told leaves the last answer. */
+  async #explain(ticket, signal) {
+    this.#set({ why: "" });
+    while (!signal.aborted) {
+      await pause(WHY_MS, signal);
+      if (signal.aborted || document.hidden) continue;
+      const answer = await requestAs(`${ticketPath(ticket)}/why`, { signal }).catch(() => null);
+      if (answer && !signal.aborted) this.#set({ why: answer.detail });
+    }
+    this.#set({ why: "" });
   }
 
   /** One connection to the server of a placed ticket: how it ended, and whether it let us in. */

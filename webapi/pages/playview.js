@@ -68,7 +68,7 @@ function Start({ view, play, games }) {
     </p>`;
 }
 
-function Waiting({ view: { ticket, me }, play }) {
+function Waiting({ view: { ticket, me, why }, play }) {
   const reached = STEPS.findIndex(([status]) => status === ticket?.status);
   return html`
     <h2 id="play-title" tabindex="-1">${me ? `Hello, ${me.name}` : "Making a guest account…"}</h2>
@@ -80,6 +80,7 @@ function Waiting({ view: { ticket, me }, play }) {
         </li>`)}
     </ol>
     <p class="visually-hidden" role="status">${STEPS[reached]?.[1] ?? ""}</p>
+    ${why && html`<p class="why"><b>Not yet:</b> ${why}</p>`}
     ${reached < 2 && html`<p>Alone here? Open this page in further tabs and press Play there too.</p>`}
     <div class="row">
       <button onClick=${() => play.cancel()} disabled=${!ticket || reached >= 2}>Cancel</button>

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from webapi.endpoint import Table
-from webapi.routes import accounts, boards, games, matches, overview, parties, players, service, tickets
+from webapi.routes import accounts, boards, games, matches, overview, parties, players, queues, service, tickets
 
 TABLES: Final[tuple[Table, ...]] = (
     service.TABLE,
     accounts.TABLE,
     games.TABLE,
     tickets.TABLE,
+    queues.TABLE,
     matches.TABLE,
     boards.TABLE,
     players.TABLE,

@@ -17,7 +17,7 @@ TABLE: Final = Table("matches")
 async def read(call: Call) -> doc.MatchDocument:
     """A match that you play, whose game is yours, or that you administer."""
     found = await call.services.matches.read(call.path("game"), call.path("match"))
-    if await _is_insider(call, found.game):
+    if await call.is_insider(found.game):
         return found
     if any(call.caller.player == seat.id for team in found.teams for seat in team.players):
         return records.for_outsiders(found)
@@ -28,17 +28,6 @@ async def read(call: Call) -> doc.MatchDocument:
 async def of_game(call: Call) -> doc.Matches:
     """Live matches of a game, then the latest that were over. What a server said last is for its developer alone."""
     found = await call.services.matches.of_game(call.path("game"))
-    if await _is_insider(call, call.path("game")):
+    if await call.is_insider(call.path("game")):
         return doc.Matches(found)
     return doc.Matches([records.for_outsiders(match) for match in found])
-
-
-async def _is_insider(call: Call, game: str) -> bool:
-    """Whether the caller may see what a server of this game said: its developer, and admins."""
-    if call.known is None:
-        return False
-    try:
-        registered = await call.services.games.recent(game, call.now_ms)
-    except NotFound:  # removed since
-        return call.known.role == "admin"
-    return call.known.role == "admin" or call.known.player == registered.owner

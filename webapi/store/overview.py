@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from core import keys
+from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
 from core.rules import rule_set
 from webapi.documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
+from webapi.store.queues import figures
 
 GAMES_MOST: Final = 100  # shown; an overview is for eyes
 LIVE_MOST: Final = 50  # of a game
@@ -32,11 +36,11 @@ class OverviewReader:
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told = found[i : i + ASKED]
             if text is None:
                 continue
             game = game_decoder.decode(text)
-            games.append(_game(game, waiting, oldest, live, stats, now_ms))
+            games.append(_game(game, waiting, oldest, live, stats, figures(told), now_ms))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         return Overview(
@@ -56,6 +60,7 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("ZRANGE", f"{base}:live", 0, LIVE_MOST - 1),
         ("LRANGE", f"{base}:recent", 0, OVER_MOST - 1),
         ("HGETALL", f"{base}:stats"),
+        ("GET", f"{base}:figures"),
     ]
 
 
@@ -63,7 +68,13 @@ ASKED: Final = len(_asked("x"))
 
 
 def _game(
-    game: Game, waiting: int, oldest: list[tuple[str, float]], live: int, stats: Mapping[str, str], now_ms: int
+    game: Game,
+    waiting: int,
+    oldest: list[tuple[str, float]],
+    live: int,
+    stats: Mapping[str, str],
+    told: Figures | None,
+    now_ms: int,
 ) -> GameOverview:
     wait_ms = now_ms - oldest[0][1] if oldest else 0
     return GameOverview(
@@ -75,6 +86,8 @@ def _game(
         oldest_wait_s=round(max(0.0, wait_ms / 1000), 1),
         live=live,
         stats={name: int(value) for name, value in stats.items()},
+        matched=told.lately.matched_tickets if told else UNSET,
+        waits=told.lately.waits if told and told.lately.waits else UNSET,
     )
 
 

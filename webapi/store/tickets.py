@@ -57,12 +57,17 @@ class Tickets:
 
     async def read(self, game: str, ticket: str, player: str) -> TicketRecord:
         """A ticket of this player. Raises NotFound, also for another's: whether it exists is not his business."""
-        found = await self._batch.do("HGETALL", keys.ticket(game, ticket))
-        if found:
-            record = ticket_record(game, ticket, found)
-            if record.has(player):
-                return record
+        record = await self.find(game, ticket)
+        if record.has(player):
+            return record
         raise NotFound("you have no such ticket", code="no-such-ticket")
+
+    async def find(self, game: str, ticket: str) -> TicketRecord:
+        """A ticket, whoever's. Raises NotFound."""
+        found = await self._batch.do("HGETALL", keys.ticket(game, ticket))
+        if not found:
+            raise NotFound("you have no such ticket", code="no-such-ticket")
+        return ticket_record(game, ticket, found)
 
     async def joining(self, record: TicketRecord, player: str) -> Joining | None:
         """How `player` joins the ticket's match; None while it cannot be joined."""

@@ -245,7 +245,7 @@ def test_an_explanation_shows_values_and_what_was_wanted() -> None:
     """A finding holds what was measured, against what, and the bound in words."""
     rule = {"type": "distance", "measurements": [SKILL], "referenceValue": 3, "maxDistance": 2}
     found = finding(rule, skilled(1), skilled(6))
-    assert found == Finding("R", "distance", False, True, "distance max 2", (1.0, 6.0), (3.0,))
+    assert found == Finding("R", "distance", False, True, "within 2", (1.0, 6.0), (3.0,))
 
 
 def test_a_team_out_of_bounds_fails_first() -> None:

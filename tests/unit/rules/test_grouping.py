@@ -252,16 +252,23 @@ def test_why_not_names_the_rule_and_the_next_expansion() -> None:
     why = result.why("a")
     assert why is not None
     assert (why.rule, why.times, why.own, why.other) == ("Close", 2, 0, 30)
-    assert (why.wanted, why.next_expansion_ms) == ("distance max 5", 20_000)
+    assert (why.wanted, why.next_expansion_ms) == ("within 5", 20_000)
     assert result.tally.rejections["Close"] >= 2
     assert result.why("nobody") is None
+
+
+def test_why_not_names_the_rule_that_left_too_few() -> None:
+    """With the only other one too far away, the rule is the reason, not that the teams lack players."""
+    why = grouped(tree(CLOSE, teams=DUEL), at("a", 0, 10), at("b", 30, 9)).why("a")
+    assert why is not None
+    assert (why.rule, why.times, why.other) == ("Close", 1, 30)
 
 
 def test_why_not_says_when_players_are_missing() -> None:
     """Nobody to play with is a reason of its own, called "teams"."""
     why = grouped(tree(teams=DUEL), ticket("a")).why("a")
     assert why is not None
-    assert (why.rule, why.wanted, why.next_expansion_ms) == ("teams", "2 x player of 1 to 1 players", None)
+    assert (why.rule, why.wanted, why.next_expansion_ms) == ("teams", "2 x player of 1 player", None)
 
 
 def test_why_not_reports_what_only_the_evaluator_sees() -> None:
