@@ -88,7 +88,10 @@ class TicketRecord:
         if self.state in WAITING_TICKET:
             return now_ms
         for entry in reversed(self.changes(0)):
-            if entry.event == "claimed" or self.state not in (TicketState.PLACING, TicketState.COMPLETED):
+            if entry.event in ("claimed", "backfilled") or self.state not in (
+                TicketState.PLACING,
+                TicketState.COMPLETED,
+            ):
                 return entry.at_ms
         return now_ms
 
