@@ -25,13 +25,16 @@ from core.errors import Conflict, Misconfigured, Unavailable
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from gamepod.arena_game import ArenaGame
+from gamepod.backfill import Backfill
 from gamepod.command_game import CommandGame
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.lock import match_lock
 from gamepod.metrics import MetricsPage
 from gamepod.outcome import Game, GameFailed, Outcome
+from gamepod.roster import Roster
 from gamepod.sdk.document import game_server
+from gamepod.sdk.muster import MusterRest
 from gamepod.sdk.rest import LIMITS, SidecarRest
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.state import ServerEvent
@@ -97,6 +100,8 @@ class Life:
         self._bell = bell
         self._flusher = flusher
         self._stop = stop
+        self._roster = Roster(match)
+        self._backfill = Backfill(store, self._roster, bell)
         self._server = ServerLife(time.monotonic())
         self._connection = Connection(settings.address, [])
         self._running = False  # Ready was told
@@ -122,7 +127,9 @@ class Life:
     async def _ports(self) -> AsyncIterator[tuple[int, Game]]:
         """The sidecar and the metrics, and the game that they tell about."""
         settings = self._settings
-        rest = SidecarRest(self._server, self._describe, commands=self._match.server.arena is None)
+        commands = self._match.server.arena is None
+        ours = MusterRest(self._roster, self._backfill, commands=commands)
+        rest = SidecarRest(self._server, self._describe, ours, commands=commands)
         sidecar = await _listen(rest, "127.0.0.1", settings.sdk_port, "MUSTER_SDK_PORT", LIMITS)
         try:
             game = self._make_game(sidecar.port)
@@ -142,7 +149,7 @@ class Life:
             return SidecarGame(self._settings, self._match, self._server)
         if self._match.server.command is not None:
             return CommandGame(self._settings, self._match, self._server, sdk_port)
-        return ArenaGame(self._settings, self._match, self._flusher)
+        return ArenaGame(self._settings, self._roster, self._flusher)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -241,12 +248,17 @@ class Life:
     async def _beat(self, game: Game) -> None:
         """Tell every BEAT_S that we live, and hear whether the match does."""
         while not self._ending.is_set():
-            told = figures(game, self._flusher)
+            told, roster = figures(game, self._flusher), self._roster
             try:
-                await self._store.beat(self._server.state, told, game.left(), running=self._running)
+                known = (roster.left, roster.number)
+                newest = await self._store.beat(self._server.state, told, *known, running=self._running)
+                if newest != roster.number:
+                    game.reseat(roster.change(*await self._store.seats()))
+                if self._running and game.asks:
+                    await self._backfill.follow()
             except NotOurs as error:
                 self._lose(error)
-            except Unavailable as error:
+            except (Unavailable, Conflict) as error:
                 log.debug("a beat was not heard", extra={"error": error.detail})
             await asyncio.sleep(BEAT_S)
 
@@ -256,7 +268,7 @@ class Life:
 
     def _ring(self) -> None:
         self._bell.ring("match", [self._settings.game])
-        self._bell.ring("ticket", self._match.tickets)
+        self._bell.ring("ticket", self._roster.match.tickets)
 
     def _describe(self) -> dict[str, Any]:
         server = self._server

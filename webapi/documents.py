@@ -141,7 +141,10 @@ class TeamOfMatch(Struct, frozen=True):
 
 
 class MatchDocument(Struct, frozen=True):
-    """A match. `result` is what its server reported, `figures` what it last told of itself."""
+    """A match. `result` is what its server reported, `figures` what it last told of itself.
+
+    `backfill_since` while it asks for players in place of those who left.
+    """
 
     id: str
     game: str
@@ -152,6 +155,7 @@ class MatchDocument(Struct, frozen=True):
     created_at: Rfc3339
     ready_at: Rfc3339 | UnsetType = UNSET
     ended_at: Rfc3339 | UnsetType = UNSET
+    backfill_since: Rfc3339 | UnsetType = UNSET
     result: Any = UNSET
     figures: Any = UNSET
 
@@ -160,6 +164,15 @@ class Matches(Struct, frozen=True):
     """Live matches, then the latest that were over."""
 
     matches: list[MatchDocument]
+
+
+class Backfill(Struct, frozen=True):
+    """A running match's request for players. It is over when it is filled, withdrawn or replaced, or with the match."""
+
+    game: str
+    match: str
+    request: str
+    created_at: Rfc3339
 
 
 class Entry(Struct, frozen=True):

@@ -175,6 +175,7 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         created_at=iso(match.created_ms),
         ready_at=iso(int(found["ready_ms"])) if found.get("ready_ms") else UNSET,
         ended_at=iso(int(ended_ms)) if ended_ms else UNSET,
+        backfill_since=iso(int(found["backfill_ms"])) if found.get("backfill_ms") else UNSET,
         result=parsed(found.get("result"), UNSET),
         figures=parsed(found.get("figures"), UNSET),
     )

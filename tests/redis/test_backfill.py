@@ -74,7 +74,7 @@ async def test_only_a_running_match_of_the_server_asks(game: Game) -> None:
 
 
 async def test_the_newest_request_replaces_the_older(game: Game) -> None:
-    """There is one request; a repeat of the newest changes nothing; '' withdraws it, and its repeat brings none back."""
+    """There is one request; a repeat of the newest changes nothing; '' withdraws it, and a repeat brings none back."""
     token, old = await asked(game)
     assert await ask(game, "b2") == ["ok", "b2"]
     assert await fill(game, token, "t3", row=old) == ["stale", "RUNNING"]
@@ -89,7 +89,7 @@ async def test_the_newest_request_replaces_the_older(game: Game) -> None:
 
 
 async def test_a_filled_request_seats_its_tickets(game: Game) -> None:
-    """The ticket is COMPLETED with the match, the seats are those there and the new ones, and the request is used up."""
+    """The ticket is COMPLETED with the match, the seats are those there and the new ones, the request is used up."""
     token, row = await asked(game)
     assert await fill(game, token, "t3", row=row) == ["ok"]
     ticket = await game.hash("ticket:t3")
@@ -103,7 +103,7 @@ async def test_a_filled_request_seats_its_tickets(game: Game) -> None:
 
 
 async def test_a_fill_recognises_its_repeat(game: Game) -> None:
-    """The same call again answers ok and moves nothing; with other tickets it is refused, for the request is used up."""
+    """The same call again answers ok and moves nothing; other tickets are refused, for the request is used up."""
     token, row = await asked(game)
     await create(game, "t4", "p4", now=NOW + 4)
     await fill(game, token, "t3", row=row)
