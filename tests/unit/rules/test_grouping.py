@@ -167,6 +167,29 @@ def test_backfills_go_by_their_priority() -> None:
     assert backfilled("normal", 1, *pair) == new
 
 
+def test_without_starts_only_running_matches_are_filled() -> None:
+    """Where no server can be started, a ticket that would begin a new match joins the running one all the same."""
+    rules = parse(tree(CLOSE, teams=DUEL, algorithm={"backfillPriority": "low"}))
+    pool = Pool.of(rules, [at("a", 10, 9), at("b", 11, 5), at("c", 11, 1)])
+    pool.backfill(Backfill("match", NOW_MS, {"player_1": [at("there", 10)]}))
+    (proposal,) = form(pool, rules, NOW_MS, 0, starts=False).proposals
+    assert (proposal.backfill, proposal.tickets) == ("match", ["a"])
+    pool.withdraw("match")
+    assert form(pool, rules, NOW_MS, 0, starts=False).proposals == []
+
+
+def test_a_request_relaxes_the_rules_as_it_waits() -> None:
+    """The pool tells when a step opens for a match that asks, and from then on it gets who fits by then."""
+    steps = [{"target": "rules[Close].maxDistance", "steps": [{"waitTimeSeconds": 5, "value": 50}]}]
+    rules = parse(tree(CLOSE, teams=DUEL, expansions=steps, algorithm={"expansionAgeSelection": "oldest"}))
+    pool = Pool.of(rules, [at("far", 40)])
+    pool.backfill(Backfill("match", NOW_MS - 3_000, {"player_1": [at("there", 10)]}))
+    assert form(pool, rules, NOW_MS, 0).proposals == []
+    assert pool.relaxes_ms(NOW_MS) == NOW_MS + 2_000
+    (proposal,) = form(pool, rules, NOW_MS + 2_000, 0).proposals
+    assert proposal.tickets == ["far"]
+
+
 def test_a_withdrawn_or_full_match_gets_nobody() -> None:
     """Only a request that stands, for a match with free places, is answered; a newer one replaces it."""
     rules = parse(tree(teams=DUEL))
