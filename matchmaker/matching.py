@@ -63,6 +63,7 @@ class Matching:
         self._broken = ""
         self._live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
+        self._had_room = True  # for another server, at the last pass
         self._stale = True  # something is new since the last pass looked at the pool
         self._looked_ms = 0  # at the pool
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
@@ -191,6 +192,8 @@ class Matching:
         most = max(0, self._shared.launcher.room())
         if time.monotonic() < self._full_until:
             most = 0
+        self._stale = self._stale or (most > 0 and not self._had_room)
+        self._had_room = most > 0
         if not (most or pool.running) or not self._is_due(now):
             return []
         # A match that runs needs no server, so it is filled where there is no room for another.
@@ -198,7 +201,7 @@ class Matching:
         joins = [proposal for proposal in found.proposals if proposal.backfill is not None]
         starts = [proposal for proposal in found.proposals if proposal.backfill is None]
         # A pass over many is no search of all there is: what it left may still go together.
-        self._stale = not most or (bool(found.proposals) and (len(pool) > SMALL or len(starts) > most))
+        self._stale = bool(found.proposals) and (len(pool) > SMALL or len(starts) > most)
         self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
         return [*joins, *starts[:most]]
 
