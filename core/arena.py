@@ -80,6 +80,9 @@ class ArenaSettings:
     max_commands_per_second: int = _within(300, 1, 10_000)  # 60 Hz with five commands each
     sequence_window: int = _within(1024, 1, 100_000)  # how far a number may jump ahead after packet loss
 
+    # A seat that was left
+    backfill: bool = False  # the match asks for a player in place of each who left
+
     # What is told
     snapshot_repeats: int = _within(3, 1, 10)  # ticks a change is sent in: three losses in a row are rare
     refresh_s: float = _within(1.0, 0.1, 10.0)  # every tank is sent at least this often, whatever was lost
@@ -90,8 +93,9 @@ class ArenaSettings:
         for spec in dataclasses.fields(self):
             if spec.metadata:
                 _check_number(spec.name, getattr(self, spec.name), spec.metadata, spec.type == "int")
-        if not isinstance(self.friendly_fire, bool):
-            raise Invalid("friendly_fire must be true or false", pointer="/friendly_fire")
+        for name in ("friendly_fire", "backfill"):
+            if not isinstance(getattr(self, name), bool):
+                raise Invalid(f"{name} must be true or false", pointer=f"/{name}")
         if self.max_roster < self.capacity:
             raise Invalid("max_roster must be at least capacity", pointer="/max_roster")
         _check_walls(self)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-Kind = Literal["player", "ticket", "match", "server", "session", "party", "event"]
+Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill"]
 
 PREFIX: Final[dict[Kind, str]] = {
     "player": "p",
@@ -20,6 +20,7 @@ PREFIX: Final[dict[Kind, str]] = {
     "session": "ses",
     "party": "pty",
     "event": "e",
+    "backfill": "b",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

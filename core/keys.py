@@ -13,12 +13,13 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
 | `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
 | `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
-| `muster:{game}:changes` | stream | ids of tickets that came into the queue or left it, for who mirrors it |
+| `muster:{game}:changes` | stream | ids of tickets, and of matches that ask for players, that changed: for a mirror |
+| `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
-| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times |
+| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, backfill... |
 | `muster:{game}:unrated` | zset | finished matches that have not yet moved ratings, by the ms of their end |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
@@ -47,6 +48,9 @@ the rest from it; all of them hash to that slot.
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
 | `muster:partyof:{player}` | string | the party a player is in (JSON) |
+
+Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
+`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled.
 """
 
 from __future__ import annotations

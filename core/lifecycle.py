@@ -32,6 +32,7 @@ class TicketEvent(StrEnum):
     SEARCHED = "searched"  # a pass looked at it and found no match yet
     CLAIMED = "claimed"  # it is in a match; its server starts
     PLACED = "placed"  # the server is playable
+    BACKFILLED = "backfilled"  # it has seats in a match that runs
     REQUEUED = "requeued"  # the match failed under it; its wait is kept
     GAVE_UP = "gave_up"  # ... once too often
     CANCELLED = "cancelled"  # its player asked
@@ -77,11 +78,13 @@ T, TE, M, ME = TicketState, TicketEvent, MatchState, MatchEvent
 TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
     (T.QUEUED, TE.SEARCHED): T.SEARCHING,
     (T.QUEUED, TE.CLAIMED): T.PLACING,
+    (T.QUEUED, TE.BACKFILLED): T.COMPLETED,
     (T.QUEUED, TE.CANCELLED): T.CANCELLED,
     (T.QUEUED, TE.VANISHED): T.CANCELLED,
     (T.QUEUED, TE.TIMED_OUT): T.TIMED_OUT,
     (T.QUEUED, TE.UNFIT): T.FAILED,
     (T.SEARCHING, TE.CLAIMED): T.PLACING,
+    (T.SEARCHING, TE.BACKFILLED): T.COMPLETED,
     (T.SEARCHING, TE.CANCELLED): T.CANCELLED,
     (T.SEARCHING, TE.VANISHED): T.CANCELLED,
     (T.SEARCHING, TE.TIMED_OUT): T.TIMED_OUT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -17,13 +17,14 @@ import msgspec
 from core.clock import now_ms
 from core.errors import Invalid
 from core.jointoken import verify
-from core.model import Connection, Match, MatchPlayer, OpenPort
+from core.model import Connection, OpenPort
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
 from gamepod.flush import Flusher
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.pacer import Pacer
 from gamepod.ports import given_ports
+from gamepod.roster import Roster
 from gamepod.settings import Settings
 from gamepod.timers import MatchTimers
 from gamepod.transport.auth_types import JoinRefused, PlayerClaims
@@ -47,12 +48,12 @@ class Listener(Protocol):
 class ArenaGame:
     """See `gamepod.outcome.Game`."""
 
-    def __init__(self, settings: Settings, match: Match, flusher: Flusher) -> None:
+    def __init__(self, settings: Settings, roster: Roster, flusher: Flusher) -> None:
         self._settings = settings
-        self._match = match
+        self._roster = roster
+        self._match = roster.match
         self._flusher = flusher
-        self._seats = {player.id: player for player in match.players}
-        self._teams = len({player.team for player in match.players}) > 1
+        self._teams = len({seat.team for seat in roster.seats.values()}) > 1
         self._session: Session | None = None
         self._sessions = SessionManager(max_sessions=1)
         self.gateway = Gateway(self._sessions, self._authenticate, now_ms)
@@ -60,7 +61,6 @@ class ArenaGame:
         self._ticker: asyncio.Task[None] | None = None
         self._pacer: Pacer | None = None
         self._over: asyncio.Future[MatchResult] | None = None
-        self._left: set[str] = set()
         self._states_due_s = 0.0
 
     async def start(self) -> Connection:
@@ -120,8 +120,15 @@ class ArenaGame:
             "ticks_skipped": pacer.skipped if pacer else 0,
         }
 
-    def left(self) -> list[str]:
-        return sorted(self._left)
+    def reseat(self, out: Sequence[str]) -> None:
+        for player in out:
+            self.gateway.turn_out(self._match.id, player, "not-in-roster", "this player's seat is another's now")
+        if self._session is not None:
+            self._session.make_room(len(self._roster.seats))
+
+    @property
+    def asks(self) -> bool:
+        return self._session is not None and self._session.settings.backfill
 
     @property
     def pacer(self) -> Pacer | None:
@@ -163,9 +170,9 @@ class ArenaGame:
     def _follow_members(self) -> None:
         for event in self._sessions.drain_events():
             if event.name == PLAYER_JOINED:
-                self._left.discard(event.player)
+                self._roster.came(event.player)
             elif event.name == PLAYER_LEFT and event.data["reason"] == "left":
-                self._left.add(event.player)
+                self._roster.went(event.player)
 
     def _arena_settings(self) -> ArenaSettings:
         """The registration's arena with room for the whole roster. Raises GameFailed."""
@@ -174,25 +181,22 @@ class ArenaGame:
         except Invalid as error:
             detail = f"the arena's settings are wrong at {error.pointer}: {error.detail}"
             raise GameFailed("launch_failed", detail) from None
-        return dataclasses.replace(settings, capacity=max(settings.capacity, len(self._seats)))
+        return dataclasses.replace(settings, capacity=max(settings.capacity, len(self._roster.seats)))
 
     def _authenticate(self, token: str) -> PlayerClaims:
         claims = verify(self._settings.join_key, token, self._match.id, time.time())
-        seat = self._seats.get(claims.player)
-        if seat is None:
-            raise JoinRefused("not-in-roster", "this player has no seat in this match")
-        return PlayerClaims(
-            seat.id, self._match.id, seat.name or claims.name, self._team(seat), claims.expires_s * 1000
-        )
-
-    def _team(self, seat: MatchPlayer) -> str:
+        if not self._roster.may_join(claims.player):
+            raise JoinRefused("not-in-roster", "this player has no seat in this match any more")
+        # A seat that was taken a moment ago is not in the roster yet: the token tells the same.
+        seat = self._roster.seats.get(claims.player)
+        name, team = (claims.name, claims.team) if seat is None else (seat.name or claims.name, seat.team)
         # A match of one team is a game without teams: all against all.
-        return seat.team if self._teams else ""
+        return PlayerClaims(claims.player, self._match.id, name, team if self._teams else "", claims.expires_s * 1000)
 
     def _outcome(self, result: MatchResult) -> Outcome:
         reason = result.reason if result.reason in OWN_REASONS else "finished"
         scores = {player.player: float(player.score) for player in result.players}
         # Ratings want to know of every seat (core.report): who never came has left too.
-        left = sorted(self._left | (self._seats.keys() - scores.keys()))
+        left = sorted({*self._roster.left, *(self._roster.seats.keys() - scores.keys())})
         report = msgspec.structs.asdict(result) | {"left": left}
         return Outcome("finish", reason, msgspec.json.encode(report), scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,8 +95,12 @@ class CommandGame:
     def figures(self) -> dict[str, Any]:
         return {"pid": self._child.pid if self._child else 0}
 
-    def left(self) -> list[str]:
-        return []
+    def reseat(self, out: Sequence[str]) -> None:
+        """The game reads its roster from the sidecar."""
+
+    @property
+    def asks(self) -> bool:
+        return False
 
     async def _port_open(self) -> None:
         port = next(port.port for port in self._connection.ports if port.protocol != "udp")

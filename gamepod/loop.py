@@ -28,13 +28,16 @@ from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
 from gamepod.arena_game import ArenaGame
+from gamepod.backfill import Backfill
 from gamepod.command_game import CommandGame
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.lock import match_lock
 from gamepod.metrics import MetricsPage
 from gamepod.outcome import Game, GameFailed, Outcome
+from gamepod.roster import Roster
 from gamepod.sdk.document import game_server
+from gamepod.sdk.muster import MusterRest
 from gamepod.sdk.rest import LIMITS, SidecarRest
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.state import ServerEvent
@@ -109,6 +112,8 @@ class Life:
         self._bell = bell
         self._flusher = flusher
         self._stop = stop
+        self._roster = Roster(match)
+        self._backfill = Backfill(store, self._roster, bell)
         self._server = ServerLife(time.monotonic())
         self._connection = Connection(settings.address, [])
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
@@ -136,7 +141,8 @@ class Life:
         """The sidecar and the metrics, and the game that they tell about."""
         settings = self._settings
         commands = self._match.server.arena is None
-        rest = SidecarRest(self._server, self._describe, self._report, commands=commands)
+        ours = MusterRest(self._roster, self._backfill, self._report, commands=commands)
+        rest = SidecarRest(self._server, self._describe, ours, commands=commands)
         sidecar = await _listen(rest, "127.0.0.1", settings.sdk_port, "MUSTER_SDK_PORT", LIMITS)
         try:
             game = self._make_game(sidecar.port)
@@ -156,7 +162,7 @@ class Life:
             return SidecarGame(self._settings, self._match, self._server)
         if self._match.server.command is not None:
             return CommandGame(self._settings, self._match, self._server, sdk_port)
-        return ArenaGame(self._settings, self._match, self._flusher)
+        return ArenaGame(self._settings, self._roster, self._flusher)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -266,12 +272,17 @@ class Life:
     async def _beat(self, game: Game) -> None:
         """Tell every BEAT_S that we live, and hear whether the match does."""
         while not self._ending.is_set():
-            told = figures(game, self._flusher)
+            told, roster = figures(game, self._flusher), self._roster
             try:
-                await self._store.beat(self._server.state, told, game.left(), running=self._running)
+                known = (roster.left, roster.number)
+                newest = await self._store.beat(self._server.state, told, *known, running=self._running)
+                if newest != roster.number:
+                    game.reseat(roster.change(*await self._store.seats()))
+                if self._running and game.asks:
+                    await self._backfill.follow()
             except NotOurs as error:
                 self._lose(error)
-            except Unavailable as error:
+            except (Unavailable, Conflict) as error:
                 log.debug("a beat was not heard", extra={"error": error.detail})
             await asyncio.sleep(BEAT_S)
 
@@ -281,11 +292,11 @@ class Life:
 
     def _ring(self) -> None:
         self._bell.ring("match", [self._settings.game])
-        self._bell.ring("ticket", self._match.tickets)
+        self._bell.ring("ticket", self._roster.match.tickets)
 
     async def _report(self, text: bytes) -> None:
         """Keep what the game tells of its players in Redis, from where ratings read it. Raises Invalid, MusterError."""
-        standings(self._match.players, read_report(text))
+        standings(self._roster.match.players, read_report(text))
         await self._store.report(text)
 
     def _describe(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from core.errors import MusterError
@@ -47,5 +47,9 @@ class Game(Protocol):
     def figures(self) -> dict[str, Any]:
         """What the operator page shows of it."""
 
-    def left(self) -> list[str]:
-        """Players who left by their own will and have not come back."""
+    def reseat(self, out: Sequence[str]) -> None:
+        """The match's seats have changed; `out` have none any more."""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks by itself for players in place of those who left."""

@@ -7,6 +7,7 @@ code; what the game says of itself (ready, done, healthy) and the length of the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final
 
 from core.model import Connection, Match, OpenPort
@@ -57,8 +58,12 @@ class SidecarGame:
     def figures(self) -> dict[str, Any]:
         return {}
 
-    def left(self) -> list[str]:
-        return []
+    def reseat(self, out: Sequence[str]) -> None:
+        """The game reads its roster from the sidecar."""
+
+    @property
+    def asks(self) -> bool:
+        return False
 
     async def _port_open(self) -> None:
         port = next(port.listen for port in self._ports if port.protocol != "udp")

@@ -55,6 +55,7 @@ class Store:
 
     def __init__(self, redis: Caller, game: str, match: str, server: str) -> None:
         self._redis = redis
+        self._game = game
         self._base = keys.game(game)
         self._match = match
         self._server = server
@@ -88,8 +89,11 @@ class Store:
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
 
-    async def beat(self, state: str, figures: dict[str, Any], left: list[str], *, running: bool) -> None:
-        """Tell that this server lives. Before `running` the start timer runs on. Raises NotOurs."""
+    async def beat(self, state: str, figures: dict[str, Any], left: list[str], roster: int, *, running: bool) -> int:
+        """Tell that this server lives, and who left of the seats that it knows.
+
+        Before `running` the start timer runs on. Returns the number of the newest roster. Raises NotOurs.
+        """
         now = now_ms()
         look_at = now + int(LOST_S * 1000) if running else 0
         reply = await self._redis.call(
@@ -102,9 +106,26 @@ class Store:
             state,
             orjson.dumps(figures),
             orjson.dumps(left),
+            roster,
         )
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
+        return int(reply[2])
+
+    async def seats(self) -> tuple[Match, int]:
+        """The match with its seats as they are now, and the number of that roster. Raises NotOurs."""
+        doc, number = await self._redis.do("HMGET", keys.match(self._game, self._match), "doc", "roster")
+        if doc is None:
+            raise NotOurs("gone", "")
+        return msgspec.json.decode(doc, type=Match), int(number or 0)
+
+    async def ask(self, request: str, roster: int, left: list[str]) -> None:
+        """Ask for players by this request, '' to ask no more. Raises Conflict where the match is not running."""
+        reply = await self._redis.call(
+            "backfill_ask", self._base, self._match, self._server, request, now_ms(), roster, orjson.dumps(left)
+        )
+        if reply[0] != "ok":
+            raise Conflict(f"the match is {reply[1] or 'gone'}; only one that is RUNNING asks for players")
 
     async def _step(self, event: MatchEvent, reason: str, kept: bytes, look_at: int, tries: int) -> None:
         reply = await self._redis.call(

@@ -22,6 +22,7 @@ from core.errors import Invalid, MusterError
 from core.model import Game, Match, MatchPlayer, Waiting
 from core.rating import match_mode
 from core.rules import RuleSet, rule_set
+from matchmaker.backfills import Backfills
 from matchmaker.insight import Insight
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
@@ -56,6 +57,7 @@ class Matching:
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
         self.insight = Insight(shared.metrics, self._name, self._mirror)
+        self._backfills = Backfills(store.backfills, store.game)
         self._game: Game | None = None
         self._rules: RuleSet | None = None
         self._pool: Pool | None = None
@@ -64,6 +66,7 @@ class Matching:
         self._broken = ""
         self._live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
+        self._had_room = True  # for another server, at the last pass
         self._stale = True  # something is new since the last pass looked at the pool
         self._looked_ms = 0  # at the pool
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
@@ -78,6 +81,9 @@ class Matching:
         start = time.perf_counter()
         await self._read_registration()
         self._stale = await self._mirror.read() or self._stale
+        asked, every = self._mirror.take_asked()
+        self._backfills.mark(asked, every=every)
+        self._stale = await self._backfills.read() or self._stale
         now = now_ms()
         oldest_ms = self._mirror.oldest_ms()
         self._shared.metrics.oldest.labels(self._name).set(0 if oldest_ms is None else (now - oldest_ms) / 1000)
@@ -137,6 +143,7 @@ class Matching:
         if game is None:
             self._pool = self._rules = None
             self.insight.follow(None)
+            self._backfills.use(None)
             return
         if before is not None and self._rules is not None and before.spec == game.spec:
             return
@@ -147,6 +154,7 @@ class Matching:
         self._stale = True
         for ticket in self._mirror.values():
             self._came(ticket)
+        self._backfills.use(self._pool)
 
     async def _bound(self, game: Game) -> int:
         """Live matches that this game may have now."""
@@ -168,11 +176,18 @@ class Matching:
         self._shared.bell.ring("ticket", ended)
         self._shared.metrics.ended_tickets.labels(why).inc(len(ended))
 
-    async def _make_matches(self, pool: Pool, game: Game, now: int) -> list[Claimed]:
-        """Claim what can be made now, `claims` in a round trip, and tell the others that they are searched for."""
+    async def _make_matches(self, pool: Pool, game: Game, now: int) -> bool:
+        """Claim what can be made now, `claims` in a round trip, and tell the others that they are searched for.
+
+        Returns whether anything was tried.
+        """
         proposals = self._propose(pool, now)
         placed = {ticket for proposal in proposals for ticket in proposal.tickets}
         searched = sorted(self._mirror.unsearched - placed)
+        joins = [proposal for proposal in proposals if proposal.backfill is not None]
+        if joins:
+            await self._join(joins, now)
+            proposals = [proposal for proposal in proposals if proposal.backfill is None]
         claimed: list[Claimed] = []
         size = self._shared.settings.claims
         for i in range(0, max(1, len(proposals)), size):
@@ -180,22 +195,29 @@ class Matching:
             claimed += await self._claim(part, searched if i == 0 else [], now)
             if any(claim.full for claim in claimed):
                 break
-        return claimed
+        return bool(claimed or joins)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
-        most = self._shared.launcher.room()
+        most = max(0, self._shared.launcher.room())
         full = time.monotonic() < self._full_until
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
-        if most <= 0 or full or not self._is_due(now):
+        if full:
+            most = 0
+        self._stale = self._stale or (most > 0 and not self._had_room)
+        self._had_room = most > 0
+        if not (most or pool.running) or not self._is_due(now):
             return []
-        found = form(pool, pool.rules, now, seed=now)
+        # A match that runs needs no server, so it is filled where there is no room for another.
+        found = form(pool, pool.rules, now, seed=now, starts=most > 0)
         self.insight.looked(found, now)
-        if len(found.proposals) > most:
+        joins = [proposal for proposal in found.proposals if proposal.backfill is not None]
+        starts = [proposal for proposal in found.proposals if proposal.backfill is None]
+        if len(starts) > most > 0:
             self._hold_up("no_room")
         # A pass over many is no search of all there is: what it left may still go together.
-        self._stale = bool(found.proposals) and (len(pool) > SMALL or len(found.proposals) > most)
+        self._stale = bool(found.proposals) and (len(pool) > SMALL or len(starts) > most)
         self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
-        return found.proposals[:most]
+        return [*joins, *starts[:most]]
 
     def _hold_up(self, why: Literal["", "full", "no_room"]) -> None:
         """What keeps every match of this game from being made, whoever waits."""
@@ -221,6 +243,26 @@ class Matching:
             self._take_in(claim, now)
         self._shared.bell.ring("ticket", changed)
         return claimed
+
+    async def _join(self, joins: Sequence[Proposal], now: int) -> None:
+        """Seat players in running matches that asked for them. Those that were not seated are looked at again."""
+        metrics = self._shared.metrics
+        try:
+            joined = await self._backfills.fill(joins, self._mirror, now)
+        except MusterError:
+            self._stale = True
+            raise
+        for one in joined:
+            if one.made:
+                metrics.joined.labels(self._name).inc()
+                for ticket in one.join.tickets:
+                    metrics.to_match.labels(self._name).observe((now - self._mirror[ticket].since_ms) / 1000)
+                self._shared.bell.ring("ticket", one.join.tickets)
+                self._mirror.drop(one.join.tickets)
+            else:
+                self._stale = True
+                self._mirror.drop(one.taken)
+                metrics.refused.labels(self._name, "taken" if one.taken else "stale").inc()
 
     def _take_in(self, claim: Claimed, now: int) -> None:
         metrics = self._shared.metrics

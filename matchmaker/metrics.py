@@ -35,6 +35,7 @@ class Metrics:
         self.leases = gauge("leases_held", "Games that this replica works")
         self.servers = gauge("servers", "Servers this launcher sees", "state")
         self.matches = counter("matches_claimed", "Matches made", "game")
+        self.joined = counter("matches_backfilled", "Running matches that got players they asked for", "game")
         self.refused = counter("claims_refused", "Claims that Redis refused", "game", "why")
         self.launches = counter("launches", "Starts of servers", "outcome")
         self.failed = counter("matches_failed", "Matches failed by the matchmaker", "reason")

@@ -32,6 +32,8 @@ class Mirror(Mapping[str, Waiting]):
         self._quiet: set[str] = set()  # of them, those whose players do not know yet that somebody searches
         self._ages: list[tuple[int, str]] = []  # a heap; entries of tickets that went, or changed, are passed over
         self._cut = False  # there are more than `most`
+        self._asked: set[str] = set()  # matches whose request for players changed
+        self._asked_anew = False  # ... or any may have
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -63,8 +65,16 @@ class Mirror(Mapping[str, Waiting]):
             if changes.whole is not None:
                 await self._read_whole(changes.whole)
             changed = self._take_in(changes.found) or changes.whole is not None or changed
+            self._asked.update(changes.asked)
+            self._asked_anew = self._asked_anew or changes.whole is not None
             self._place, more = changes.place, changes.more
         return changed
+
+    def take_asked(self) -> tuple[set[str], bool]:
+        """Matches whose request for players changed since the last call, and whether any other may have, too."""
+        taken = self._asked, self._asked_anew
+        self._asked, self._asked_anew = set(), False
+        return taken
 
     def oldest_ms(self) -> int | None:
         """Since when the oldest waits; None where nobody waits."""

@@ -17,10 +17,12 @@ from core import keys, log
 from core.lifecycle import MatchState, TicketState
 from core.model import Game, Limits, Match, TicketPlayer, Timers, Waiting
 from core.redis.client import Database
+from matchmaker.backfill_store import BackfillStore
 from matchmaker.planner import Facts
 
 VANISHED_AT_ONCE: Final = 256  # the rest follows a second later
 COUNTED_MS: Final = 60_000  # a count that nobody renews is of a game that is gone
+ASKS: Final = "BACKFILL"  # in place of a ticket's state: it is a match, whose request for players changed
 FACT_FIELDS: Final = (
     "state", "doc", "server", "created_ms", "attached_ms", "ready_ms", "beat_ms", "finish_ms", "fail_ms",
 )  # fmt: skip
@@ -53,13 +55,15 @@ class Queued:
 class Changes:
     """What changed in a queue until `place`: each ticket that waits now, or the id of one that does not.
 
-    `whole`: all is to be read anew; the ids of the waiting tickets, longest wait first.
+    `whole`: all is to be read anew; the ids of the waiting tickets, longest wait first. `asked`: matches whose request
+    for players changed.
     """
 
     place: str
     more: bool
     found: Sequence[Queued | str] = ()
     whole: Sequence[str] | None = None
+    asked: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,7 @@ class GameStore:
     def __init__(self, db: Database, game: str, token: int) -> None:
         self._db, self.game, self._token = db, game, token
         self._base = keys.game(game)
+        self.backfills = BackfillStore(db, game, token)
 
     async def registration(self) -> Game | None:
         """The game as registered now; None where it is not. Raises msgspec.DecodeError where it cannot be read."""
@@ -92,7 +97,10 @@ class GameStore:
         kind, after, *rest = await self._db.call("queue_changes", self._base, place, most, whole_most)
         if kind == "all":
             return Changes(after, more=True, whole=rest)
-        return Changes(after, more=kind == "more", found=self._read_queued(rest))
+        rows = list(zip(rest[::4], rest[1::4], rest[2::4], rest[3::4], strict=True))
+        asked = [id_ for id_, _, state, _ in rows if state == ASKS]
+        tickets = [part for row in rows if row[2] != ASKS for part in row]
+        return Changes(after, more=kind == "more", found=self._read_queued(tickets), asked=asked)
 
     async def waiting(self, tickets: Sequence[str]) -> list[Queued | str]:
         """Each of these as it waits, or its id where it does not."""

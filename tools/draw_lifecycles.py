@@ -35,7 +35,8 @@ state does not list is illegal: it raises in Python, is refused in Redis, and ch
 {diagram(TICKET, "QUEUED")}
 
 A ticket that is `requeued` keeps its wait: its place in the queue is by the moment at which it first entered. After
-`limits.tries` failed matches it is FAILED (`gave_up`).
+`limits.tries` failed matches it is FAILED (`gave_up`). One that is `backfilled` gets seats in a match that runs and
+asked for players: it is COMPLETED at once, and requeued like the others if that match fails.
 
 ## Match
 {diagram(MATCH, "PLACING")}

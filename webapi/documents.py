@@ -186,7 +186,7 @@ class MatchDocument(Struct, frozen=True):
     """A match. `result` is what its server said at the end, `report` what the game itself told of its players.
 
     `figures` are what the server last told of itself. `rating` is there once a match of a game with ratings was looked
-    at: `rated`, or why it moved none.
+    at: `rated`, or why it moved none. `backfill_since` while it asks for players in place of those who left.
     """
 
     id: str
@@ -198,6 +198,7 @@ class MatchDocument(Struct, frozen=True):
     created_at: Rfc3339
     ready_at: Rfc3339 | UnsetType = UNSET
     ended_at: Rfc3339 | UnsetType = UNSET
+    backfill_since: Rfc3339 | UnsetType = UNSET
     result: Any = UNSET
     report: Any = UNSET
     rating: str | UnsetType = UNSET
@@ -208,6 +209,15 @@ class Matches(Struct, frozen=True):
     """Live matches, then the latest that were over."""
 
     matches: list[MatchDocument]
+
+
+class Backfill(Struct, frozen=True):
+    """A running match's request for players. It is over when it is filled, withdrawn or replaced, or with the match."""
+
+    game: str
+    match: str
+    request: str
+    created_at: Rfc3339
 
 
 class Entry(Struct, frozen=True):

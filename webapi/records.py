@@ -88,7 +88,10 @@ class TicketRecord:
         if self.state in WAITING_TICKET:
             return now_ms
         for entry in reversed(self.changes(0)):
-            if entry.event == "claimed" or self.state not in (TicketState.PLACING, TicketState.COMPLETED):
+            if entry.event in ("claimed", "backfilled") or self.state not in (
+                TicketState.PLACING,
+                TicketState.COMPLETED,
+            ):
                 return entry.at_ms
         return now_ms
 
@@ -172,6 +175,7 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         created_at=iso(match.created_ms),
         ready_at=iso(int(found["ready_ms"])) if found.get("ready_ms") else UNSET,
         ended_at=iso(int(ended_ms)) if ended_ms else UNSET,
+        backfill_since=iso(int(found["backfill_ms"])) if found.get("backfill_ms") else UNSET,
         result=parsed(found.get("result"), UNSET),
         report=parsed(found.get("report"), UNSET),
         rating=found.get("rating", UNSET),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -112,6 +113,12 @@ class Session:
         self._changed.add(player)
         self._started_ms = self._started_ms or now_ms
         return record
+
+    def make_room(self, players: int) -> None:
+        """Let at least so many play at once from now on."""
+        if players > self.settings.capacity:
+            most = max(players, self.settings.max_roster)
+            self.settings = dataclasses.replace(self.settings, capacity=players, max_roster=most)
 
     def leave(self, player: str) -> bool:
         """Take the player's tank out of the world; False if there was none. The score stays."""

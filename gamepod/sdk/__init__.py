@@ -2,5 +2,5 @@
 
 state.py     PURE: what may follow what, and when silence means that the game is lost
 document.py  PURE: the server as a game sees it
-rest.py      the calls over HTTP
+rest.py      the calls over HTTP; muster.py those that Agones does not have; answers.py their form
 """

@@ -153,6 +153,13 @@ class Gateway:
             self._next_sweep_ms = now + SWEEP_MS
             self._sweep(now)
 
+    def turn_out(self, match: str, player: str, code: str, detail: str) -> None:
+        """Take a player out of a match for good, telling why."""
+        if (client := self._by_match.get(match, {}).get(player)) is not None:
+            self._drop(client, code, detail)
+        self._absent.pop((match, player), None)
+        self._sessions.leave(match, player, code, self.now_ms())
+
     def close_match(self, match: str, code: str, detail: str) -> None:
         """Disconnect everyone of a match; call it before the session is removed."""
         for client in list(self._by_match.get(match, {}).values()):

@@ -62,8 +62,10 @@ class Pass:
         return explain_ticket(self._run, row)
 
 
-def form(pool: Pool, rules: RuleSet, now_ms: int, seed: int) -> Pass:
+def form(pool: Pool, rules: RuleSet, now_ms: int, seed: int, *, starts: bool = True) -> Pass:
     """Group a pool. The same pool, time and seed give the same proposals; the pool is not changed.
+
+    Without `starts` no new matches are made: players only join running ones that ask for them.
 
     Every proposal satisfies `rules` at its stage, splits no ticket and shares none with another proposal.
     Raises ValueError if the pool was built for other rules: build a new one with `Pool.of`.
@@ -71,7 +73,7 @@ def form(pool: Pool, rules: RuleSet, now_ms: int, seed: int) -> Pass:
     if pool.rules is not rules:
         raise ValueError("this pool holds the columns of another rule set")
     run = Run(pool, now_ms, seed)
-    found = list(_matches(run))
+    found = list(_matches(run) if starts else _backfilled(run, _requests(run)))
     regions = best_regions(run, found)
     proposals = [_proposal(run, match, region) for match, region in zip(found, regions, strict=True)]
     return Pass(proposals, run, dict(pool.rows))

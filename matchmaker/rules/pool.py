@@ -144,8 +144,9 @@ class Pool:
         return int(self.size[self.alive].sum())
 
     def relaxes_ms(self, now_ms: int) -> int | None:
-        """When the next expansion step opens for a ticket that waits; None where none will."""
-        since = self.since[self.alive]
+        """When the next expansion step opens for a ticket that waits, or a match that asks; None where none will."""
+        asking = np.array([request.since_ms for request in self.running.values()], dtype=self.since.dtype)
+        since = np.concatenate((self.since[self.alive], asking))
         opens = (since + opens_ms for opens_ms in self.rules.opens_ms)
         due = (each[each > now_ms] for each in opens)
         return min((int(each.min()) for each in due if len(each)), default=None)

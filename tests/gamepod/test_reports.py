@@ -20,7 +20,7 @@ def ranked(*seats: MatchPlayer, **more: Any) -> dict[str, Any]:
 
 async def send(port: int, report: Any) -> tuple[int, Any]:
     """Report to the sidecar: status and decoded body."""
-    return await call(port, "POST", "/report", json.dumps(report).encode())
+    return await call(port, "POST", "/muster/v1/report", json.dumps(report).encode())
 
 
 async def test_a_report_is_kept_until_the_match_is_over(stage: Stage) -> None:

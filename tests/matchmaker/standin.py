@@ -1,10 +1,10 @@
 """A server process for tests of the matchmaker: attaches, beats, becomes ready and ends as its match's settings say.
 
 `server.arena` of the game: {"mode": "play" | "die" | "crash" | "silent" | "hang" | "child", "play_s": seconds,
-"ranked": bool}.
+"leave": how many, "ranked": bool}.
 play: Ready, beats until its match is over or it is told to stop, or finishes after play_s. die: exits before Ready.
 silent: Ready, then never beats again. hang: beats and is never Ready. child: as play, with a child of its own.
-ranked: the result ranks the players by their seats.
+leave: so many of the first players have left by their own will. ranked: the result ranks the players by their seats.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ async def main() -> int:
     document: dict[str, Any] = json.loads(answer[2])
     settings: dict[str, Any] = document["server"]["arena"]
     mode = settings.get("mode", "play")
+    left = json.dumps([player["id"] for player in json.loads(answer[2])["players"][: settings.get("leave", 0)]])
     print(f"stand-in for {match} in mode {mode}", flush=True)
     if mode == "die":
         return 1
@@ -57,7 +58,7 @@ async def main() -> int:
             continue
         look_at = 0 if mode == "hang" else now_ms() + BEAT_TIMEOUT_MS
         with suppress(MusterError):  # while Redis is away it plays on
-            beat = await db.call("server_beat", base, match, server, now_ms(), look_at, "Ready", "{}", "[]")
+            beat = await db.call("server_beat", base, match, server, now_ms(), look_at, "Ready", "{}", left)
             if beat[0] != "ok":
                 return 0
     reason = "stopped" if stop.is_set() else "finished"

@@ -30,11 +30,12 @@ def spec(mode: str = "play", *, play_s: float | None = None, **changes: Any) -> 
     """A duel whose server is the stand-in."""
     arena: dict[str, Any] = {"mode": mode} | ({} if play_s is None else {"play_s": play_s})
     defaults: dict[str, Any] = {
+        "server": Server(arena=arena),
         "players_per_match": 2,
         "timers": Timers(start_s=20, drain_s=1),
         "limits": Limits(tries=2),
     }
-    return GameSpec(server=Server(arena=arena), **(defaults | changes))
+    return GameSpec(**(defaults | changes))
 
 
 async def register(db: Database, game: str, wanted: GameSpec, *, owner: str = "") -> None:

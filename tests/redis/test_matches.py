@@ -187,9 +187,9 @@ async def test_beat(game: Game) -> None:
     """A beat stores what the server tells and moves its look; with 0 the look stays where it is."""
     await duel(game)
     beat = ("m1", "s1", NOW + 2000)
-    assert await game.call("server_beat", *beat, 0, "Ready", '{"tick": 1}', "[]") == ["ok", "RUNNING"]
+    assert await game.call("server_beat", *beat, 0, "Ready", '{"tick": 1}', "[]") == ["ok", "RUNNING", "0"]
     assert await game.scores("live") == {"m1": NOW + 10_000}
-    assert await game.call("server_beat", *beat, NOW + 12_000, "Ready", "{}", "[]") == ["ok", "RUNNING"]
+    assert await game.call("server_beat", *beat, NOW + 12_000, "Ready", "{}", "[]") == ["ok", "RUNNING", "0"]
     assert await game.scores("live") == {"m1": NOW + 12_000}
     assert (await game.hash("match:m1"))["beat_ms"] == str(NOW + 2000)
 

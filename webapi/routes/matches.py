@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.errors import NotFound
+from core.clock import new_id
+from core.errors import Conflict, Forbidden, NotFound
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
-from webapi.endpoint import EVERYONE, Table
+from webapi.endpoint import DEVELOPERS, EVERYONE, Table
 
 TABLE: Final = Table("matches")
 
@@ -31,3 +32,35 @@ async def of_game(call: Call) -> doc.Matches:
     if await call.is_insider(call.path("game")):
         return doc.Matches(found)
     return doc.Matches([records.for_outsiders(match) for match in found])
+
+
+BACKFILL: Final = "/v1/games/{game}/matches/{match}/backfill"
+
+
+@TABLE.route("POST", BACKFILL, who=DEVELOPERS, status=202, errors=(NotFound, Conflict, Forbidden))
+async def ask(call: Call) -> doc.Backfill:
+    """Ask for players in place of those who left, as the server itself can. Replaces the match's older request.
+
+    Whoever comes fits the game's rules together with those there, and joins without being asked to accept.
+    """
+    game, match = await _own(call)
+    request = new_id("backfill")
+    await call.services.matches.ask(game, match, request, call.now_ms)
+    call.services.bell.ring("queue", [game])
+    return doc.Backfill(game, match, request, records.iso(call.now_ms))
+
+
+@TABLE.route("DELETE", BACKFILL, who=DEVELOPERS, status=204, errors=(NotFound, Conflict, Forbidden))
+async def ask_no_more(call: Call) -> None:
+    """Ask for players no more. Who was found by then comes."""
+    game, match = await _own(call)
+    await call.services.matches.ask(game, match, "", call.now_ms)
+
+
+async def _own(call: Call) -> tuple[str, str]:
+    """Game and match of the path, if the caller may speak for the game. Raises NotFound, Forbidden."""
+    game = call.path("game")
+    if not await call.is_insider(game):
+        await call.services.games.recent(game, call.now_ms)
+        raise Forbidden(f"the game {game!r} is another developer's", code="not-yours")
+    return game, call.path("match")

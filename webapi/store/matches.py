@@ -1,11 +1,11 @@
-"""Matches in Redis, as players, owners and pages may see them. Only read here."""
+"""Matches in Redis, as players, owners and pages may see them; and their requests for players."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from core import keys
-from core.errors import NotFound
+from core.errors import Conflict, NotFound
 from core.redis.batch import Batch
 from webapi.documents import MatchDocument
 from webapi.records import match_document
@@ -25,6 +25,17 @@ class Matches:
         if "doc" not in found:
             raise NotFound("there is no such match", code="no-such-match")
         return match_document(found)
+
+    async def ask(self, game: str, match: str, request: str, now_ms: int) -> None:
+        """Ask for players by this request, '' to ask no more.
+
+        Raises NotFound, and Conflict where the match is not running.
+        """
+        reply = await self._batch.call("backfill_ask", keys.game(game), match, "", request, now_ms)
+        if reply[0] == "gone":
+            raise NotFound("there is no such match", code="no-such-match")
+        if reply[0] != "ok":
+            raise Conflict(f"the match is {reply[1]}; only one that is RUNNING asks for players", code="not-running")
 
     async def of_game(self, game: str) -> list[MatchDocument]:
         """Live matches, then the latest that were over. Raises NotFound where there is no such game."""

@@ -20,9 +20,18 @@ local function close_players(base, id, doc)
   end
 end
 
--- Tell whoever mirrors the queue to look at this ticket again. Only its id: what it is then is read then.
-local function changed(base, id)
-  redis.call('XADD', base .. ':changes', 'MAXLEN', '~', CHANGES_KEPT, '*', 't', id)
+-- Tell whoever mirrors the queue to look at this ticket again ('t'), or at what this match asks for ('b'). Only its id:
+-- what it is then is read then.
+local function changed(base, id, kind)
+  redis.call('XADD', base .. ':changes', 'MAXLEN', '~', CHANGES_KEPT, '*', kind or 't', id)
+end
+
+-- A match asks for no more players.
+local function backfill_over(base, id)
+  if redis.call('SREM', base .. ':asking', id) == 1 then
+    redis.call('HDEL', match_key(base, id), 'backfill_ms')
+    changed(base, id, 'b')
+  end
 end
 
 -- {id, since_ms, state, doc} of a ticket in the queue, {id, '', '', ''} of one that is not there (any more).

@@ -53,6 +53,7 @@ register('match_step', function(keys, args)
   else
     if args[6] ~= '' then redis.call('HSET', key, 'result', args[6]) end
     redis.call('ZREM', base .. ':live', id)
+    backfill_over(base, id)
     redis.call('LPUSH', base .. ':recent', id)
     redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
     redis.call('EXPIRE', key, PLAYED_KEPT_S)

@@ -1,17 +1,20 @@
 -- server_beat: a server tells that it lives, and hears whether its match does.
 -- KEYS[1] base of the game
 -- ARGV    match id, server id, now_ms, look-at ms (0 leaves it: the start timer runs on), server state,
---         figures (JSON for the page), players who left by their own will (JSON list)
--- Returns {'ok', state} | {'over', state} | {'gone', ''} | {'foreign', state}; on anything but ok the server ends itself
--- Keeps   only the match's own server moves its look-at time, and only while it is live.
+--         figures (JSON for the page), players who left by their own will (JSON list), number of the roster it knows
+-- Returns {'ok', state, number of the roster} | {'over', state} | {'gone', ''} | {'foreign', state}; on anything but ok the server ends itself
+-- Keeps   only the match's own server moves its look-at time, and only while it is live. Who left is told of a roster:
+--         one that knows an older one tells of seats that are others' now, and is not listened to.
 register('server_beat', function(keys, args)
   local base, id = keys[1], args[1]
   local key = match_key(base, id)
-  local state, owner = unpack(redis.call('HMGET', key, 'state', 'server'))
+  local state, owner, roster = unpack(redis.call('HMGET', key, 'state', 'server', 'roster'))
+  roster = roster or '0'
   if not state then return { 'gone', '' } end
   if owner ~= args[2] then return { 'foreign', state } end
   if not MATCH[state] then return { 'over', state } end
-  redis.call('HSET', key, 'beat_ms', args[3], 'server_state', args[5], 'figures', args[6], 'left', args[7])
+  redis.call('HSET', key, 'beat_ms', args[3], 'server_state', args[5], 'figures', args[6])
+  if (args[8] or '0') == roster then redis.call('HSET', key, 'left', args[7]) end
   if args[4] ~= '0' then redis.call('ZADD', base .. ':live', 'XX', args[4], id) end
-  return { 'ok', state }
+  return { 'ok', state, roster }
 end)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gamepod.arena import ArenaSettings
+from gamepod.arena.events import PLAYER_LEFT
 from gamepod.transport.auth_types import JoinRefused
 from gamepod.transport.gateway import OVER_REPEAT_TICKS, Gateway
 from gamepod.transport.limits import TransportLimits
@@ -268,6 +269,23 @@ def test_a_player_removed_by_the_server_is_disconnected() -> None:
     for link in (ann, bob):
         assert link.take("error")[0]["code"] == "not-in-match"
         assert link.closed
+
+
+def test_a_player_whose_seat_is_another_s_is_turned_out() -> None:
+    """Connected or away, the tank goes at once and no return is waited for."""
+    house = House()
+    link, other = house.joined("ann"), house.joined("bob")
+    house.gateway.turn_out(MATCH, "ann", "not-in-roster", "gone")
+    assert link.take()[-1]["code"] == "not-in-roster"
+    assert link.closed
+    house.gateway.closed(other)
+    for player in ("bob", "nobody"):
+        house.gateway.turn_out(MATCH, player, "not-in-roster", "gone")
+    assert house.session.present == house.gateway.connected(MATCH) == ()
+    house.clock.ms += 60_000
+    house.tick()
+    left = [event for event in house.manager.drain_events() if event.name == PLAYER_LEFT]
+    assert [event.data["reason"] for event in left] == ["not-in-roster"] * 2
 
 
 def test_the_server_says_goodbye() -> None:

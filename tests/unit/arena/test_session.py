@@ -183,6 +183,16 @@ def test_a_full_match_refuses() -> None:
     assert pool.in_use == 0
 
 
+def test_room_is_made_for_further_players() -> None:
+    """A match that gets more seats than it had room for takes them all, and never less than before."""
+    session = Session(MATCH, ArenaSettings(capacity=1, max_roster=2), TankPool(10), id_prefix="run")
+    session.make_room(3)
+    session.make_room(2)
+    for name in ("ann", "bob", "cid"):
+        session.join(name, name, "", 0)
+    assert (len(session.present), session.settings.capacity) == (3, 3)
+
+
 def test_the_state_of_a_player_has_every_field() -> None:
     """The state to be stored names body, place, fight, standing and the last actions, runs kept once."""
     session = duel()

@@ -21,6 +21,7 @@ class Queue:
     def __init__(self) -> None:
         self.tickets: dict[str, int] = {}
         self.changes: list[str] = []
+        self.asked: list[str] = []  # matches whose request changed
         self.reads = 0
 
     def put(self, ticket: str, since_ms: int) -> None:
@@ -41,7 +42,9 @@ class Queue:
             order = sorted(self.tickets, key=lambda ticket: (self.tickets[ticket], ticket))
             return Changes(str(len(self.changes)), more=True, whole=order[:whole_most])
         part = self.changes[start : start + most]
-        return Changes(str(start + len(part)), more=len(part) == most, found=await self.waiting(part))
+        asked, self.asked = self.asked, []
+        found = await self.waiting(part)
+        return Changes(str(start + len(part)), more=len(part) == most, found=found, asked=asked)
 
     async def waiting(self, tickets: Sequence[str]) -> list[Queued | str]:
         return [self._look(ticket) for ticket in dict.fromkeys(tickets)]
@@ -111,6 +114,20 @@ async def test_a_longer_queue_is_read_on_when_half_is_gone() -> None:
         mirror.drop([f"t{number}"])
     assert await mirror.read()
     assert sorted(mirror) == ["t2", "t3", "t4", "t5"]
+
+
+async def test_requests_for_players_are_passed_on() -> None:
+    """Matches whose request changed are told once, and after a whole read that any other may have changed."""
+    queue = Queue()
+    mirror, _ = mirrored(queue)
+    await mirror.read()
+    assert mirror.take_asked() == (set(), True)
+    queue.asked = ["m1", "m2"]
+    await mirror.read()
+    queue.asked = ["m2"]
+    await mirror.read()
+    assert mirror.take_asked() == ({"m1", "m2"}, False)
+    assert mirror.take_asked() == (set(), False)
 
 
 async def test_no_news_costs_no_whole_read() -> None:

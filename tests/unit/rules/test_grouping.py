@@ -9,7 +9,7 @@ import pytest
 from core.errors import Invalid
 from core.model import Waiting
 from core.rules import parse
-from matchmaker.rules import Backfill, Pass, Pool, form
+from matchmaker.rules import Pass, Pool, form
 from tests.unit.rules.checker import broken
 from tests.unit.rules.samples import ALL, team, ticket, tree
 
@@ -138,54 +138,6 @@ def test_a_sort_rule_says_whom_the_oldest_meets(rule: dict[str, Any], chosen: st
     ]
     first = grouped(tree(rule | {"name": "S"}, teams=DUEL), *waiting).proposals[0]
     assert set(first.tickets) == {"old", chosen}
-
-
-def backfilled(priority: str, request_since_s: float, *waiting: Waiting) -> list[tuple[str | None, set[str]]]:
-    """A pass with one running duel that lost a player of skill 10."""
-    rules = parse(tree(CLOSE, teams=DUEL, algorithm={"backfillPriority": priority}))
-    pool = Pool.of(rules, waiting)
-    pool.backfill(Backfill("match", NOW_MS - int(request_since_s * 1000), {"player_1": [at("there", 10)]}))
-    return [(p.backfill, set(p.tickets)) for p in form(pool, rules, NOW_MS, 0).proposals]
-
-
-def test_a_running_match_gets_who_fits_those_there() -> None:
-    """The newcomer is seated in the free team and obeys the rules together with the player already there."""
-    rules = parse(tree(CLOSE, teams=DUEL))
-    pool = Pool.of(rules, [at("far", 30, 9), at("near", 12, 1)])
-    pool.backfill(Backfill("match", NOW_MS, {"player_1": [at("there", 10)]}))
-    (proposal,) = form(pool, rules, NOW_MS, 0).proposals
-    assert (proposal.backfill, proposal.teams) == ("match", {"player_1": [], "player_2": ["near"]})
-
-
-def test_backfills_go_by_their_priority() -> None:
-    """High comes before new matches, low after them, normal by age."""
-    pair = at("a", 10, 9), at("b", 11, 5)
-    new, old = [(None, {"a", "b"})], [("match", {"a"})]
-    assert backfilled("high", 1, *pair) == old
-    assert backfilled("low", 99, *pair) == new
-    assert backfilled("normal", 99, *pair) == old
-    assert backfilled("normal", 1, *pair) == new
-
-
-def test_a_withdrawn_or_full_match_gets_nobody() -> None:
-    """Only a request that stands, for a match with free places, is answered; a newer one replaces it."""
-    rules = parse(tree(teams=DUEL))
-    pool = Pool.of(rules, [ticket("a")])
-    pool.backfill(Backfill("match", 0, {"player_1": [ticket("x")]}))
-    pool.backfill(Backfill("match", 0, {"player_1": [ticket("x")], "player_2": [ticket("y")]}))
-    assert form(pool, rules, NOW_MS, 0).proposals == []
-    assert pool.withdraw("match")
-    assert not pool.withdraw("match")
-
-
-def test_a_running_match_nobody_can_join_asks_in_vain() -> None:
-    """A backfill while no ticket waits, or none that shares its word, is answered with nothing."""
-    rules = parse(tree({"name": "Same", "type": "batchDistance", "batchAttribute": "mode"}, teams=DUEL))
-    pool = Pool(rules)
-    pool.backfill(Backfill("match", 0, {"player_1": [at("there", 10, mode="casual")]}))
-    assert form(pool, rules, NOW_MS, 0).proposals == []
-    pool.add(at("a", 10, mode="ranked"))
-    assert form(pool, rules, NOW_MS, 0).proposals == []
 
 
 def test_a_seating_without_the_oldest_is_judged_by_who_stays(monkeypatch: pytest.MonkeyPatch) -> None:
