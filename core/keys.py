@@ -15,9 +15,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:changes` | stream | ids of tickets that came into the queue or left it, for who mirrors it |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
-| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times |
+| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times; `y:<player>`: accepted |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |

@@ -38,7 +38,7 @@ UNFIT_REASON: Final = 200  # characters
 class Matching:
     """See the module. `step` is run by one task only.
 
-    `launch` is called for every match made, `doubt` with the ids of matches that may have been made: Redis did not
+    `made` is called for every match made, `doubt` with the ids of matches that may have been made: Redis did not
     say before it was gone.
     """
 
@@ -46,10 +46,10 @@ class Matching:
         self,
         shared: Shared,
         store: GameStore,
-        launch: Callable[[Match], None],
+        made: Callable[[Match], None],
         doubt: Callable[[list[str]], None],
     ) -> None:
-        self._shared, self._store, self._launch, self._doubt = shared, store, launch, doubt
+        self._shared, self._store, self._made, self._doubt = shared, store, made, doubt
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
@@ -174,7 +174,7 @@ class Matching:
         return claimed
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
-        most = self._shared.launcher.room()
+        most = self._shared.launcher.room() - len(self._shared.asked)
         if most <= 0 or time.monotonic() < self._full_until or not self._is_due(now):
             return []
         found = form(pool, pool.rules, now, seed=now)
@@ -212,7 +212,7 @@ class Matching:
             if claim.full:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
             return
-        self._launch(claim.match)
+        self._made(claim.match)
         self._shared.bell.ring("ticket", claim.match.tickets)
         metrics.matches.labels(self._name).inc()
         for ticket in claim.match.tickets:
@@ -244,4 +244,5 @@ def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, mat
         move_ttl_s=game.spec.move_ttl_s,
         owner=game.owner,
         region=proposal.region or "",
+        acceptance_timeout_s=game.spec.acceptance_timeout_s,
     )

@@ -105,8 +105,25 @@ class Person(Struct, frozen=True):
     name: str
 
 
+class Acceptance(Struct, frozen=True):
+    """Of the match's `players` so many have `accepted`; `yours` tells whether the caller has. Later is too late."""
+
+    accepted: int
+    players: int
+    until: Rfc3339
+    yours: bool
+
+
+class Answer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether you want the match that was found."""
+
+    accept: bool
+
+
 class Ticket(Struct, frozen=True):
-    """`seq` counts the changes. `connection` and `join_token` (the caller's own) while the match can be joined."""
+    """`seq` counts the changes. `acceptance` while the players are asked, `connection` and `join_token` (the caller's
+    own) while the match can be joined.
+    """
 
     id: str
     game: str
@@ -118,12 +135,15 @@ class Ticket(Struct, frozen=True):
     tries: int
     players: list[Person]
     match: str | UnsetType = UNSET
+    acceptance: Acceptance | UnsetType = UNSET
     connection: Connection | UnsetType = UNSET
     join_token: str | UnsetType = UNSET
 
 
 class TicketEvent(Struct, frozen=True):
-    """A change of a ticket, as its stream tells. The last one of a ticket that can be joined says where and how."""
+    """A change of a ticket, as its stream tells. While the players are asked each says how many have accepted; the last
+    one of a ticket that can be joined says where and how.
+    """
 
     seq: int
     at: Rfc3339
@@ -131,6 +151,7 @@ class TicketEvent(Struct, frozen=True):
     event: str
     reason: str
     match: str | UnsetType = UNSET
+    acceptance: Acceptance | UnsetType = UNSET
     connection: Connection | UnsetType = UNSET
     join_token: str | UnsetType = UNSET
 
