@@ -92,7 +92,10 @@ class Registrations(Struct, frozen=True):
 
 
 class NewTicket(Struct, frozen=True, forbid_unknown_fields=True):
-    """Wait for a match. With `party` (its code) the whole party waits; only its leader may ask, once all are ready."""
+    """Wait for a match. With `party` (its code) the whole party waits; only its leader may ask, once all are ready.
+
+    A party waits in one game at a time: a ticket for another ends the one before.
+    """
 
     game: Annotated[str, Meta(min_length=1, max_length=40)]
     attributes: Attributes = {}

@@ -80,7 +80,7 @@ async def test_all_accept(game: Game) -> None:
     assert await states(game, "t1", "t2") == ["PLACING"] * 2
     match = await game.hash("match:m1")
     assert (match["state"], match["agree_ms"]) == ("PLACING", str(NOW + 300))
-    assert await game.scores("live") == {"m1": NOW + 300}
+    assert await game.scores("live") == {"m1": 0}
     assert (await told(game, "t2"))["event"] == "agreed"
 
 

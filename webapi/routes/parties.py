@@ -13,7 +13,7 @@ from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
 from webapi.endpoint import PLAYERS, Table
-from webapi.routes.tickets import ring
+from webapi.routes.tickets import end
 from webapi.store.parties import Decision
 
 TABLE: Final = Table("parties")
@@ -89,10 +89,8 @@ async def _part(call: Call, decide: Decision) -> Party:
 
 
 async def _end_ticket(call: Call, party: Party) -> None:
-    if (ticket := party.ticket) is None:
-        return
-    changed = await call.services.tickets.cancel(ticket.game, ticket.id, call.caller.player, call.now_ms)
-    ring(call, ticket.game, changed or [])
+    if party.ticket is not None:
+        await end(call, party.ticket.game, party.ticket.id, call.caller.player)
 
 
 def _shown(party: Party) -> doc.PartyDocument:

@@ -107,7 +107,7 @@ async def cancel(call: Call) -> doc.Ticket:
     record = await call.services.tickets.read(game, ticket, player)
     if changed is None:
         raise Conflict(f"the ticket is {record.state}, past waiting", code="past-waiting")
-    ring(call, game, changed)
+    _ring(call, game, changed)
     return await _document(call, record)
 
 
@@ -127,11 +127,16 @@ async def answer(call: Call, body: doc.Answer) -> doc.Ticket:
         if record.state in WAITING_TICKET:
             raise Conflict(f"no match asks you: the ticket is {record.state}", code="not-asked")
         raise Conflict(f"too late to answer: the ticket is {record.state}", code="past-acceptance")
-    ring(call, game, changed)
+    _ring(call, game, changed)
     return await _document(call, record)
 
 
-def ring(call: Call, game: str, changed: list[str]) -> None:
+async def end(call: Call, game: str, ticket: str, player: str) -> None:
+    """Cancel a ticket for `player` ('' for nobody's sake), unless its match can be played."""
+    _ring(call, game, await call.services.tickets.cancel(game, ticket, player, call.now_ms) or [])
+
+
+def _ring(call: Call, game: str, changed: list[str]) -> None:
     """Tell those who wait for these tickets, and the matchmaker of their game, that something was decided."""
     if changed:
         call.services.bell.ring("ticket", changed)
@@ -243,17 +248,30 @@ def _asked_at(pointer: str, players: list[TicketPlayer], body: doc.NewTicket, as
 async def _tell_party(call: Call, code: str, players: list[TicketPlayer], address: Address) -> None:
     """Let the party's members find their ticket. Raises Conflict where somebody left while it was made.
 
+    A party waits in one game at a time, for whoever parts ends the one ticket that it knows: an earlier one ends here.
     After a crash before this, the leader's repeat (same Idempotency-Key) tells them.
     """
-    parties, tickets = call.services.parties, call.services.tickets
+    parties, asker = call.services.parties, call.caller.player
+    replaced: list[party.PartyTicket] = []
+
+    def tell(found: party.Party) -> party.Party:
+        if found.ticket is not None and found.ticket.id != address[1]:
+            replaced.append(found.ticket)
+        return party.with_ticket(found, *address)
+
     try:
-        told = await parties.change(await parties.read(code), lambda found: party.with_ticket(found, *address))
+        found = await parties.read(code)
+        if found.ticket is not None and found.ticket.id != address[1]:
+            await end(call, found.ticket.game, found.ticket.id, asker)  # first: killed after it, nothing is forgotten
+        told = await parties.change(found, tell)
+        for ticket in replaced:
+            await end(call, ticket.game, ticket.id, asker)
         members = {member.id for member in told.members}
     except NotFound:
         members = set()
     # From here on whoever leaves finds the ticket, and cancels it himself.
     if not members.issuperset(player.id for player in players):
-        ring(call, address[0], await tickets.cancel(*address, "", call.now_ms) or [])
+        await end(call, *address, "")
         raise Conflict("the party changed while its ticket was made: try again", code="party-changed")
 
 

@@ -27,7 +27,7 @@ register('ticket_accept', function(keys, args)
   local agreed = accepted == players
   if agreed then
     redis.call('HSET', key, 'state', MATCH[asking].agree, 'agree_ms', now)
-    redis.call('ZADD', base .. ':live', now, match)
+    redis.call('ZADD', base .. ':live', 0, match) -- look at once, whatever the clocks
     redis.call('HINCRBY', base .. ':stats', 'matches_agree', 1)
   end
   local result = { 'ok', agreed and TICKET[state].agreed or state }

@@ -46,7 +46,7 @@ PLAYING = replace(
     ATTACHED, state=MatchState.RUNNING, ready_ms=BORN + 1000, beat_ms=BORN + 9000, look_at_ms=BORN + 19_000
 )
 ASKING = replace(NEW, state=MatchState.REQUIRES_ACCEPTANCE, accept_until_ms=BORN + 30_000, look_at_ms=BORN + 30_000)
-AGREED = replace(NEW, accept_until_ms=BORN + 30_000, agreed_ms=BORN + 20_000, look_at_ms=BORN + 20_000)
+AGREED = replace(NEW, accept_until_ms=BORN + 30_000, agreed_ms=BORN + 20_000, look_at_ms=0)
 OVER = replace(PLAYING, state=MatchState.ENDED, over_ms=BORN + 20_000)
 
 CASES: list[tuple[str, Facts, Sight, int, list[Action]]] = [
