@@ -118,9 +118,10 @@ class Acceptance(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whether you want the match that was found."""
+    """Whether you want the match that was found. With `match` an answer that comes late is never for another one."""
 
     accept: bool
+    match: Annotated[str, Meta(max_length=64)] = ""
 
 
 class Ticket(Struct, frozen=True):

@@ -98,7 +98,7 @@ class Bot:
         """A bot takes every match that it is asked for; a question that is over meanwhile is no trouble."""
         if told["status"] == "REQUIRES_ACCEPTANCE" and not told["acceptance"]["yours"]:
             with contextlib.suppress(BotFailed):
-                await self._ask("POST", f"{path}/acceptance", {"accept": True})
+                await self._ask("POST", f"{path}/acceptance", {"accept": True, "match": told["match"]})
 
     async def _wait_on_stream(self, path: str) -> Any:
         """Follow the stream of status; the ticket itself is read when it is placed."""

@@ -23,8 +23,8 @@ async def answer(db: Database, game: str, name: str, *, accept: bool = True) -> 
     """All players of a ticket accept, or its first one rejects."""
     players = [player["id"] for player in json.loads((await ticket(db, game, name))["doc"])]
     if not accept:
-        return await db.call("ticket_end", keys.game(game), name, "rejected", now_ms(), "rejected", players[0])
-    return [await db.call("ticket_accept", keys.game(game), name, player, now_ms()) for player in players][-1]
+        return await db.call("ticket_end", keys.game(game), name, "rejected", now_ms(), "rejected", players[0], "")
+    return [await db.call("ticket_accept", keys.game(game), name, player, now_ms(), "") for player in players][-1]
 
 
 async def asked_pair(db: Database, stack: Matchmakers, *, ask_s: float = 60, **changes: Any) -> tuple[str, str, str]:

@@ -24,12 +24,12 @@ async def asked(game: Game) -> int:
     return token
 
 
-async def accept(game: Game, ticket: str, player: str) -> Any:
-    return await game.call("ticket_accept", ticket, player, NOW + 300)
+async def accept(game: Game, ticket: str, player: str, match: str = "") -> Any:
+    return await game.call("ticket_accept", ticket, player, NOW + 300, match)
 
 
-async def end(game: Game, ticket: str, event: str, player: str = "", *, now: int = NOW + 400) -> Any:
-    return await game.call("ticket_end", ticket, event, now, event, player)
+async def end(game: Game, ticket: str, event: str, player: str = "", *, now: int = NOW + 400, match: str = "") -> Any:
+    return await game.call("ticket_end", ticket, event, now, event, player, match)
 
 
 async def give_up(game: Game, token: int, state: str = "REQUIRES_ACCEPTANCE") -> Any:
@@ -131,6 +131,16 @@ async def test_a_rejection_fails_the_match(game: Game, event: str) -> None:
     assert await end(game, "t1", event, "p9") == ["illegal", "CANCELLED"]
     assert await accept(game, "t2", "p2") == ["illegal", "SEARCHING"]
     assert await claim(game, token, "m2", "t2") == ["ok"]
+
+
+async def test_an_answer_is_for_the_match_it_names(game: Game) -> None:
+    """One that comes late, when another match asks, counts for neither."""
+    await asked(game)
+    assert await accept(game, "t1", "p1", "m0") == ["illegal", "REQUIRES_ACCEPTANCE"]
+    assert await end(game, "t1", "rejected", "p1", match="m0") == ["illegal", "REQUIRES_ACCEPTANCE"]
+    assert (await game.hash("match:m1"))["accepted"] == "0"
+    assert (await accept(game, "t1", "p1", "m1"))[0] == "ok"
+    assert (await end(game, "t1", "rejected", "p1", match="m1"))[0] == "ok"
 
 
 async def test_who_accepted_may_think_better_of_it(game: Game) -> None:

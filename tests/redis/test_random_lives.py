@@ -65,14 +65,14 @@ class World:
         if not (name := await self._ticket()):
             return "nobody"
         player = self.chance.choice(self.tickets[name])
-        return f"accept {name} {player}: {await self.game.call('ticket_accept', name, player, self.now)}"
+        return f"accept {name} {player}: {await self.game.call('ticket_accept', name, player, self.now, '')}"
 
     async def end(self) -> str:
         if not (name := await self._ticket()):
             return "nobody"
         event = self.chance.choice(("cancelled", "rejected", "rejected", "timed_out", "vanished", "unfit"))
         args = self.now if event == "vanished" else ""
-        return f"{event} {name}: {await self.game.call('ticket_end', name, event, self.now, event, args)}"
+        return f"{event} {name}: {await self.game.call('ticket_end', name, event, self.now, event, args, '')}"
 
     async def serve(self) -> str:
         """A server attaches, or says that it is ready, or that the match is over."""

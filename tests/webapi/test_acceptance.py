@@ -74,6 +74,10 @@ async def test_a_rejection(api: Api, db: Database) -> None:
     await api.game()
     (ann, bob), (first, second) = await _waiting(api, 2)
     match = await claim(db, "tanks", first, second, ask_s=30)
+    for accept in (True, False):
+        other_match = {"accept": accept, "match": match[:-1] + "x"}
+        late = await api.ask("POST", _path(first) + "/acceptance", other_match, token=ann["access_token"])
+        assert (late.status, late.problem) == (409, "past-acceptance")
     for _ in range(2):
         answer = await _answer(api, first, ann, accept=False)
         assert (answer.status, answer.body["status"], answer.body["reason"]) == (200, "CANCELLED", "rejected")

@@ -82,7 +82,9 @@ export class Play {
   async answer(accept) {
     const { ticket } = this.#view;
     try {
-      const told = await requestAs(`${ticketPath(ticket)}/acceptance`, { method: "POST", body: { accept } });
+      const told = await requestAs(`${ticketPath(ticket)}/acceptance`, {
+        method: "POST", body: { accept, match: ticket.match },
+      });
       if (!accept) this.reset();
       else if (told.seq >= this.#view.ticket?.seq) this.#set({ ticket: told });
     } catch (error) {

@@ -121,12 +121,13 @@ async def answer(call: Call, body: doc.Answer) -> doc.Ticket:
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
     tickets = call.services.tickets
     await tickets.read(game, ticket, player)
-    changed = await (tickets.accept if body.accept else tickets.reject)(game, ticket, player, call.now_ms)
+    answered = tickets.accept if body.accept else tickets.reject
+    changed = await answered(game, ticket, player, body.match, call.now_ms)
     record = await tickets.read(game, ticket, player)
     if changed is None:
         if record.state in WAITING_TICKET:
             raise Conflict(f"no match asks you: the ticket is {record.state}", code="not-asked")
-        raise Conflict(f"too late to answer: the ticket is {record.state}", code="past-acceptance")
+        raise Conflict(f"too late to answer for that match: the ticket is {record.state}", code="past-acceptance")
     _ring(call, game, changed)
     return await _document(call, record)
 

@@ -86,22 +86,22 @@ class Tickets:
         `player` is who wants it ('' for none): turned down matches are counted. Returns the tickets that changed, this
         one and others of its match; None where it is too late. Cancelled before is fine, and changes nothing.
         """
-        return await self._end(game, ticket, "cancelled", player, now_ms)
+        return await self._end(game, ticket, "cancelled", player, "", now_ms)
 
-    async def reject(self, game: str, ticket: str, player: str, now_ms: int) -> list[str] | None:
-        """`player` does not want the match that was found. As `cancel`, but only while the players are asked."""
-        return await self._end(game, ticket, "rejected", player, now_ms)
+    async def reject(self, game: str, ticket: str, player: str, match: str, now_ms: int) -> list[str] | None:
+        """`player` does not want the match ('' for whichever asks). As `cancel`, only while players are asked."""
+        return await self._end(game, ticket, "rejected", player, match, now_ms)
 
-    async def accept(self, game: str, ticket: str, player: str, now_ms: int) -> list[str] | None:
-        """`player` of the ticket wants the match that was found. Accepted before is fine.
+    async def accept(self, game: str, ticket: str, player: str, match: str, now_ms: int) -> list[str] | None:
+        """`player` of the ticket wants the match ('' for whichever asks). Accepted before is fine.
 
         Returns the tickets that changed: all of the match. None where nobody asks.
         """
-        kind, _, *moved = await self._batch.call("ticket_accept", keys.game(game), ticket, player, now_ms)
+        kind, _, *moved = await self._batch.call("ticket_accept", keys.game(game), ticket, player, now_ms, match)
         return moved if kind in ("ok", "repeat") else None
 
-    async def _end(self, game: str, ticket: str, event: str, player: str, now_ms: int) -> list[str] | None:
-        reply = await self._batch.call("ticket_end", keys.game(game), ticket, event, now_ms, event, player)
+    async def _end(self, game: str, ticket: str, event: str, player: str, match: str, now_ms: int) -> list[str] | None:
+        reply = await self._batch.call("ticket_end", keys.game(game), ticket, event, now_ms, event, player, match)
         if reply == ["illegal", TicketState.CANCELLED]:
             return []
         return list(reply[2:]) if reply[0] == "ok" else None

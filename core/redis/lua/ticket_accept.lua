@@ -1,6 +1,6 @@
 -- ticket_accept: a player of a ticket accepts its match. With the last one the match is agreed, and its server may start.
 -- KEYS[1] base of the game
--- ARGV    ticket id, player id, now_ms
+-- ARGV    ticket id, player id, now_ms, the match that is meant ('' for whichever asks)
 -- Returns {'ok', state of the ticket, ticket id...} the tickets that changed | {'repeat', state} accepted before
 --         | {'illegal', state} where nobody asks this player (any more) | {'gone', ''}
 -- Keeps   the match and ticket tables; a player counts once; until the match is given up an answer is in time.
@@ -8,6 +8,7 @@ register('ticket_accept', function(keys, args)
   local base, id, player, now = keys[1], args[1], args[2], args[3]
   local state, match = unpack(redis.call('HMGET', ticket_key(base, id), 'state', 'match'))
   if not state then return { 'gone', '' } end
+  if args[4] ~= '' and args[4] ~= match then return { 'illegal', state } end
   local key, yes = match_key(base, match), 'y:' .. player
   local asking, doc, till = unpack(redis.call('HMGET', key, 'state', 'doc', 'accept_until_ms'))
   local before = redis.call('HEXISTS', key, yes) == 1

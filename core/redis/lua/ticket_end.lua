@@ -4,6 +4,7 @@
 -- ARGV    ticket id, event (cancelled | rejected | vanished | timed_out | unfit), now_ms, reason
 --         for vanished also: the latest sign of life at which it still counts as vanished, ms
 --         for cancelled and rejected also: the player who wants it, '' for none
+--         for rejected also: the match that is meant ('' for whichever asks)
 -- Returns {'ok', state, ticket id...} the tickets that changed | {'illegal', state} | {'gone', ''}
 --         | {'alive', state} where a sign of life came meanwhile
 -- Keeps   the match and ticket tables. To cancel while being asked is to reject. Each match that a player turns down is
@@ -28,6 +29,7 @@ register('ticket_end', function(keys, args)
     local seen = redis.call('ZSCORE', base .. ':alive', id)
     if seen and tonumber(seen) > tonumber(args[5]) then return { 'alive', state } end
   end
+  if event == 'rejected' and args[6] ~= '' and args[6] ~= match then return { 'illegal', state } end
   local row = TICKET[state] or {}
   if event == 'cancelled' and row.rejected then event, reason = 'rejected', 'rejected' end
   if row[event] and row.released then
