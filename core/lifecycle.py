@@ -14,7 +14,7 @@ from core.errors import IllegalTransition
 
 
 class TicketState(StrEnum):
-    """FlexMatch's names. REQUIRES_ACCEPTANCE comes with rule sets that ask for acceptance."""
+    """FlexMatch's names."""
 
     QUEUED = "QUEUED"
     SEARCHING = "SEARCHING"
@@ -31,6 +31,12 @@ class TicketEvent(StrEnum):
 
     SEARCHED = "searched"  # a pass looked at it and found no match yet
     CLAIMED = "claimed"  # it is in a match; its server starts
+    PROPOSED = "proposed"  # it is in a match whose players are asked first
+    ACCEPTED = "accepted"  # one of the match's players accepted; others have yet to answer
+    AGREED = "agreed"  # all of them accepted; its server starts
+    REJECTED = "rejected"  # one of its own players did not want the match
+    UNANSWERED = "unanswered"  # ... did not answer in time
+    RELEASED = "released"  # another ticket's player did not want the match; its wait is kept, and no try is counted
     PLACED = "placed"  # the server is playable
     BACKFILLED = "backfilled"  # it has seats in a match that runs
     REQUEUED = "requeued"  # the match failed under it; its wait is kept
@@ -42,8 +48,12 @@ class TicketEvent(StrEnum):
 
 
 class MatchState(StrEnum):
-    """PLACING: a server is to start. RUNNING: it is playable. FAILED: the players did not get their match."""
+    """REQUIRES_ACCEPTANCE: its players are asked. PLACING: a server is to start. RUNNING: it is playable.
 
+    FAILED: the players did not get their match.
+    """
+
+    REQUIRES_ACCEPTANCE = "REQUIRES_ACCEPTANCE"
     PLACING = "PLACING"
     RUNNING = "RUNNING"
     ENDED = "ENDED"
@@ -53,8 +63,11 @@ class MatchState(StrEnum):
 class MatchEvent(StrEnum):
     """What can happen to a match."""
 
+    AGREE = "agree"  # all its players accepted; its tickets are AGREED
     READY = "ready"  # the server is playable; its tickets are PLACED
-    FAIL = "fail"  # no playable server came of it, or it was lost in play; its tickets are REQUEUED
+    # No playable server came of it, or it was lost in play: its tickets are REQUEUED. Or a player did not want it,
+    # or did not answer: the others are RELEASED.
+    FAIL = "fail"
     FINISH = "finish"  # over, for a named reason
 
 
@@ -79,17 +92,26 @@ TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
     (T.QUEUED, TE.SEARCHED): T.SEARCHING,
     (T.QUEUED, TE.CLAIMED): T.PLACING,
     (T.QUEUED, TE.BACKFILLED): T.COMPLETED,
+    (T.QUEUED, TE.PROPOSED): T.REQUIRES_ACCEPTANCE,
     (T.QUEUED, TE.CANCELLED): T.CANCELLED,
     (T.QUEUED, TE.VANISHED): T.CANCELLED,
     (T.QUEUED, TE.TIMED_OUT): T.TIMED_OUT,
     (T.QUEUED, TE.UNFIT): T.FAILED,
     (T.SEARCHING, TE.CLAIMED): T.PLACING,
     (T.SEARCHING, TE.BACKFILLED): T.COMPLETED,
+    (T.SEARCHING, TE.PROPOSED): T.REQUIRES_ACCEPTANCE,
     (T.SEARCHING, TE.CANCELLED): T.CANCELLED,
     (T.SEARCHING, TE.VANISHED): T.CANCELLED,
     (T.SEARCHING, TE.TIMED_OUT): T.TIMED_OUT,
     (T.SEARCHING, TE.UNFIT): T.FAILED,
+    (T.REQUIRES_ACCEPTANCE, TE.ACCEPTED): T.REQUIRES_ACCEPTANCE,
+    (T.REQUIRES_ACCEPTANCE, TE.AGREED): T.PLACING,
+    (T.REQUIRES_ACCEPTANCE, TE.REJECTED): T.CANCELLED,
+    (T.REQUIRES_ACCEPTANCE, TE.UNANSWERED): T.CANCELLED,
+    (T.REQUIRES_ACCEPTANCE, TE.RELEASED): T.SEARCHING,
     (T.PLACING, TE.PLACED): T.COMPLETED,
+    (T.PLACING, TE.CANCELLED): T.CANCELLED,
+    (T.PLACING, TE.RELEASED): T.SEARCHING,
     (T.PLACING, TE.REQUEUED): T.QUEUED,
     (T.PLACING, TE.GAVE_UP): T.FAILED,
     (T.COMPLETED, TE.REQUEUED): T.QUEUED,
@@ -97,19 +119,23 @@ TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
 }
 
 MATCH: Final[dict[tuple[MatchState, MatchEvent], MatchState]] = {
+    (M.REQUIRES_ACCEPTANCE, ME.AGREE): M.PLACING,
+    (M.REQUIRES_ACCEPTANCE, ME.FAIL): M.FAILED,
     (M.PLACING, ME.READY): M.RUNNING,
     (M.PLACING, ME.FAIL): M.FAILED,
     (M.RUNNING, ME.FINISH): M.ENDED,
     (M.RUNNING, ME.FAIL): M.FAILED,
 }
 
-LIVE_MATCH: Final = frozenset({M.PLACING, M.RUNNING})
+LIVE_MATCH: Final = frozenset({M.REQUIRES_ACCEPTANCE, M.PLACING, M.RUNNING})
 WAITING_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING})
 OPEN_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING, T.REQUIRES_ACCEPTANCE, T.PLACING})
 
-# Why a match is over, as its `reason` says. The first group ends it, the second fails it.
+# Why a match is over, as its `reason` says. The first group ends it; the second fails it because of its server, the
+# third because of a player.
 FINISH_REASONS: Final = ("finished", "exited", "no_show", "empty", "too_long", "stopped")
 FAIL_REASONS: Final = ("launch_failed", "never_ready", "died_early", "crashed", "server_lost")
+REFUSAL_REASONS: Final = ("rejected", "acceptance_timed_out", "cancelled")
 
 
 def step_ticket(state: TicketState, event: TicketEvent) -> TicketState:

@@ -93,6 +93,8 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     servers: Annotated[int, Meta(ge=1, le=10_000)] = 100  # at once; further matches wait in the queue
     queued_tickets: Annotated[int, Meta(ge=1, le=1_000_000)] = 100_000  # a further ticket is refused with 429
     tries: Annotated[int, Meta(ge=1, le=10)] = 3  # matches that may fail under one ticket before it FAILED
+    # Matches that a player may reject, or cancel while their servers start, in ten minutes; then no new ticket (429).
+    cancels: Annotated[int, Meta(ge=1, le=1000)] = 5
 
 
 class RatingSpec(Struct, frozen=True, forbid_unknown_fields=True):
@@ -177,6 +179,7 @@ class Match(Struct, frozen=True):
     tries: int
     move_ttl_s: int
     owner: str = ""  # player id of the game's developer
+    acceptance_timeout_s: float | None = None  # its players are asked, and have so long; None: they are not
     region: str = ""  # where its players' latencies are best, if they told any
     rating_mode: str | None = None  # whose ratings its result moves ("" in a game without modes); None: nobody's
 

@@ -34,7 +34,7 @@ class Engine:
         self._contact = Contact()
         store = GameStore(shared.db, lease.game, lease.token)
         self._watch = Watch(shared, store, self._contact, self._match_rung)
-        self._matching = Matching(shared, store, self._watch.launch, self._watch.mark)
+        self._matching = Matching(shared, store, self._watch.made, self._watch.mark)
         self._boards = Boards(shared.db, lease.game)
         self._ratings = Ratings(shared, lease.game)
         self._telling = Telling(shared, lease, self._matching.insight)

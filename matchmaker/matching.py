@@ -41,7 +41,7 @@ UNFIT_REASON: Final = 200  # characters
 class Matching:
     """See the module. `step` is run by one task only.
 
-    `launch` is called for every match made, `doubt` with the ids of matches that may have been made: Redis did not
+    `made` is called for every match made, `doubt` with the ids of matches that may have been made: Redis did not
     say before it was gone.
     """
 
@@ -49,10 +49,10 @@ class Matching:
         self,
         shared: Shared,
         store: GameStore,
-        launch: Callable[[Match], None],
+        made: Callable[[Match], None],
         doubt: Callable[[list[str]], None],
     ) -> None:
-        self._shared, self._store, self._launch, self._doubt = shared, store, launch, doubt
+        self._shared, self._store, self._made, self._doubt = shared, store, made, doubt
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
@@ -198,7 +198,7 @@ class Matching:
         return bool(claimed or joins)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
-        most = max(0, self._shared.launcher.room())
+        most = max(0, self._shared.launcher.room() - len(self._shared.asked))
         full = time.monotonic() < self._full_until
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
         if full:
@@ -274,7 +274,7 @@ class Matching:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
                 self._hold_up("full")
             return
-        self._launch(claim.match)
+        self._made(claim.match)
         self._shared.bell.ring("ticket", claim.match.tickets)
         metrics.matches.labels(self._name).inc()
         self.insight.made(claim.match, now)
@@ -306,4 +306,5 @@ def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, mat
         owner=game.owner,
         region=proposal.region or "",
         rating_mode=match_mode(game.spec.rating, [player for it in proposal.tickets for player in waiting[it].players]),
+        acceptance_timeout_s=game.spec.acceptance_timeout_s,
     )

@@ -3,7 +3,7 @@
 Level-triggered: the plan follows from the facts alone, so it may be made at any time, any number of times and by any
 replica. A process that was seen to end is judged at once. Whatever is judged by a clock (never ready, no beat) waits
 until Redis could be reached without a break for as long as the beat time-out: while Redis was away nobody could
-beat, and judging then would fail every match there is.
+beat, or accept, and judging then would fail every match there is.
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ class Facts:
     look_at_ms: int
     timers: Timers
     tries: int  # matches that may fail under one ticket
+    accept_until_ms: int = 0  # so long its players are asked; 0 where they are not
+    agreed_ms: int = 0  # all of them accepted
+
+    @property
+    def placing_ms(self) -> int:
+        """Since when its server may start."""
+        return self.agreed_ms or self.created_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +111,19 @@ Action: TypeAlias = Start | Stop | Fail | Finish | Postpone
 
 def plan(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int) -> list[Action]:
     """What to do about a match now, in this order. `now_ms` must not be later than the reading of `facts`."""
+    if facts.state is MatchState.REQUIRES_ACCEPTANCE:
+        return _plan_asking(facts, deadlines, now_ms)
     if facts.state is MatchState.PLACING:
         return _plan_placing(facts, sight, deadlines, now_ms)
     if facts.state is MatchState.RUNNING:
         return _plan_running(facts, sight, deadlines, now_ms)
     return []
+
+
+def _plan_asking(facts: Facts, deadlines: Deadlines, now_ms: int) -> list[Action]:
+    if now_ms >= facts.accept_until_ms and deadlines.trusted(now_ms):
+        return [Fail("acceptance_timed_out")]
+    return _postpone(facts, facts.accept_until_ms, now_ms)
 
 
 def _plan_placing(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int) -> list[Action]:
@@ -118,7 +133,7 @@ def _plan_placing(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int)
         return [Fail("launch_failed")]
     if sight is Sight.STUCK:
         return _fail_and_stop(facts, "launch_failed")
-    give_up_ms = facts.created_ms + int(facts.timers.start_s * 1000)
+    give_up_ms = facts.placing_ms + int(facts.timers.start_s * 1000)
     heard_ms = max(facts.attached_ms, facts.beat_ms)
     if deadlines.trusted(now_ms):
         if now_ms >= give_up_ms:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -34,6 +34,8 @@ class Shared:
     launcher: Launcher
     settings: Settings
     metrics: Metrics
+    # Matches whose players are asked: each needs a server soon, so room is kept for it.
+    asked: set[str] = field(default_factory=set)
 
 
 class Contact:

@@ -25,6 +25,7 @@ COUNTED_MS: Final = 60_000  # a count that nobody renews is of a game that is go
 ASKS: Final = "BACKFILL"  # in place of a ticket's state: it is a match, whose request for players changed
 FACT_FIELDS: Final = (
     "state", "doc", "server", "created_ms", "attached_ms", "ready_ms", "beat_ms", "finish_ms", "fail_ms",
+    "accept_until_ms", "agree_ms",
 )  # fmt: skip
 
 _log = log.get("matchmaker.store")
@@ -174,7 +175,8 @@ class GameStore:
 
     @staticmethod
     def _claim_args(match: Match, live_most: int) -> list[Any]:
-        look_at_ms = match.created_ms + int(match.timers.start_s * 1000)
+        within_s = match.timers.start_s if match.acceptance_timeout_s is None else match.acceptance_timeout_s
+        look_at_ms = match.created_ms + int(within_s * 1000)
         return [look_at_ms, live_most, match.id, msgspec.json.encode(match), *match.tickets]
 
     async def live(self) -> dict[str, int]:
@@ -230,7 +232,7 @@ def _scores(found: list[Any]) -> dict[str, int]:
 
 def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts | None:
     """Facts from the values of `FACT_FIELDS`; None where there is no such match."""
-    state, doc, server, created, attached, ready, beat, finished, failed = row
+    state, doc, server, created, attached, ready, beat, finished, failed, accept_until, agreed = row
     if state is None:
         return None
     try:
@@ -249,4 +251,6 @@ def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts 
         look_at_ms,
         head.timers,
         head.tries,
+        int(accept_until or 0),
+        int(agreed or 0),
     )

@@ -42,10 +42,18 @@ class Watch:
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
         self._refused: dict[str, str] = {}  # ... that this launcher cannot start, and why
         self._postponed: dict[str, str] = {}  # ... could not start so far, and why
+        self._asked: set[str] = set()  # its players are asked
         self._live: set[str] = set()  # at the last step
         self._dirty: set[str] = set()
         self._round_at = -1  # place in the slow round; -1 before the first step
         self._round_due_ms = 0
+
+    def made(self, match: Match) -> None:
+        """A match was claimed: start its server, or keep room for it until its players have accepted."""
+        if match.acceptance_timeout_s is None:
+            self.launch(match)
+        else:
+            self._ask(match.id)
 
     def launch(self, match: Match) -> None:
         """Start the server of a match, in the background."""
@@ -62,6 +70,7 @@ class Watch:
 
     async def close(self) -> None:
         """Drop launches under way; a match without a server is found by its next owner."""
+        self._asked_no_more(set(self._asked))
         tasks = list(self._launching.values())
         for task in tasks:
             task.cancel()
@@ -70,9 +79,11 @@ class Watch:
     async def step(self) -> float:
         """One look. Returns the seconds until the next if nobody rings. Raises Unavailable, Fenced."""
         await self._end_vanished()
-        placing = set(self._placing)  # before the reading: a match claimed during it is not among the live ones
+        # Before the reading: a match claimed during it is not among the live ones.
+        placing, asked = set(self._placing), set(self._asked)
         live = await self._store.live()
         self._forget(placing.difference(live))
+        self._asked_no_more(asked.difference(live))
         seen = await self._shared.launcher.seen()
         await self._end_over(self._live.difference(live), seen)
         self._live = set(live)
@@ -140,6 +151,14 @@ class Watch:
         for facts in await self._store.facts(left, {}) if left else ():
             await self._shared.launcher.stop(facts.match, facts.timers.drain_s)
 
+    def _ask(self, match: str) -> None:
+        self._asked.add(match)
+        self._shared.asked.add(match)
+
+    def _asked_no_more(self, matches: Iterable[str]) -> None:
+        self._asked.difference_update(matches)
+        self._shared.asked.difference_update(matches)
+
     def _sight(self, match: str, seen: Mapping[str, Seen]) -> Sight:
         if match in self._launching:
             return Sight.STARTING
@@ -158,8 +177,12 @@ class Watch:
         if facts.state is MatchState.RUNNING and facts.match in self._placing:
             self._placing.discard(facts.match)
             self._shared.launcher.settled(facts.match)
-            waited_s = max(0, facts.ready_ms - facts.created_ms) / 1000
+            waited_s = max(0, facts.ready_ms - facts.placing_ms) / 1000
             self._shared.metrics.to_playable.labels(self._name).observe(waited_s)
+        if facts.state is MatchState.REQUIRES_ACCEPTANCE:
+            self._ask(facts.match)
+        elif facts.match in self._asked:
+            self._asked_no_more({facts.match})
         for action in plan(facts, self._sight(facts.match, seen), deadlines, now):
             if not await self._apply(action, facts, seen.get(facts.match)):
                 break

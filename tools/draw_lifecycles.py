@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, TICKET
+from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, REFUSAL_REASONS, TICKET
 
 PAGE = Path(__file__).parent.parent / "docs" / "lifecycle.md"
 
@@ -15,9 +15,9 @@ S = TypeVar("S", bound=str)
 E = TypeVar("E", bound=str)
 
 
-def diagram(table: Mapping[tuple[S, E], S], first: str) -> str:
-    """A Mermaid state diagram of one table."""
-    rows = [f"    [*] --> {first}"]
+def diagram(table: Mapping[tuple[S, E], S], *first: str) -> str:
+    """A Mermaid state diagram of one table, with the states that a life may begin in."""
+    rows = [f"    [*] --> {state}" for state in first]
     rows += [f"    {state} --> {after}: {event}" for (state, event), after in table.items()]
     lasting = dict.fromkeys(after for after in table.values() if after not in {state for state, _ in table})
     rows += [f"    {state} --> [*]" for state in lasting]
@@ -35,14 +35,19 @@ state does not list is illegal: it raises in Python, is refused in Redis, and ch
 {diagram(TICKET, "QUEUED")}
 
 A ticket that is `requeued` keeps its wait: its place in the queue is by the moment at which it first entered. After
-`limits.tries` failed matches it is FAILED (`gave_up`). One that is `backfilled` gets seats in a match that runs and
-asked for players: it is COMPLETED at once, and requeued like the others if that match fails.
+`limits.tries` failed matches it is FAILED (`gave_up`). One that is `released` keeps its wait too, and its tries: its
+match failed because of another ticket's player, who rejected it, did not answer in time, or cancelled while its server
+started. One that is `backfilled` gets seats in a match that runs and asked for players: it is COMPLETED at once, and
+requeued like the others if that match fails.
 
 ## Match
-{diagram(MATCH, "PLACING")}
+{diagram(MATCH, "PLACING", "REQUIRES_ACCEPTANCE")}
+
+It begins in REQUIRES_ACCEPTANCE where the game has an `acceptance_timeout_s`.
 
 Reasons of `finish`: {", ".join(f"`{r}`" for r in FINISH_REASONS)}.
-Reasons of `fail`: {", ".join(f"`{r}`" for r in FAIL_REASONS)}.
+Reasons of `fail`: {", ".join(f"`{r}`" for r in FAIL_REASONS)}; because of a player:
+{", ".join(f"`{r}`" for r in REFUSAL_REASONS)}.
 """
 
 

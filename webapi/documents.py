@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from core.insight import Lately, Reason, Waits
+from core.insight import Lately, Reason
 from core.lifecycle import MatchState, TicketState
 from core.model import MAX_ATTRIBUTES, Connection, GameSpec, Role
 
@@ -93,7 +93,10 @@ class Registrations(Struct, frozen=True):
 
 
 class NewTicket(Struct, frozen=True, forbid_unknown_fields=True):
-    """Wait for a match. With `party` (its code) the whole party waits; only its leader may ask, once all are ready."""
+    """Wait for a match. With `party` (its code) the whole party waits; only its leader may ask, once all are ready.
+
+    A party waits in one game at a time: a ticket for another ends the one before.
+    """
 
     game: Annotated[str, Meta(min_length=1, max_length=40)]
     attributes: Attributes = {}
@@ -106,8 +109,26 @@ class Person(Struct, frozen=True):
     name: str
 
 
+class Acceptance(Struct, frozen=True):
+    """Of the match's `players` so many have `accepted`; `yours` tells whether the caller has. Later is too late."""
+
+    accepted: int
+    players: int
+    until: Rfc3339
+    yours: bool
+
+
+class Answer(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether you want the match that was found. With `match` an answer that comes late is never for another one."""
+
+    accept: bool
+    match: Annotated[str, Meta(max_length=64)] = ""
+
+
 class Ticket(Struct, frozen=True):
-    """`seq` counts the changes. `connection` and `join_token` (the caller's own) while the match can be joined."""
+    """`seq` counts the changes. `acceptance` while the players are asked, `connection` and `join_token` (the caller's
+    own) while the match can be joined.
+    """
 
     id: str
     game: str
@@ -119,12 +140,15 @@ class Ticket(Struct, frozen=True):
     tries: int
     players: list[Person]
     match: str | UnsetType = UNSET
+    acceptance: Acceptance | UnsetType = UNSET
     connection: Connection | UnsetType = UNSET
     join_token: str | UnsetType = UNSET
 
 
 class TicketEvent(Struct, frozen=True):
-    """A change of a ticket, as its stream tells. The last one of a ticket that can be joined says where and how."""
+    """A change of a ticket, as its stream tells. While the players are asked each says how many have accepted; the last
+    one of a ticket that can be joined says where and how.
+    """
 
     seq: int
     at: Rfc3339
@@ -132,6 +156,7 @@ class TicketEvent(Struct, frozen=True):
     event: str
     reason: str
     match: str | UnsetType = UNSET
+    acceptance: Acceptance | UnsetType = UNSET
     connection: Connection | UnsetType = UNSET
     join_token: str | UnsetType = UNSET
 
@@ -255,41 +280,6 @@ class PlayerViews(Struct, frozen=True):
     name: str
     state: dict[str, str]
     position: Position | UnsetType = UNSET
-
-
-class GameOverview(Struct, frozen=True):
-    """`matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited."""
-
-    id: str
-    name: str
-    accepting: bool
-    players_per_match: int
-    waiting: int
-    oldest_wait_s: float
-    live: int
-    stats: dict[str, int]
-    matched: int | UnsetType = UNSET
-    waits: Waits | UnsetType = UNSET
-
-
-class MatchOverview(Struct, frozen=True):
-    id: str
-    game: str
-    state: MatchState
-    reason: str
-    players: int
-    created_at: Rfc3339
-    server: str
-    server_state: str
-    figures: Any
-
-
-class Overview(Struct, frozen=True):
-    """What runs. Matches are live ones, then the latest that were over; bounded."""
-
-    games: list[GameOverview]
-    matches: list[MatchOverview]
-    servers: list[dict[str, Any]]
 
 
 class NewParty(Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET, Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from core.lifecycle import WAITING_TICKET, MatchState, TicketState
 from core.model import Connection, Game, GameSpec, Match, MatchPlayer
 from core.rules import rule_set
-from webapi.documents import MatchDocument, Person, Registration, TeamOfMatch, Ticket, TicketEvent
+from webapi.documents import Acceptance, MatchDocument, Person, Registration, TeamOfMatch, Ticket, TicketEvent
 
 TERMINAL: Final = frozenset(
     {TicketState.COMPLETED, TicketState.CANCELLED, TicketState.TIMED_OUT, TicketState.FAILED}
@@ -28,6 +28,15 @@ class _Seat(Struct):
     name: str = ""
 
 
+class _Asked(Struct, frozen=True):
+    """What the players of a match are told while they are asked; `who` of this ticket accepted."""
+
+    accepted: int
+    players: int
+    until_ms: int
+    who: list[str] = []
+
+
 class Change(Struct, frozen=True):
     """An event as the Redis functions write it."""
 
@@ -37,6 +46,14 @@ class Change(Struct, frozen=True):
     event: str
     reason: str
     match: str
+    asked: _Asked | None = None
+
+    def acceptance(self, player: str) -> Acceptance | UnsetType:
+        """As `player` is told; nothing where nobody is asked."""
+        asked = self.asked
+        if asked is None:
+            return UNSET
+        return Acceptance(asked.accepted, asked.players, iso(asked.until_ms), player in asked.who)
 
 
 _seats: Final = msgspec.json.Decoder(list[_Seat])
@@ -85,10 +102,10 @@ class TicketRecord:
 
     def waited_until(self, now_ms: int) -> int:
         """When its wait ended, ms: now, if it still waits."""
-        if self.state in WAITING_TICKET:
+        if self.state in WAITING_TICKET or self.state is TicketState.REQUIRES_ACCEPTANCE:
             return now_ms
         for entry in reversed(self.changes(0)):
-            if entry.event in ("claimed", "backfilled") or self.state not in (
+            if entry.event in ("claimed", "agreed", "backfilled") or self.state not in (
                 TicketState.PLACING,
                 TicketState.COMPLETED,
             ):
@@ -125,8 +142,11 @@ def joining(found: Sequence[str | None], player: str) -> Joining | None:
     return None
 
 
-def ticket_document(record: TicketRecord, now_ms: int, how: Joining | None = None, token: str = "") -> Ticket:
-    """A ticket as the API tells it."""
+def ticket_document(
+    record: TicketRecord, player: str, now_ms: int, how: Joining | None = None, token: str = ""
+) -> Ticket:
+    """A ticket as the API tells it to one of its players."""
+    latest = record.changes(record.seq - 1) if record.state is TicketState.REQUIRES_ACCEPTANCE else []
     waited_ms = max(0, record.waited_until(now_ms) - record.since_ms)
     return Ticket(
         id=record.id,
@@ -139,13 +159,14 @@ def ticket_document(record: TicketRecord, now_ms: int, how: Joining | None = Non
         tries=record.tries,
         players=record.players,
         match=record.match or UNSET,
+        acceptance=latest[-1].acceptance(player) if latest else UNSET,
         connection=how.connection if how else UNSET,
         join_token=token or UNSET,
     )
 
 
-def event_document(entry: Change, how: Joining | None = None, token: str = "") -> TicketEvent:
-    """A change of a ticket as its stream tells it."""
+def event_document(entry: Change, player: str, how: Joining | None = None, token: str = "") -> TicketEvent:
+    """A change of a ticket as its stream tells it to one of its players."""
     return TicketEvent(
         seq=entry.seq,
         at=iso(entry.at_ms),
@@ -153,6 +174,7 @@ def event_document(entry: Change, how: Joining | None = None, token: str = "") -
         event=entry.event,
         reason=entry.reason,
         match=entry.match or UNSET,
+        acceptance=entry.acceptance(player),
         connection=how.connection if how else UNSET,
         join_token=token or UNSET,
     )

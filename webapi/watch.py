@@ -10,8 +10,9 @@ from typing import Final
 from core.clock import now_ms
 from core.errors import MusterError, Unavailable
 from core.log import get
-from webapi.documents import Overview, encode
+from webapi.documents import encode
 from webapi.metrics import Metrics
+from webapi.overview_documents import Overview
 from webapi.store.overview import OverviewReader
 from webapi.waking import Waker
 

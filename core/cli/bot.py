@@ -90,8 +90,15 @@ class Bot:
 
     async def _wait_by_polls(self, path: str, ticket: Any) -> Any:
         while not _settled(ticket):
+            await self._accept(path, ticket)
             ticket = await self._ask("GET", f"{path}?wait_s={POLL_S}&after={ticket['seq']}")
         return ticket
+
+    async def _accept(self, path: str, told: Any) -> None:
+        """A bot takes every match that it is asked for; a question that is over meanwhile is no trouble."""
+        if told["status"] == "REQUIRES_ACCEPTANCE" and not told["acceptance"]["yours"]:
+            with contextlib.suppress(BotFailed):
+                await self._ask("POST", f"{path}/acceptance", {"accept": True, "match": told["match"]})
 
     async def _wait_on_stream(self, path: str) -> Any:
         """Follow the stream of status; the ticket itself is read when it is placed."""
@@ -100,7 +107,11 @@ class Bot:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with self.session.get(f"{self.url}{path}/events", headers=headers) as response:
                     async for line in response.content:
-                        if line.startswith(b"data:") and _ended(msgspec.json.decode(line[5:])):
+                        if not line.startswith(b"data:"):
+                            continue
+                        told = msgspec.json.decode(line[5:])
+                        await self._accept(path, told)
+                        if _ended(told):
                             break
             ticket = await self._ask("GET", path)
             if _settled(ticket):

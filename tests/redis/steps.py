@@ -31,10 +31,18 @@ async def lease(game: Game, owner: str = OWNER, *, lease_ms: int = 60_000) -> in
     return int(token)
 
 
-async def claim(game: Game, token: int, match: str, *tickets: str, live_most: int = 10, now: int = NOW + 100) -> Any:
-    """Claim single-player tickets; the player of ticket t1 is p1."""
-    players = [{"id": f"p{t[1:]}", "name": "", "team": "players", "ticket": t} for t in tickets]
-    document = json.dumps({"id": match, "players": players})
+async def claim(
+    game: Game, token: int, match: str, *tickets: str, live_most: int = 10, now: int = NOW + 100, ask_s: float = 0
+) -> Any:
+    """Claim tickets of one player, for `t1` p1, or of several: `t1+p5`. With `ask_s` they are asked first."""
+    players = [
+        {"id": player, "name": "", "team": "players", "ticket": ticket}
+        for ticket, _, others in (name.partition("+") for name in tickets)
+        for player in (f"p{ticket[1:]}", *others.split("+"))
+        if player
+    ]
+    document = json.dumps({"id": match, "players": players, "acceptance_timeout_s": ask_s or None})
+    tickets = tuple(dict.fromkeys(player["ticket"] for player in players))
     return await game.call("match_claim", token, now, now + 60_000, live_most, match, document, *tickets)
 
 

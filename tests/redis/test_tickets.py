@@ -68,7 +68,7 @@ async def test_end(game: Game, event: str, state: str) -> None:
     """A ticket that ends leaves queue and places at once, and can be read for an hour."""
     await register(game)
     await create(game, "t1", "p1")
-    assert await game.call("ticket_end", "t1", event, NOW + 50, "why", NOW) == ["ok", state]
+    assert await game.call("ticket_end", "t1", event, NOW + 50, "why", NOW) == ["ok", state, "t1"]
     ticket = await game.hash("ticket:t1")
     assert (ticket["state"], ticket["reason"], ticket["seq"]) == (state, "why", "2")
     assert await game.scores("queue") == await game.scores("alive") == await game.hash("open") == {}
@@ -83,7 +83,7 @@ async def test_end_spares_who_gave_a_sign_of_life(game: Game) -> None:
     await create(game, "t1", "p1")
     await game.call("tickets_seen", NOW + 10, "t1")
     assert await game.call("ticket_end", "t1", "vanished", NOW + 50, "", NOW + 9) == ["alive", "QUEUED"]
-    assert await game.call("ticket_end", "t1", "vanished", NOW + 50, "", NOW + 10) == ["ok", "CANCELLED"]
+    assert await game.call("ticket_end", "t1", "vanished", NOW + 50, "", NOW + 10) == ["ok", "CANCELLED", "t1"]
 
 
 async def test_end_of_a_ticket_in_a_match_is_illegal(game: Game) -> None:

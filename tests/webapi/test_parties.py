@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from core import keys
+from core.errors import Unavailable
 from core.redis.client import Database
 from tests.webapi.support import Answer, Api
 
@@ -44,6 +45,38 @@ async def test_a_party_waits_as_one(api: Api) -> None:
     assert read.body["status"] == "QUEUED"
     alone = await api.ask("POST", "/v1/tickets", {"game": "tanks"}, token=bob["access_token"])
     assert alone.body["ticket"] == ticket["id"]
+
+
+async def test_a_party_waits_in_one_game(api: Api) -> None:
+    """A ticket for another game ends the one before, so that whoever leaves ends all there is."""
+    await api.game()
+    await api.game("chess")
+    code, guests = await _party(api, "Ann", "Bob")
+    for guest in guests:
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    first = await api.ticket(guests[0], party=code)
+    second = await api.ticket(guests[0], "chess", party=code)
+    for ticket, status in ((first, "CANCELLED"), (second, "QUEUED")):
+        path = f"/v1/tickets/{ticket['game']}/{ticket['id']}"
+        assert (await api.ask("GET", path, token=guests[1]["access_token"])).body["status"] == status
+    assert (await _ask(api, "GET", f"/{code}", guests[1])).body["ticket"]["id"] == second["id"]
+
+
+async def test_killed_between_ticket_and_party(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webapi that dies while somebody leaves has ended the ticket first: nobody waits with who wants to go."""
+    await api.game()
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    for guest in (ann, bob):
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    ticket = await api.ticket(ann, party=code)
+
+    async def die(*given: Any) -> None:
+        raise Unavailable("killed here")
+
+    monkeypatch.setattr(api.services.parties, "change", die)
+    assert (await _ask(api, "POST", f"/{code}/leave", bob)).status == 503
+    read = await api.ask("GET", f"/v1/tickets/tanks/{ticket['id']}", token=ann["access_token"])
+    assert read.body["status"] == "CANCELLED"
 
 
 async def test_a_member_who_waits_elsewhere_is_not_given_away(api: Api) -> None:

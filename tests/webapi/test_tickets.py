@@ -134,7 +134,7 @@ async def test_the_same_request_again_gives_the_same_ticket(api: Api, db: Databa
 
 
 async def test_cancelling(api: Api, db: Database) -> None:
-    """A waiting ticket is cancelled, twice is fine; one in a match is past waiting."""
+    """A waiting ticket is cancelled, twice is fine; one whose match can be played is past waiting."""
     await api.game()
     guest = await api.guest()
     ticket = await api.ticket(guest)
@@ -142,7 +142,7 @@ async def test_cancelling(api: Api, db: Database) -> None:
         answer = await api.ask("DELETE", _path(ticket), token=guest["access_token"])
         assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
     second = await api.ticket(guest)
-    await claim(db, "tanks", second)
+    await make_ready(db, "tanks", await claim(db, "tanks", second))
     late = await api.ask("DELETE", _path(second), token=guest["access_token"])
     assert (late.status, late.problem) == (409, "past-waiting")
 

@@ -16,7 +16,10 @@ const REJOIN_MS = [0, 250, 500, 1000, 2000, 4000, 4000]; // together within the 
 const UNMATCHED = ["QUEUED", "SEARCHING"];
 const WHY_MS = 4000; // between two questions; who is matched sooner asks none
 const REQUEUED = "The game server was lost. You are back in the queue; your wait counts on.";
+const RELEASED = "Another player turned the match down. You are back in the queue; your wait counts on.";
 const SENTENCES = {
+  acceptance_timed_out: "The match was not accepted in time. Press Play to queue again.",
+  rejected: "The match was declined. Press Play to queue again.",
   CANCELLED: "The ticket was cancelled. Press Play to queue again.",
   TIMED_OUT: "No opponent was found in time. Press Play to queue again.",
   FAILED: "No server could be started for this match. Look at the servers below, then press Play again.",
@@ -37,8 +40,10 @@ const SENTENCES = {
  * @property {import("./arena/net.js").MatchResult | null} result
  *
  * @typedef {{address: string, ports: {name: string, protocol: string, port: number}[]}} Connection
+ * @typedef {{accepted: number, players: number, until: string, yours: boolean}} Acceptance
  * @typedef {{id: string, game: string, status: string, seq: number, waited_s: number, match?: string, reason?: string,
- *   join_token?: string, connection?: Connection}} Ticket the last two while its match can be joined
+ *   acceptance?: Acceptance, join_token?: string, connection?: Connection}} Ticket the last two while its match can be
+ *   joined, the one before while its players are asked
  */
 
 /** @type {PlayView} */
@@ -74,6 +79,20 @@ export class Play {
   /** Queue for a game. @param {string} game id */
   async start(game) {
     await this.#run(game, () => openTicket(game));
+  }
+
+  /** Accept the match that was found, or decline it, which gives up the ticket. @param {boolean} accept */
+  async answer(accept) {
+    const { ticket } = this.#view;
+    try {
+      const told = await requestAs(`${ticketPath(ticket)}/acceptance`, {
+        method: "POST", body: { accept, match: ticket.match },
+      });
+      if (!accept) this.reset();
+      else if (told.seq >= this.#view.ticket?.seq) this.#set({ ticket: told });
+    } catch (error) {
+      this.#set({ notice: sentence(error), failed: true });
+    }
   }
 
   /** Give up the ticket while it waits. */
@@ -122,7 +141,7 @@ export class Play {
       }
       if (signal.aborted) return;
       this.#set({ ticket });
-      if (ticket.status !== "COMPLETED") return this.#fail(SENTENCES[ticket.status]);
+      if (ticket.status !== "COMPLETED") return this.#fail(SENTENCES[ticket.reason] ?? SENTENCES[ticket.status]);
       if (ticket.connection) {
         await pause(REJOIN_MS[refused], signal);
         const { ending, joined } = await this.#playMatch(ticket, signal);
@@ -159,6 +178,8 @@ export class Play {
         ticket = { ...ticket, ...data };
         this.#set({ ticket });
         if (!UNMATCHED.includes(ticket.status)) found.abort();
+        if (data.event === "released") this.#set({ notice: RELEASED });
+        if (data.event === "proposed") this.#set({ notice: "", failed: false });
         return !WAITING.includes(ticket.status);
       },
     }).finally(() => found.abort());

@@ -69,7 +69,8 @@ function Start({ view, play, games }) {
 }
 
 function Waiting({ view: { ticket, me, why }, play }) {
-  const reached = STEPS.findIndex(([status]) => status === ticket?.status);
+  const asked = ticket?.status === "REQUIRES_ACCEPTANCE" ? ticket.acceptance : undefined;
+  const reached = STEPS.findIndex(([status]) => status === (asked ? "SEARCHING" : ticket?.status));
   return html`
     <h2 id="play-title" tabindex="-1">${me ? `Hello, ${me.name}` : "Making a guest account…"}</h2>
     <ol class="steps" aria-label="Your ticket">
@@ -79,12 +80,30 @@ function Waiting({ view: { ticket, me, why }, play }) {
           <b>${title}</b> <small>${text}</small>
         </li>`)}
     </ol>
-    <p class="visually-hidden" role="status">${STEPS[reached]?.[1] ?? ""}</p>
-    ${why && html`<p class="why"><b>Not yet:</b> ${why}</p>`}
-    ${reached < 2 && html`<p>Alone here? Open this page in further tabs and press Play there too.</p>`}
+    <p class="visually-hidden" role="status">${asked ? "Match found" : STEPS[reached]?.[1] ?? ""}</p>
+    ${asked && html`<${Question} asked=${asked} play=${play} />`}
+    ${!asked && why && html`<p class="why"><b>Not yet:</b> ${why}</p>`}
+    ${!asked && reached < 2 && html`<p>Alone here? Open this page in further tabs and press Play there too.</p>`}
     <div class="row">
-      <button onClick=${() => play.cancel()} disabled=${!ticket || reached >= 2}>Cancel</button>
+      ${!asked && html`<button onClick=${() => play.cancel()} disabled=${!ticket || reached >= 3}>Cancel</button>`}
       ${ticket && html`<small>Ticket <code>${ticket.id}</code></small>`}
+    </div>`;
+}
+
+/** @param {{asked: import("./play.js").Acceptance, play: import("./play.js").Play}} props */
+function Question({ asked, play }) {
+  const [now, tick] = useState(Date.now());
+  useEffect(() => {
+    const timer = setInterval(() => tick(Date.now()), 250);
+    return () => clearInterval(timer);
+  }, []);
+  return html`
+    <p><b>Match found.</b> ${asked.accepted} of ${asked.players} players accepted;
+      ${" "}<span role="timer">${duration((Date.parse(asked.until) - now) / 1000)}</span> left.</p>
+    <div class="row">
+      <button class="primary" onClick=${() => play.answer(true)} disabled=${asked.yours}>
+        ${asked.yours ? "Accepted" : "Accept"}</button>
+      <button onClick=${() => play.answer(false)}>Decline</button>
     </div>`;
 }
 

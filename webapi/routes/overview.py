@@ -6,9 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
-from webapi import documents as doc
 from webapi.context import Call
 from webapi.endpoint import EVENTS, Table
+from webapi.overview_documents import Overview
 from webapi.sse import HEARTBEAT, EventStream, event
 from webapi.waking import Waker
 
@@ -16,12 +16,12 @@ TABLE: Final = Table("overview")
 
 
 @TABLE.route("GET", "/v1/overview", known=False)
-async def read(call: Call) -> doc.Overview:
+async def read(call: Call) -> Overview:
     """Queues, matches and servers; at most a second old."""
     return await call.services.overview.latest()
 
 
-@TABLE.route("GET", "/v1/overview/events", known=False, media=EVENTS, answer=doc.Overview, bounded=False)
+@TABLE.route("GET", "/v1/overview/events", known=False, media=EVENTS, answer=Overview, bounded=False)
 async def events(call: Call) -> web.StreamResponse:
     """The overview, once a second while it changes."""
     with call.services.overview.view() as viewer:

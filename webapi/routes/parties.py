@@ -13,6 +13,8 @@ from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
 from webapi.endpoint import PLAYERS, Table
+from webapi.routes.tickets import end
+from webapi.store.parties import Decision
 
 TABLE: Final = Table("parties")
 
@@ -51,19 +53,18 @@ async def ready(call: Call, body: doc.MemberReady) -> doc.PartyDocument:
 
 @TABLE.route("POST", "/v1/parties/{code}/leave", who=PLAYERS, status=204, errors=(NotFound,))
 async def leave(call: Call) -> None:
-    """Go. A ticket that waits for the party is cancelled; the next oldest member leads; the last one disbands it."""
+    """Go. The party's ticket is cancelled, unless its match can be played; the next oldest member leads; the last one
+    disbands the party.
+    """
     player = call.caller.player
-    party = await call.services.parties.change(await _own(call), lambda found: rules.leave(found, player))
-    await _end_ticket(call, party)
+    await _part(call, lambda found: rules.leave(found, player))
 
 
 @TABLE.route("POST", "/v1/parties/{code}/kick", who=PLAYERS, errors=(NotFound, Conflict, Forbidden))
 async def kick(call: Call, body: doc.Kick) -> doc.PartyDocument:
-    """Send a member away. A ticket that waits for the party is cancelled."""
+    """Send a member away. The party's ticket is cancelled, unless its match can be played."""
     leader = call.caller.player
-    party = await call.services.parties.change(await _own(call), lambda found: rules.kick(found, leader, body.player))
-    await _end_ticket(call, party)
-    return _shown(party)
+    return _shown(await _part(call, lambda found: rules.kick(found, leader, body.player)))
 
 
 async def _own(call: Call) -> Party:
@@ -73,13 +74,23 @@ async def _own(call: Call) -> Party:
     return party
 
 
+async def _part(call: Call, decide: Decision) -> Party:
+    """Let a member go, and end the party's ticket: it is for players who are not together any more.
+
+    The ticket ends first: killed in between, nobody waits together with somebody who has left. And once more, because
+    the leader may have made one meanwhile; from the change on a new one is taken back by its maker.
+    """
+    party = await _own(call)
+    decide(party)  # refuses before anything is written
+    await _end_ticket(call, party)
+    party = await call.services.parties.change(party, decide)
+    await _end_ticket(call, party)
+    return party
+
+
 async def _end_ticket(call: Call, party: Party) -> None:
-    """The party's ticket, if it still waits, is for players who are not together any more."""
-    if party.ticket is None:
-        return
-    if await call.services.tickets.cancel(party.ticket.game, party.ticket.id, call.now_ms):
-        call.services.bell.ring("ticket", [party.ticket.id])
-        call.services.bell.ring("queue", [party.ticket.game])
+    if party.ticket is not None:
+        await end(call, party.ticket.game, party.ticket.id, call.caller.player)
 
 
 def _shown(party: Party) -> doc.PartyDocument:

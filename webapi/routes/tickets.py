@@ -15,7 +15,7 @@ from core import jointoken, party, rating
 from core.clock import new_id, now_ms
 from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
 from core.ids import RANDOM_BYTES, is_game_id, make_id
-from core.lifecycle import TicketState
+from core.lifecycle import WAITING_TICKET, TicketState
 from core.log import get
 from core.model import Game, TicketPlayer
 from core.rules import check_ticket, rule_set
@@ -69,7 +69,7 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
         return await _document(call, await call.services.tickets.read(game.id, ticket, call.caller.player))
     people = [doc.Person(player.id, player.name) for player in players]
     new = TicketRecord(ticket, game.id, TicketState.QUEUED, 1, call.now_ms, "", "", 0, people, {})
-    return records.ticket_document(new, call.now_ms)
+    return records.ticket_document(new, call.caller.player, call.now_ms)
 
 
 @TABLE.route("GET", "/v1/tickets/{game}/{ticket}", who=PLAYERS, errors=(NotFound, TooMany), bounded=False)
@@ -96,16 +96,52 @@ async def read(call: Call, query: Wait) -> doc.Ticket:
 
 @TABLE.route("DELETE", "/v1/tickets/{game}/{ticket}", who=PLAYERS, errors=(NotFound, Conflict))
 async def cancel(call: Call) -> doc.Ticket:
-    """Wait no more. Too late once a match has been found."""
+    """Wait no more. Too late once the match can be played.
+
+    A match that was found fails: its other players wait on, their wait kept. Who does that `limits.cancels` times in
+    ten minutes is refused a new ticket with 429.
+    """
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
     await call.services.tickets.read(game, ticket, player)
-    cancelled = await call.services.tickets.cancel(game, ticket, call.now_ms)
+    changed = await call.services.tickets.cancel(game, ticket, player, call.now_ms)
     record = await call.services.tickets.read(game, ticket, player)
-    if not cancelled:
+    if changed is None:
         raise Conflict(f"the ticket is {record.state}, past waiting", code="past-waiting")
-    call.services.bell.ring("ticket", [ticket])
-    call.services.bell.ring("queue", [game])
+    _ring(call, game, changed)
     return await _document(call, record)
+
+
+@TABLE.route("POST", "/v1/tickets/{game}/{ticket}/acceptance", who=PLAYERS, errors=(NotFound, Conflict))
+async def answer(call: Call, body: doc.Answer) -> doc.Ticket:
+    """Accept the match that was found, or reject it, for yourself. The same answer again is fine.
+
+    Once all of its players accepted, its server starts. A rejection ends your ticket and the match, and counts as a
+    cancel; the other tickets wait on. Without an answer in time your ticket is CANCELLED.
+    """
+    game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
+    tickets = call.services.tickets
+    await tickets.read(game, ticket, player)
+    answered = tickets.accept if body.accept else tickets.reject
+    changed = await answered(game, ticket, player, body.match, call.now_ms)
+    record = await tickets.read(game, ticket, player)
+    if changed is None:
+        if record.state in WAITING_TICKET:
+            raise Conflict(f"no match asks you: the ticket is {record.state}", code="not-asked")
+        raise Conflict(f"too late to answer for that match: the ticket is {record.state}", code="past-acceptance")
+    _ring(call, game, changed)
+    return await _document(call, record)
+
+
+async def end(call: Call, game: str, ticket: str, player: str) -> None:
+    """Cancel a ticket for `player` ('' for nobody's sake), unless its match can be played."""
+    _ring(call, game, await call.services.tickets.cancel(game, ticket, player, call.now_ms) or [])
+
+
+def _ring(call: Call, game: str, changed: list[str]) -> None:
+    """Tell those who wait for these tickets, and the matchmaker of their game, that something was decided."""
+    if changed:
+        call.services.bell.ring("ticket", changed)
+        call.services.bell.ring("match", [game])
 
 
 @TABLE.route(
@@ -142,10 +178,10 @@ async def events(call: Call) -> web.StreamResponse:
 
 async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
     """Send what is new, wait for more, until there cannot be more."""
-    tickets, streams = call.services.tickets, call.services.streams
+    tickets, streams, player = call.services.tickets, call.services.streams, call.caller.player
     while not streams.closing:
         try:
-            record = await tickets.read(*watcher.address, call.caller.player)
+            record = await tickets.read(*watcher.address, player)
             changes = record.changes(watcher.seq)
             last = await _event_of_last(call, record, changes[-1]) if changes else None
         except Unavailable:
@@ -154,7 +190,7 @@ async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
         except NotFound:
             return
         if record is not None and last is not None:
-            documents = [*map(records.event_document, changes[:-1]), last]
+            documents = [*(records.event_document(change, player) for change in changes[:-1]), last]
             await stream.send(b"".join(event("status", doc.encode(it), it.seq) for it in documents))
             watcher.seq = record.seq
             if record.state in TERMINAL:
@@ -165,7 +201,7 @@ async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
 
 async def _event_of_last(call: Call, record: TicketRecord, change: records.Change) -> doc.TicketEvent:
     how = await _joining(call, record)
-    return records.event_document(change, how, _join_token(call, record, how))
+    return records.event_document(change, call.caller.player, how, _join_token(call, record, how))
 
 
 def _ticket_id(call: Call, body: doc.NewTicket) -> tuple[str, bool]:
@@ -225,17 +261,30 @@ def _asked_at(pointer: str, players: list[TicketPlayer], body: doc.NewTicket, as
 async def _tell_party(call: Call, code: str, players: list[TicketPlayer], address: Address) -> None:
     """Let the party's members find their ticket. Raises Conflict where somebody left while it was made.
 
+    A party waits in one game at a time, for whoever parts ends the one ticket that it knows: an earlier one ends here.
     After a crash before this, the leader's repeat (same Idempotency-Key) tells them.
     """
-    parties, tickets = call.services.parties, call.services.tickets
+    parties, asker = call.services.parties, call.caller.player
+    replaced: list[party.PartyTicket] = []
+
+    def tell(found: party.Party) -> party.Party:
+        if found.ticket is not None and found.ticket.id != address[1]:
+            replaced.append(found.ticket)
+        return party.with_ticket(found, *address)
+
     try:
-        told = await parties.change(await parties.read(code), lambda found: party.with_ticket(found, *address))
+        found = await parties.read(code)
+        if found.ticket is not None and found.ticket.id != address[1]:
+            await end(call, found.ticket.game, found.ticket.id, asker)  # first: killed after it, nothing is forgotten
+        told = await parties.change(found, tell)
+        for ticket in replaced:
+            await end(call, ticket.game, ticket.id, asker)
         members = {member.id for member in told.members}
     except NotFound:
         members = set()
     # From here on whoever leaves finds the ticket, and cancels it himself.
     if not members.issuperset(player.id for player in players):
-        await tickets.cancel(*address, call.now_ms)
+        await end(call, *address, "")
         raise Conflict("the party changed while its ticket was made: try again", code="party-changed")
 
 
@@ -247,7 +296,7 @@ async def _joining(call: Call, record: TicketRecord) -> Joining | None:
 
 async def _document(call: Call, record: TicketRecord) -> doc.Ticket:
     how = await _joining(call, record)
-    return records.ticket_document(record, now_ms(), how, _join_token(call, record, how))
+    return records.ticket_document(record, call.caller.player, now_ms(), how, _join_token(call, record, how))
 
 
 def _join_token(call: Call, record: TicketRecord, how: Joining | None) -> str:

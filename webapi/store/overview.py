@@ -13,7 +13,7 @@ from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
 from core.rules import rule_set
-from webapi.documents import GameOverview, MatchOverview, Overview
+from webapi.overview_documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.queues import figures
 

@@ -9,6 +9,7 @@ import msgspec
 
 from core import keys
 from core.errors import Conflict, NotFound, TooMany
+from core.lifecycle import TicketState
 from core.model import Game, TicketPlayer
 from core.redis.batch import Batch
 from core.redis.client import function_call
@@ -30,8 +31,8 @@ class Tickets:
     async def create(self, game: Game, ticket: str, players: Sequence[TicketPlayer], asker: str, now_ms: int) -> None:
         """Put a ticket into the queue. The same ticket again is fine.
 
-        Raises TicketOpen (a player already waits), TooMany (the queue is full), Conflict (the game takes no
-        tickets), NotFound (there is no such game any more).
+        Raises TicketOpen (a player already waits), TooMany (the queue is full, or a player turned down too many
+        matches), Conflict (the game takes no tickets), NotFound (there is no such game any more).
         """
         most = game.spec.limits.queued_tickets
         ids = [player.id for player in players]
@@ -47,6 +48,14 @@ class Tickets:
                 )
             case "open":
                 raise TicketOpen(f"player {reply[1]} of the party already waits for a match of {game.id!r}")
+            case "cancels":
+                retry_after_s = int(reply[2]) // 1000 + 1
+                who = "you" if reply[1] == asker else f"player {reply[1]} of the party"
+                raise TooMany(
+                    f"{who} turned down {game.spec.limits.cancels} matches of {game.id!r} lately",
+                    retry_after_s=retry_after_s,
+                    code="cancelled-too-often",
+                )
             case "full":
                 raise TooMany(
                     f"{most} tickets wait for {game.id!r}; it takes no more", retry_after_s=5, code="queue-full"
@@ -76,10 +85,31 @@ class Tickets:
         key = keys.match(record.game, record.match)
         return joining(await self._batch.do("HMGET", key, "state", "connection", "doc"), player)
 
-    async def cancel(self, game: str, ticket: str, now_ms: int) -> bool:
-        """Take a waiting ticket out. False where it is past waiting; cancelled before is true."""
-        reply = await self._batch.call("ticket_end", keys.game(game), ticket, "cancelled", now_ms, "cancelled")
-        return bool(reply[0] == "ok" or reply == ["illegal", "CANCELLED"])
+    async def cancel(self, game: str, ticket: str, player: str, now_ms: int) -> list[str] | None:
+        """End a ticket before its match can be played; the match that was found for it fails.
+
+        `player` is who wants it ('' for none): turned down matches are counted. Returns the tickets that changed, this
+        one and others of its match; None where it is too late. Cancelled before is fine, and changes nothing.
+        """
+        return await self._end(game, ticket, "cancelled", player, "", now_ms)
+
+    async def reject(self, game: str, ticket: str, player: str, match: str, now_ms: int) -> list[str] | None:
+        """`player` does not want the match ('' for whichever asks). As `cancel`, only while players are asked."""
+        return await self._end(game, ticket, "rejected", player, match, now_ms)
+
+    async def accept(self, game: str, ticket: str, player: str, match: str, now_ms: int) -> list[str] | None:
+        """`player` of the ticket wants the match ('' for whichever asks). Accepted before is fine.
+
+        Returns the tickets that changed: all of the match. None where nobody asks.
+        """
+        kind, _, *moved = await self._batch.call("ticket_accept", keys.game(game), ticket, player, now_ms, match)
+        return moved if kind in ("ok", "repeat") else None
+
+    async def _end(self, game: str, ticket: str, event: str, player: str, match: str, now_ms: int) -> list[str] | None:
+        reply = await self._batch.call("ticket_end", keys.game(game), ticket, event, now_ms, event, player, match)
+        if reply == ["illegal", TicketState.CANCELLED]:
+            return []
+        return list(reply[2:]) if reply[0] == "ok" else None
 
     async def seqs(self, addresses: Sequence[Address]) -> list[int]:
         """The seq of each ticket, 0 for one that is gone."""

@@ -6,6 +6,8 @@ local OVER_KEPT_S = 3600    -- a ticket that is over can still be read for an ho
 local PLAYED_KEPT_S = 90000 -- a completed one outlives the longest match (24 h), which may fail and requeue it
 local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known for longer than the match itself
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
+local CANCELS = 5           -- matches a player may turn down in the window, where the registration does not say (core.model.Limits)
+local CANCELS_MS = 600000   -- ... and that window
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
@@ -48,7 +50,8 @@ local function waiting_ticket(base, id, found)
 end
 
 -- Move one ticket by one event. Returns the new state, or nil where the table forbids it (and nothing changed).
-local function ticket_step(base, id, event, now, reason, match)
+-- `asked` is what its players are told while they are asked, see `asked_of`.
+local function ticket_step(base, id, event, now, reason, match, asked)
   local key = ticket_key(base, id)
   local state, doc, since = unpack(redis.call('HMGET', key, 'state', 'doc', 'since_ms'))
   local row = state and TICKET[state]
@@ -56,25 +59,82 @@ local function ticket_step(base, id, event, now, reason, match)
   if not after then return nil end
   local seq = redis.call('HINCRBY', key, 'seq', 1)
   local entry = cjson.encode({ seq = seq, at_ms = tonumber(now), status = after, event = event,
-                               reason = reason or '', match = match or '' })
+                               reason = reason or '', match = match or '', asked = asked })
   redis.call('HSET', key, 'state', after, 'reason', reason or '', 'match', match or '', 'e' .. seq, entry)
   if seq > EVENTS_KEPT then redis.call('HDEL', key, 'e' .. (seq - EVENTS_KEPT)) end
-  if after == 'QUEUED' then
+  if event == 'requeued' or event == 'released' then
     redis.call('ZADD', base .. ':queue', since, id)
     redis.call('ZADD', base .. ':alive', now, id)
     for _, player in ipairs(cjson.decode(doc)) do redis.call('HSET', base .. ':open', player.id, id) end
     redis.call('PERSIST', key)
     changed(base, id)
-  elseif after ~= 'SEARCHING' then
+  elseif event ~= 'searched' and event ~= 'accepted' then
     -- Of a claim its maker knows, who is the only one that mirrors this queue.
-    if redis.call('ZREM', base .. ':queue', id) == 1 and event ~= 'claimed' then changed(base, id) end
+    if redis.call('ZREM', base .. ':queue', id) == 1 and event ~= 'claimed' and event ~= 'proposed' then
+      changed(base, id)
+    end
     redis.call('ZREM', base .. ':alive', id)
     if after == 'COMPLETED' then redis.call('EXPIRE', key, PLAYED_KEPT_S) end
     if after == 'CANCELLED' or after == 'TIMED_OUT' or after == 'FAILED' then redis.call('EXPIRE', key, OVER_KEPT_S) end
-    if after ~= 'PLACING' then close_players(base, id, doc) end
+    if after ~= 'PLACING' and after ~= 'REQUIRES_ACCEPTANCE' then close_players(base, id, doc) end
   end
   redis.call('HINCRBY', base .. ':stats', 'tickets_' .. event, 1)
   return after
+end
+
+-- The seats of a match document by ticket, in their order: { { ticket, player id... }, ... }; and how many there are.
+local function seats_of(doc)
+  local tickets, of, players = {}, {}, cjson.decode(doc).players
+  for _, player in ipairs(players) do
+    if not of[player.ticket] then
+      of[player.ticket] = { ticket = player.ticket }
+      tickets[#tickets + 1] = of[player.ticket]
+    end
+    table.insert(of[player.ticket], player.id)
+  end
+  return tickets, #players
+end
+
+-- What the players of one ticket are told while their match asks: how many accepted, of how many, until when, and who of
+-- their own ticket did.
+local function asked_of(key, seats, accepted, players, till)
+  local fields, who = {}, {}
+  for i, player in ipairs(seats) do fields[i] = 'y:' .. player end
+  for i, yes in ipairs(redis.call('HMGET', key, unpack(fields))) do if yes then who[#who + 1] = seats[i] end end
+  return { accepted = tonumber(accepted), players = players, until_ms = tonumber(till), who = #who > 0 and who or nil }
+end
+
+-- A match is over: not live, among the recent ones, and as long to be read as a ticket of it.
+local function match_close(base, id)
+  redis.call('ZREM', base .. ':live', id)
+  backfill_over(base, id)
+  redis.call('LPUSH', base .. ':recent', id)
+  redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
+  redis.call('EXPIRE', match_key(base, id), PLAYED_KEPT_S)
+end
+
+-- A match fails because of a player: `ticket` leaves by `event`, or, where none is named, each whose players did not all
+-- accept. The others are released. Returns the tickets that moved; nil where the table forbids it (and nothing changed).
+local function match_refused(base, id, now, reason, ticket, event)
+  local key = match_key(base, id)
+  local state, doc = unpack(redis.call('HMGET', key, 'state', 'doc'))
+  local after = state and MATCH[state] and MATCH[state].fail
+  if not after then return nil end
+  redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
+  match_close(base, id)
+  local moved = {}
+  for _, seats in ipairs((seats_of(doc))) do
+    local how = 'released'
+    if ticket then
+      if seats.ticket == ticket then how = event end
+    else
+      local who = asked_of(key, seats).who
+      if not who or #who < #seats then how = 'unanswered' end
+    end
+    if ticket_step(base, seats.ticket, how, now, reason, id) then moved[#moved + 1] = seats.ticket end
+  end
+  redis.call('HINCRBY', base .. ':stats', 'matches_fail', 1)
+  return moved
 end
 
 -- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.

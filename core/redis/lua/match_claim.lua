@@ -1,6 +1,7 @@
--- match_claim: take all tickets of a proposal, or none, and write the match.
+-- match_claim: take all tickets of a proposal, or none, and write the match. Where its document has an
+--              acceptance_timeout_s, its players are asked first.
 -- KEYS[1] base of the game
--- ARGV    fencing token, now_ms, look-at ms (when somebody must ask whether its server became ready),
+-- ARGV    fencing token, now_ms, look-at ms (when somebody must ask whether its players or its server are ready),
 --         most live matches, match id, match document (JSON of core.model.Match), ticket id...
 -- Returns {'ok'} | {'taken', ticket id...} the ones that are not waiting any more | {'full', live matches}
 --         | error FENCED
@@ -22,8 +23,19 @@ register('match_claim', function(keys, args)
   if #taken > 1 then return taken end
   local live = redis.call('ZCARD', base .. ':live')
   if live >= tonumber(args[4]) then return { 'full', live } end
-  for i = 7, #args do ticket_step(base, args[i], 'claimed', now, '', id) end
-  redis.call('HSET', key, 'state', 'PLACING', 'doc', args[6], 'created_ms', now, 'reason', '')
+  local asks = cjson.decode(args[6]).acceptance_timeout_s
+  if type(asks) == 'number' then
+    local till = tonumber(now) + math.floor(asks * 1000)
+    local tickets, players = seats_of(args[6])
+    redis.call('HSET', key, 'state', 'REQUIRES_ACCEPTANCE', 'doc', args[6], 'created_ms', now, 'reason', '',
+               'accept_until_ms', till, 'accepted', 0)
+    for _, seats in ipairs(tickets) do
+      ticket_step(base, seats.ticket, 'proposed', now, '', id, asked_of(key, seats, 0, players, till))
+    end
+  else
+    for i = 7, #args do ticket_step(base, args[i], 'claimed', now, '', id) end
+    redis.call('HSET', key, 'state', 'PLACING', 'doc', args[6], 'created_ms', now, 'reason', '')
+  end
   redis.call('ZADD', base .. ':live', args[3], id)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
   return { 'ok' }

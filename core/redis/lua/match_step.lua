@@ -7,7 +7,8 @@
 -- Returns {'ok', state, ticket id...} | {'illegal', state} | {'gone', ''} | {'foreign', state} where another server has it
 --         | {'changed', state} where the facts it was judged by are not the facts any more | error FENCED
 -- Keeps   the match and ticket tables. ready: tickets COMPLETED. fail: tickets whose players did not leave by their own
---         will are QUEUED again with their wait, or FAILED after the last try. A finished or failed match is not live.
+--         will are QUEUED again with their wait, or FAILED after the last try; but where the match still asks, those whose
+--         players did not all accept are CANCELLED, and the others SEARCHING. A finished or failed match is not live.
 --         Whoever keeps ratings finds every finished match that moves some among the unrated ones.
 local function requeue(base, id, now, reason, match, most)
   local key = ticket_key(base, id)
@@ -45,6 +46,7 @@ register('match_step', function(keys, args)
   local after = MATCH[state] and MATCH[state][event]
   if not after then return { 'illegal', state } end
   if args[10] and (state ~= args[10] or (beat or '') ~= args[11]) then return { 'changed', state } end
+  if state == 'REQUIRES_ACCEPTANCE' then return { 'ok', after, unpack(match_refused(base, id, now, reason)) } end
   redis.call('HSET', key, 'state', after, 'reason', reason, event .. '_ms', now)
   local left, result, done = left_of(key), { 'ok', after }, {}
   if event == 'ready' then
@@ -52,11 +54,7 @@ register('match_step', function(keys, args)
     redis.call('ZADD', base .. ':live', args[7], id)
   else
     if args[6] ~= '' then redis.call('HSET', key, 'result', args[6]) end
-    redis.call('ZREM', base .. ':live', id)
-    backfill_over(base, id)
-    redis.call('LPUSH', base .. ':recent', id)
-    redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
-    redis.call('EXPIRE', key, PLAYED_KEPT_S)
+    match_close(base, id)
     local rated = event == 'finish' and type(cjson.decode(doc).rating_mode) == 'string'
     if rated then redis.call('ZADD', base .. ':unrated', now, id) end
   end

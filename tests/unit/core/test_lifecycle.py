@@ -13,6 +13,7 @@ from core.lifecycle import (
     LIVE_MATCH,
     MATCH,
     OPEN_TICKET,
+    REFUSAL_REASONS,
     TICKET,
     WAITING_TICKET,
     MatchEvent,
@@ -46,14 +47,16 @@ def test_matches(state: MatchState, event: MatchEvent) -> None:
 
 def test_sets_of_states() -> None:
     """The named sets are what the tables say: waiting can be claimed, live can end, the rest is final."""
-    assert {s for s, e in TICKET if e is TicketEvent.CLAIMED} == WAITING_TICKET
+    for event in (TicketEvent.CLAIMED, TicketEvent.PROPOSED):
+        assert {s for s, e in TICKET if e is event} == WAITING_TICKET
     assert {s for s, _ in MATCH} == LIVE_MATCH
     assert WAITING_TICKET < OPEN_TICKET
     assert not {s for s, _ in TICKET} & {TicketState.CANCELLED, TicketState.TIMED_OUT, TicketState.FAILED}
-    assert not set(FAIL_REASONS) & set(FINISH_REASONS)
+    reasons = (*FAIL_REASONS, *FINISH_REASONS, *REFUSAL_REASONS)
+    assert len(set(reasons)) == len(reasons)
 
 
 def test_every_state_can_be_reached() -> None:
-    """No state is dead, but for the one that waits for rule sets with acceptance."""
-    assert set(TICKET.values()) == set(TicketState) - {TicketState.REQUIRES_ACCEPTANCE}
-    assert set(MATCH.values()) == set(MatchState) - {MatchState.PLACING}
+    """No state is dead."""
+    assert set(TICKET.values()) == set(TicketState)
+    assert set(MATCH.values()) == set(MatchState) - {MatchState.REQUIRES_ACCEPTANCE}

@@ -45,10 +45,18 @@ ATTACHED = replace(NEW, server="s", attached_ms=BORN + 500)
 PLAYING = replace(
     ATTACHED, state=MatchState.RUNNING, ready_ms=BORN + 1000, beat_ms=BORN + 9000, look_at_ms=BORN + 19_000
 )
+ASKING = replace(NEW, state=MatchState.REQUIRES_ACCEPTANCE, accept_until_ms=BORN + 30_000, look_at_ms=BORN + 30_000)
+AGREED = replace(NEW, accept_until_ms=BORN + 30_000, agreed_ms=BORN + 20_000, look_at_ms=0)
 OVER = replace(PLAYING, state=MatchState.ENDED, over_ms=BORN + 20_000)
 
 CASES: list[tuple[str, Facts, Sight, int, list[Action]]] = [
     ("a claimed match gets a server", NEW, Sight.NEVER, 10, [Start()]),
+    ("its players are asked: no server yet", ASKING, Sight.NEVER, 29_999, []),
+    ("not all accepted in time", ASKING, Sight.NEVER, 30_000, [Fail("acceptance_timed_out")]),
+    ("rung for while it asks", replace(ASKING, look_at_ms=BORN), Sight.NEVER, 10_000, [Postpone(BORN + 30_000)]),
+    ("all accepted", AGREED, Sight.NEVER, 20_100, [Start(), Postpone(BORN + 80_000)]),
+    ("all accepted, its server starts", AGREED, Sight.RUNS, 79_999, [Postpone(BORN + 80_999)]),
+    ("all accepted, never ready", AGREED, Sight.RUNS, 80_000, [Fail("never_ready"), Stop(5, "never_ready")]),
     ("one start at a time", NEW, Sight.STARTING, 10, []),
     ("a server that starts is waited for", NEW, Sight.RUNS, 30_000, []),
     ("a server elsewhere has it", ATTACHED, Sight.NEVER, 5_000, []),
@@ -92,7 +100,7 @@ def test_plan(facts: Facts, sight: Sight, age_ms: int, wanted: list[Action]) -> 
     assert plan(facts, sight, LONG_AGO, BORN + age_ms) == wanted
 
 
-@pytest.mark.parametrize("facts", [NEW, ATTACHED, PLAYING])
+@pytest.mark.parametrize("facts", [NEW, ASKING, ATTACHED, PLAYING])
 def test_silence_is_not_judged_after_redis_was_away(facts: Facts) -> None:
     """Until contact lasted for the beat time-out nobody is failed for silence; the match is looked at again soon."""
     now = BORN + 120_000

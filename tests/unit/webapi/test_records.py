@@ -11,6 +11,7 @@ from core import clock
 from core.lifecycle import TicketState
 from core.model import Game, GameSpec, Server
 from webapi import records
+from webapi.documents import Acceptance
 
 
 def _ticket(*events: tuple[str, str, int]) -> dict[str, str]:
@@ -30,17 +31,37 @@ def _ticket(*events: tuple[str, str, int]) -> dict[str, str]:
 
 
 def test_a_wait_is_counted_until_it_ends() -> None:
-    """A waiting ticket waits until now, one in a match until it was claimed, one given up until then."""
+    """A waiting or asked ticket waits until now, one in a match until it was claimed, one given up until then."""
     queued, claimed, placed = ("QUEUED", "created", 1000), ("PLACING", "claimed", 3000), ("COMPLETED", "placed", 4000)
+    asked = ("REQUIRES_ACCEPTANCE", "proposed", 3000)
     for events, waited_s in (
         ([queued], 9.0),
         ([queued, claimed], 2.0),
         ([queued, claimed, placed], 2.0),
         ([queued, claimed, placed, ("QUEUED", "requeued", 5000)], 9.0),
+        ([queued, asked], 9.0),
+        ([queued, asked, ("PLACING", "agreed", 4000)], 3.0),
+        ([queued, asked, ("SEARCHING", "released", 4000)], 9.0),
+        ([queued, asked, ("CANCELLED", "unanswered", 4000)], 3.0),
         ([queued, ("CANCELLED", "cancelled", 6000)], 5.0),
     ):
         record = records.ticket_record("tanks", "t-1", _ticket(*events))
-        assert records.ticket_document(record, 10_000).waited_s == waited_s
+        assert records.ticket_document(record, "p-1", 10_000).waited_s == waited_s
+
+
+def test_an_asked_ticket_tells_how_many_accepted() -> None:
+    """As its latest event says, and to each player whether he has; nobody is asked before and after."""
+    found = _ticket(("QUEUED", "created", 1000), ("REQUIRES_ACCEPTANCE", "accepted", 3000))
+    entry = json.loads(found["e2"]) | {"asked": {"accepted": 2, "players": 4, "until_ms": 33_000, "who": ["p-1"]}}
+    found["e2"] = json.dumps(entry)
+    for player, yours in (("p-1", True), ("p-2", False)):
+        told = records.ticket_document(records.ticket_record("tanks", "t-1", found), player, 10_000).acceptance
+        assert told == Acceptance(2, 4, "1970-01-01T00:00:33.000Z", yours)
+    released = records.ticket_record("tanks", "t-1", found | {"state": "SEARCHING"})
+    assert records.ticket_document(released, "p-1", 10_000).acceptance is UNSET
+    first, second = released.changes(0)
+    assert records.event_document(first, "p-1").acceptance is UNSET
+    assert records.event_document(second, "p-2").acceptance == Acceptance(2, 4, "1970-01-01T00:00:33.000Z", False)
 
 
 def test_changes_come_in_order_after_the_last_one_seen() -> None:

@@ -1,0 +1,46 @@
+"""The operator page's document: what runs, for eyes. The others are in `webapi.documents`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from core.insight import Waits
+from core.lifecycle import MatchState
+from webapi.documents import Rfc3339
+
+
+class GameOverview(Struct, frozen=True):
+    """`matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited."""
+
+    id: str
+    name: str
+    accepting: bool
+    players_per_match: int
+    waiting: int
+    oldest_wait_s: float
+    live: int
+    stats: dict[str, int]
+    matched: int | UnsetType = UNSET
+    waits: Waits | UnsetType = UNSET
+
+
+class MatchOverview(Struct, frozen=True):
+    id: str
+    game: str
+    state: MatchState
+    reason: str
+    players: int
+    created_at: Rfc3339
+    server: str
+    server_state: str
+    figures: Any
+
+
+class Overview(Struct, frozen=True):
+    """What runs. Matches are live ones, then the latest that were over; bounded."""
+
+    games: list[GameOverview]
+    matches: list[MatchOverview]
+    servers: list[dict[str, Any]]
