@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Final
 
-MOST_S: Final = 20.0
+MOST_S: Final = 10.0
 PAUSE_S: Final = 0.005
 
 

@@ -76,6 +76,7 @@ def test_dead_module_is_found() -> None:
             "core/lost.py": "import core.lost\n",
             "tests/test_lost.py": "import core.lost\n",
             "core/api.py": "",
+            "gamepod/up.py": "",
         }
     )
     assert [finding.path for finding in found] == ["core/lost.py"]

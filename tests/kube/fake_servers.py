@@ -53,7 +53,7 @@ class FakeServers:
         env = environment(pod)
         store = Store(self._redis, env["MUSTER_GAME"], env["MUSTER_MATCH"], new_id("server"))
         try:
-            match = await until_answered(lambda: store.attach({"host": pod["spec"]["nodeName"], "pid": 0}))
+            match, _ = await until_answered(lambda: store.attach({"host": pod["spec"]["nodeName"], "pid": 0}))
             await self._play(store, match, connection(env["MUSTER_PORTS"]))
         except NotOurs:
             return EXIT_NOT_OURS

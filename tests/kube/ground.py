@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from core import keys
 from core.clock import new_id, now_ms
 from core.jointoken import JoinClaims, match_key, mint
 from core.model import GameSpec, Limits, Match, MatchPlayer, Resources, Server, Timers
@@ -107,6 +108,13 @@ class Ground:
                 yield made
             finally:
                 await made.close(stop_servers=False)
+
+    async def known(self, server: Server) -> Match:
+        """A match that Redis knows, so that a sidecar finds it: no game starts before its sidecar listens."""
+        made = a_match(server)
+        fields = ("state", "PLACING", "doc", msgspec.json.encode(made), "created_ms", made.created_ms)
+        await self.db.do("HSET", keys.match(GAME, made.id), *fields)
+        return made
 
     def start(self, **env: str) -> None:
         """Start a matchmaker."""

@@ -49,7 +49,7 @@ async def lives(made: KubernetesLauncher, match: str) -> None:
 
 async def test_start_and_stop_may_be_repeated(ground: Ground) -> None:
     """A start repeated by another launcher, which does not know of the pod yet, is recognised; a stop ends it once."""
-    wanted = a_match(image_server(ground.image, SLEEP))
+    wanted = await ground.known(image_server(ground.image, SLEEP))
     async with ground.launcher() as first, ground.launcher() as second:
         await asyncio.gather(first.start(wanted), second.start(wanted))
         await first.start(wanted)
@@ -67,7 +67,7 @@ async def test_start_and_stop_may_be_repeated(ground: Ground) -> None:
 async def test_a_stubborn_server_is_killed_after_its_grace(ground: Ground) -> None:
     """A game that ignores SIGTERM is gone soon after its grace."""
     async with ground.launcher() as made:
-        wanted = a_match(image_server(ground.image, STUBBORN))
+        wanted = await ground.known(image_server(ground.image, STUBBORN))
         await made.start(wanted)
         await lives(made, wanted.id)
         await made.stop(wanted.id, 1.0)
@@ -86,7 +86,7 @@ async def test_a_stubborn_server_is_killed_after_its_grace(ground: Ground) -> No
 async def test_an_end_is_told(ground: Ground, code: str, exit_code: int, detail: str) -> None:
     """When a game ends its match is named; exit code, cause and last words are known until its pod is removed."""
     async with ground.launcher() as made:
-        wanted = a_match(image_server(ground.image, code))
+        wanted = await ground.known(image_server(ground.image, code))
         await made.start(wanted)
         server = await ended(made, wanted.id)
         assert (server.exit_code, server.remains, server.tells) == (exit_code, True, False)
@@ -102,7 +102,7 @@ async def test_what_can_never_run(ground: Ground) -> None:
     """A missing image, or what is none, is told with the kubelet's words."""
     async with ground.launcher() as made:
         for image in ("missing.example/game:1", "not a name"):
-            wanted = a_match(Server(image=image, resources=SMALL))
+            wanted = await ground.known(Server(image=image, resources=SMALL))
             await made.start(wanted)
             assert (await says(made, wanted.id, image)).stuck
 
@@ -114,7 +114,9 @@ async def test_what_no_node_takes(ground: Ground) -> None:
         await made.start(large)
         assert not (await says(made, large.id, "Insufficient cpu")).stuck
         assert made.room() == ground.settings.pending_most - 1
-        first, second = (a_match(image_server(ground.image, SLEEP, ports=[Port("game", "tcp")])) for _ in range(2))
+        first, second = [
+            await ground.known(image_server(ground.image, SLEEP, ports=[Port("game", "tcp")])) for _ in range(2)
+        ]
         await made.start(first)
         await lives(made, first.id)
         await made.start(second)
@@ -144,7 +146,7 @@ async def test_refused(ground: Ground, server: Server, reason: str) -> None:
 
 async def test_a_strangers_pod_of_that_name(ground: Ground) -> None:
     """A pod that has the name and is not ours is left alone, and the start is refused."""
-    wanted = a_match(image_server(ground.image, SLEEP))
+    wanted = await ground.known(image_server(ground.image, SLEEP))
     async with ground.launcher("other") as other:
         await other.start(wanted)
     async with ground.launcher() as made:
@@ -156,7 +158,7 @@ async def test_a_strangers_pod_of_that_name(ground: Ground) -> None:
 async def test_a_server_that_somebody_deletes(ground: Ground) -> None:
     """A pod that was evicted is told as such, at once."""
     async with ground.launcher() as made:
-        wanted = a_match(image_server(ground.image, SLEEP))
+        wanted = await ground.known(image_server(ground.image, SLEEP))
         await made.start(wanted)
         await lives(made, wanted.id)
         path = f"/api/v1/namespaces/{ground.namespace}/pods/{wanted.id}/eviction"
@@ -170,8 +172,8 @@ async def test_a_server_that_somebody_deletes(ground: Ground) -> None:
 async def test_the_api_server_is_away(ground: Ground) -> None:
     """Starts are put off meanwhile; afterwards the launcher goes on, and knows what ended in between."""
     async with ground.launcher(call_s=2.0) as made:
-        short = a_match(image_server(ground.image, "import time; time.sleep(4); raise SystemExit(5)"))
-        late = a_match(image_server(ground.image, SLEEP))
+        short = await ground.known(image_server(ground.image, "import time; time.sleep(4); raise SystemExit(5)"))
+        late = await ground.known(image_server(ground.image, SLEEP))
         await made.start(short)
 
         async def runs() -> bool:
@@ -218,7 +220,7 @@ async def test_the_rights_that_are_enough(ground: Ground) -> None:
 
 async def test_a_pod_that_another_has_replaced(ground: Ground) -> None:
     """A launcher that missed the end of a pod does not delete the next one that has the name."""
-    wanted = a_match(image_server(ground.image, SLEEP))
+    wanted = await ground.known(image_server(ground.image, SLEEP))
     async with ground.launcher() as made, ground.launcher(deaf=True) as deaf:
         await deaf.start(wanted)
         first = ground.pods()[wanted.id]["metadata"]["uid"]
