@@ -14,11 +14,11 @@ import pytest
 from core import keys
 from core.doorbell import open_doorbell
 from core.errors import MusterError, Unavailable
+from core.redis import batch
 from core.redis.batch import Batch
 from core.redis.client import Database
 from tests.support import eventually, free_port
 from tests.webapi.support import SECRET, Api
-from webapi.store import batch
 
 
 async def _start(redis_url: str, **env: str) -> asyncio.subprocess.Process:
