@@ -189,10 +189,10 @@ class Life:
 
     async def _course(self, game: Game) -> Outcome:
         """What happens if nobody interferes."""
-        connection = await game.start()
+        self._connection = await game.start()
         if not self._resumed:
             await game.until_ready()
-        self._connection = await self._public(connection)
+        self._connection = await self._public(self._connection)
         if not self._resumed:
             await until_answered(lambda: self._store.ready(self._connection))
         self._running = True
