@@ -1,0 +1,137 @@
+"""Two matchmakers, one of them killed (-9) every few seconds, under a steady stream of tickets.
+
+No ticket may be lost or in two matches, and no gap without matches may be longer than the lease and a second. Tickets
+are made with the Redis function that webapi calls; servers are ready at once. MUSTER_BENCH_SECONDS shortens it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+
+import msgspec
+import uvloop
+
+from bench.harness import Report, Stack, say, stack
+from core import keys
+from core.clock import new_id, now_ms
+from core.doorbell import Doorbell, open_doorbell
+from core.model import Game, GameSpec, Limits, Match, Server, TicketPlayer
+from core.redis.client import Database, function_call, open_database
+from matchmaker.settings import Settings
+
+GAME = "bench"
+SECONDS = float(os.environ.get("MUSTER_BENCH_SECONDS", "600"))
+PER_S = 200
+KILL_S = (2.0, 6.0)  # between two kills
+ROUND = 20  # tickets of one round trip
+SETTLE_S = 60.0
+READ = 1000  # documents of one round trip
+
+
+async def _arrive(db: Database, bell: Doorbell, made: list[str]) -> None:
+    """Tickets of one player each, at a steady rate."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < SECONDS:
+        calls = []
+        for _ in range(ROUND):
+            ticket, player = new_id("ticket"), new_id("player")
+            made.append(ticket)
+            text = msgspec.json.encode([TicketPlayer(player)])
+            calls.append(function_call("ticket_create", keys.game(GAME), ticket, now_ms(), 1_000_000, text, player))
+        replies = await db.do_many(calls)
+        assert all(reply[0] == "ok" for reply in replies), replies
+        bell.ring("queue", [GAME])
+        await asyncio.sleep(max(0.0, start + len(made) / PER_S - time.perf_counter()))
+
+
+async def _kill(services: Stack, stop: asyncio.Event) -> int:
+    """Kill one of two, start it again, and so on. Returns how many were killed."""
+    dice, number = random.Random(1), 0
+    for name in ("one", "two"):
+        services.start(name, "-m", "matchmaker", MUSTER_LAUNCHER="instant", MUSTER_MATCHMAKER_METRICS_PORT="0")
+    while not stop.is_set():
+        await asyncio.sleep(dice.uniform(*KILL_S))
+        name = ("one", "two")[number % 2]
+        services.processes[name].kill()
+        services.processes[name].wait()
+        services.start(name, "-m", "matchmaker", MUSTER_LAUNCHER="instant", MUSTER_MATCHMAKER_METRICS_PORT="0")
+        number += 1
+    return number
+
+
+async def _longest_gap(db: Database, stop: asyncio.Event) -> float:
+    """The longest time in which no ticket was placed, from the first that was."""
+    placed, longest, since = 0, 0.0, 0.0
+    while not stop.is_set():
+        now = int(await db.do("HGET", f"{keys.game(GAME)}:stats", "tickets_placed") or 0)
+        at = time.perf_counter()
+        if now > placed:
+            placed, since = now, at
+        elif since:
+            longest = max(longest, at - since)
+        await asyncio.sleep(0.01)
+    return longest
+
+
+async def _read(db: Database, commands: list[tuple[str, ...]]) -> list[object]:
+    found: list[object] = []
+    for i in range(0, len(commands), READ):
+        found += await db.do_many(commands[i : i + READ])
+    return found
+
+
+async def _verdict(db: Database, made: list[str]) -> tuple[int, int]:
+    """(tickets not COMPLETED, tickets in more than one match that was played)."""
+    rows = await _read(db, [("HMGET", keys.ticket(GAME, ticket), "state", "match") for ticket in made])
+    states = {ticket: row for ticket, row in zip(made, rows, strict=True) if isinstance(row, list)}
+    lost = sum(row[0] != "COMPLETED" for row in states.values()) + len(made) - len(states)
+    entries = await _read(db, [("HGETALL", keys.ticket(GAME, ticket)) for ticket in made])
+    names = {json.loads(value)["match"] for entry in entries for key, value in _events(entry)} - {""}
+    docs = await _read(db, [("HMGET", keys.match(GAME, name), "state", "doc") for name in sorted(names)])
+    times: dict[str, int] = {}
+    for row in docs:
+        if isinstance(row, list) and row[0] in ("RUNNING", "ENDED"):
+            for ticket in msgspec.json.decode(row[1], type=Match).tickets:
+                times[ticket] = times.get(ticket, 0) + 1
+    return lost, sum(count > 1 for count in times.values())
+
+
+def _events(entry: object) -> list[tuple[str, str]]:
+    assert isinstance(entry, dict)
+    return [(key, value) for key, value in entry.items() if key[0] == "e" and key[1:].isdigit()]
+
+
+async def _bench(report: Report, services: Stack) -> None:
+    url = services.env["REDIS_URL"]
+    async with open_database(url) as db, open_doorbell(db) as bell:
+        limits = Limits(servers=10_000, queued_tickets=1_000_000, tries=10)
+        spec = GameSpec(server=Server(arena={}), players_per_match=2, limits=limits)
+        now = now_ms()
+        await db.do("SET", keys.registration(GAME), msgspec.json.encode(Game(GAME, "p", 1, now, now, spec)))
+        await db.do("SADD", keys.GAMES, GAME)
+        stop, made = asyncio.Event(), list[str]()
+        killer = asyncio.create_task(_kill(services, stop))
+        gaps = asyncio.create_task(_longest_gap(db, stop))
+        say(f"{SECONDS:g} s, {PER_S} tickets/s")
+        await _arrive(db, bell, made)
+        stop.set()
+        kills, gap = await killer, await gaps
+        async with asyncio.timeout(SETTLE_S):
+            # The servers of a launcher that was killed went with it: their players are put back, and play again.
+            while any([await db.do("ZCARD", f"{keys.game(GAME)}:{which}") for which in ("queue", "live")]):
+                await asyncio.sleep(0.1)
+        lost, doubled = await _verdict(db, made)
+    report.figure("tickets", len(made), "tickets")
+    report.figure("matchmakers killed", kills, "kills")
+    report.figure("tickets lost", lost, "tickets", at_most=0)
+    report.figure("tickets in two matches", doubled, "tickets", at_most=0)
+    report.figure("longest gap without a match", gap, "s", at_most=Settings().lease_s + 1)
+
+
+def main(report: Report) -> None:
+    with stack() as services:
+        uvloop.run(_bench(report, services))
