@@ -11,6 +11,6 @@ The language is Amazon GameLift FlexMatch's, version 1.0. What makes matches of 
 from core.rules.attributes import Party, check_ticket
 from core.rules.model import RuleSet, Stage
 from core.rules.parse import parse
-from core.rules.plain import rule_set
+from core.rules.plain import rule_set, rules_of
 
-__all__ = ["Party", "RuleSet", "Stage", "check_ticket", "parse", "rule_set"]
+__all__ = ["Party", "RuleSet", "Stage", "check_ticket", "parse", "rule_set", "rules_of"]

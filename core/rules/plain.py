@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from core.errors import Invalid
-from core.model import GameSpec, teams_of
+from core.model import Game, GameSpec, teams_of
 from core.model import Team as Bounds
 from core.rules.model import Algorithm, RuleSet, Stage, Team
 from core.rules.parse import parse
@@ -20,8 +20,21 @@ from core.rules.text import tree_of
 
 KEPT: Final = 256  # rule sets read, by what they say: the door looks at one for every ticket
 
+_known: dict[tuple[str, int, int], RuleSet] = {}
+
 # The stage of a match is that of its oldest ticket: a newcomer does not make him wait anew.
 _ALGORITHM: Final = Algorithm(age="oldest")
+
+
+def rules_of(game: Game) -> RuleSet:
+    """As `rule_set`, of a registration: known by its version, so that one asked for again costs nothing."""
+    key = (game.id, game.version, game.updated_ms)
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= KEPT:
+            del _known[next(iter(_known))]
+        found = _known[key] = rule_set(game.spec)
+    return found
 
 
 def rule_set(spec: GameSpec) -> RuleSet:

@@ -18,7 +18,7 @@ from core.ids import RANDOM_BYTES, is_game_id, make_id
 from core.lifecycle import WAITING_TICKET, TicketState
 from core.log import get
 from core.model import Game, TicketPlayer
-from core.rules import check_ticket, rule_set
+from core.rules import check_ticket, rules_of
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
@@ -233,7 +233,7 @@ async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPl
             ]
     try:
         players = await _with_ratings(call, game, players)
-        check_ticket(rule_set(game.spec), players)
+        check_ticket(rules_of(game), players)
     except Invalid as error:
         raise Invalid(error.detail, pointer=_asked_at(error.pointer, players, body, caller.player)) from None
     return players

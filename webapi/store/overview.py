@@ -12,7 +12,7 @@ from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
-from core.rules import rule_set
+from core.rules import rules_of
 from webapi.overview_documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.queues import figures
@@ -81,7 +81,7 @@ def _game(
         id=game.id,
         name=game.spec.name,
         accepting=game.spec.accepting,
-        players_per_match=rule_set(game.spec).most_players,
+        players_per_match=rules_of(game).most_players,
         waiting=waiting,
         oldest_wait_s=round(max(0.0, wait_ms / 1000), 1),
         live=live,

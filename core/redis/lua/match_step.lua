@@ -48,18 +48,17 @@ register('match_step', function(keys, args)
   if args[10] and (state ~= args[10] or (beat or '') ~= args[11]) then return { 'changed', state } end
   if state == 'REQUIRES_ACCEPTANCE' then return { 'ok', after, unpack(match_refused(base, id, now, reason)) } end
   redis.call('HSET', key, 'state', after, 'reason', reason, event .. '_ms', now)
-  local left, result, done = left_of(key), { 'ok', after }, {}
+  local left, result, done, document = left_of(key), { 'ok', after }, {}, cjson.decode(doc)
   if event == 'ready' then
     redis.call('HSET', key, 'connection', args[6], 'beat_ms', now)
     redis.call('ZADD', base .. ':live', args[7], id)
   else
     if args[6] ~= '' then redis.call('HSET', key, 'result', args[6]) end
     match_close(base, id)
-    local rated = event == 'finish' and type(cjson.decode(doc).rating_mode) == 'string'
-    if rated then redis.call('ZADD', base .. ':unrated', now, id) end
+    if event == 'finish' and type(document.rating_mode) == 'string' then redis.call('ZADD', base .. ':unrated', now, id) end
   end
   local staying = {}
-  local players = cjson.decode(doc).players
+  local players = event == 'finish' and {} or document.players -- whose tickets are COMPLETED, and stay so
   for _, player in ipairs(players) do if not left[player.id] then staying[player.ticket] = true end end
   for _, player in ipairs(players) do
     local ticket = player.ticket
