@@ -1,8 +1,8 @@
 """A simulated day under each example rule set: how long tickets wait, and how good their matches are.
 
 Arrivals follow the hours, with parties, skills, four regions and roles. The same arrivals are also matched first come,
-first served: the same teams, no other rule. Passes are five simulated seconds apart. The curve, waiting time against
-the spread of skill within a match, is drawn into docs/images/quality.svg.
+first served: the same teams, no other rule. Passes are 5 simulated seconds apart, of the large match 15. The curve,
+waiting time against the spread of skill within a match, is drawn into docs/images/quality.svg.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from core.rules.model import Algorithm
 from matchmaker.rules import Pool, form
 
 DAY_S: Final = 86_400
-STEP_S: Final = 5
 REGIONS: Final = ("eu", "us", "asia", "sa")
 FIGURE: Final = Path("docs/images/quality.svg")
 Dice = np.random.Generator
@@ -39,6 +38,7 @@ class World:
     party: int
     player: Callable[[Dice, float], dict[str, str | float | list[str] | dict[str, float]]]
     measure: str = "skill"  # what the spread is of
+    step_s: int = 5  # between two passes
 
 
 def _skilled(_: Dice, skill: float) -> dict[str, str | float | list[str] | dict[str, float]]:
@@ -63,7 +63,7 @@ def _role(dice: Dice, skill: float) -> dict[str, str | float | list[str] | dict[
 WORLDS: Final = (
     World("duel", 12_000, 1, _skilled),
     World("5v5", 20_000, 5, _skilled),
-    World("battle-royale-100", 40_000, 4, _skilled),
+    World("battle-royale-100", 25_000, 4, _skilled, step_s=15),
     World("co-op-4", 12_000, 3, _mission, "level"),
     World("roles", 20_000, 2, _role),
 )
@@ -110,11 +110,11 @@ def first_come(rules: RuleSet) -> RuleSet:
     return RuleSet("", {}, stages, rules.opens_ms)
 
 
-def simulate(rules: RuleSet, tickets: Sequence[Waiting], measure: str) -> Outcome:
+def simulate(rules: RuleSet, tickets: Sequence[Waiting], world: World) -> Outcome:
     """Let the day pass."""
     pool, by_id, outcome, following = Pool(rules), {t.id: t for t in tickets}, Outcome(), 0
     due: int | None = None
-    for now_ms in range(0, (DAY_S + 600) * 1000, STEP_S * 1000):
+    for now_ms in range(0, (DAY_S + 600) * 1000, world.step_s * 1000):
         came = following
         while following < len(tickets) and tickets[following].since_ms <= now_ms:
             pool.add(tickets[following])
@@ -122,7 +122,7 @@ def simulate(rules: RuleSet, tickets: Sequence[Waiting], measure: str) -> Outcom
         if came == following and (due is None or now_ms < due):
             continue
         for proposal in form(pool, rules, now_ms, seed=now_ms).proposals:
-            _note(outcome, [by_id[name] for name in proposal.tickets], now_ms, measure)
+            _note(outcome, [by_id[name] for name in proposal.tickets], now_ms, world.measure)
             for name in proposal.tickets:
                 pool.remove(name)
         due = pool.relaxes_ms(now_ms)
@@ -152,7 +152,7 @@ def main(report: Report) -> None:
         say(f"a day of {world.rules}")
         tickets = arrivals(world, seed=1)
         rules = parse(json.loads((ROOT / "examples" / "rulesets" / f"{world.rules}.json").read_text()))
-        ours, plain = (simulate(which, tickets, world.measure) for which in (rules, first_come(rules)))
+        ours, plain = (simulate(which, tickets, world) for which in (rules, first_come(rules)))
         name = world.rules
         report.figure(f"{name}: share of tickets matched", len(ours.per_ticket) / len(tickets), "ratio")
         report.figure(f"{name}: wait of a ticket, p50", percentile(ours.per_ticket, 0.5), "s")
