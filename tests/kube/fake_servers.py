@@ -79,7 +79,7 @@ class FakeServers:
             async with asyncio.timeout(None if life_s == FOR_EVER else life_s):
                 while not over.is_set():
                     with suppress(Unavailable):
-                        await store.beat(ServerState.ALLOCATED, {}, [], running=True)
+                        await store.beat(ServerState.ALLOCATED, {}, [], 0, running=True)
                     with suppress(TimeoutError):
                         async with asyncio.timeout(BEAT_S):
                             await over.wait()
