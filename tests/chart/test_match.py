@@ -12,12 +12,14 @@ from tests.chart.images import REPOSITORY, TAG, valkey_image
 from tests.chart.players import completed, fly, queue, register_tanks
 from tests.chart.release import prepared
 from tests.cluster.api import until
+from tests.cluster.binaries import HELM3
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
 
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.parametrize("helm", [HELM3], indirect=True, ids=["helm3"])  # test_readme.py plays one with Helm 4
 async def test_a_match_in_a_pod_plays_through_an_upgrade(
     cluster: Cluster, namespace: str, helm: Helm, python_image_name: str, tmp_path: Path
 ) -> None:
