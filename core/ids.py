@@ -24,6 +24,7 @@ PREFIX: Final[dict[Kind, str]] = {
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]  # two letters at once: half the time
 _BODY = r"[0-9a-hjkmnp-tv-z]{26}"
 _PATTERN: Final = {kind: re.compile(rf"{prefix}-{_BODY}") for kind, prefix in PREFIX.items()}
 _GAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -36,7 +37,7 @@ def make_id(kind: Kind, now_ms: int, chance: bytes) -> str:
     if len(chance) != RANDOM_BYTES:
         raise ValueError(f"an id takes {RANDOM_BYTES} random bytes, not {len(chance)}")
     number = (now_ms & (1 << 48) - 1) << 80 | int.from_bytes(chance)
-    body = "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
+    body = "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
     return f"{PREFIX[kind]}-{body}"
 
 
