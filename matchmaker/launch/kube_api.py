@@ -74,6 +74,10 @@ class _Marked(Struct):
 _bookmark: Final = msgspec.json.Decoder(_Marked)
 
 
+# What the kubelet answers, with 200, where it has removed the log.
+NO_LOG: Final = ("failed to try resolving symlinks", "unable to retrieve container logs")
+
+
 class PodApi(Protocol):
     """What the launcher needs. All raise KubeRefused or KubeAway."""
 
@@ -114,7 +118,8 @@ class KubePods:
 
     async def logs(self, name: str, container: str, lines: int) -> str:
         query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(LOG_BYTES))]
-        return (await self._call("GET", f"{self._path}/{name}/log", query)).decode(errors="replace")
+        text = (await self._call("GET", f"{self._path}/{name}/log", query)).decode(errors="replace")
+        return "" if text.startswith(NO_LOG) else text
 
     async def list(self) -> tuple[list[Pod], str]:
         """All pods, and the version of the whole to watch from."""

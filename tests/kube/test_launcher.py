@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from core import keys
 from core.model import Port, Resources, Server
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.kubernetes import KubernetesLauncher
-from tests.kube.ground import SMALL, Ground, a_match, image_server
+from tests.kube.ground import GAME, SMALL, Ground, a_match, image_server
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
@@ -225,6 +226,7 @@ async def test_a_pod_that_another_has_replaced(ground: Ground) -> None:
         await deaf.start(wanted)
         first = ground.pods()[wanted.id]["metadata"]["uid"]
         ground.cluster.kubectl("delete", "pod", wanted.id, f"--namespace={ground.namespace}", "--now")
+        await ground.db.do("HDEL", keys.match(GAME, wanted.id), "server")  # the first one's, which would turn it away
         await made.start(wanted)
         await deaf.stop(wanted.id, 1.0)
         await lives(made, wanted.id)
