@@ -1,7 +1,7 @@
 """A simulated day under each example rule set: how long tickets wait, and how good their matches are.
 
 Arrivals follow the hours, with parties, skills, four regions and roles. The same arrivals are also matched first come,
-first served: the same teams, no other rule. Passes are 5 simulated seconds apart, of the large match 60. The curve,
+first served: the same teams, no other rule. Passes are 5 simulated seconds apart, of the two dearest sets 60. The curve,
 waiting time against the spread of skill within a match, is drawn into docs/images/quality.svg.
 """
 
@@ -65,7 +65,7 @@ WORLDS: Final = (
     World("5v5", 20_000, 5, _skilled),
     World("battle-royale-100", 25_000, 4, _skilled, step_s=60),
     World("co-op-4", 12_000, 3, _mission, "level"),
-    World("roles", 20_000, 2, _role),
+    World("roles", 6_000, 2, _role, step_s=60),
 )
 
 

@@ -1,7 +1,8 @@
 """Two matchmakers, one of them killed (-9) every few seconds, under a steady stream of tickets.
 
 No ticket may be lost or in two matches, and no gap without matches may be longer than the lease and a second. Tickets
-are made with the Redis function that webapi calls; servers are ready at once. MUSTER_BENCH_SECONDS shortens it.
+are made with the Redis function that webapi calls; servers are ready at once, and outlive whoever started them.
+MUSTER_BENCH_SECONDS shortens it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ SECONDS = float(os.environ.get("MUSTER_BENCH_SECONDS", "600"))
 PER_S = 200
 KILL_S = (2.0, 6.0)  # between two kills
 ROUND = 20  # tickets of one round trip
+PLAY_S = 2  # of a match
+START_S = 60.0
 SETTLE_S = 60.0
 READ = 1000  # documents of one round trip
 
@@ -48,19 +51,44 @@ async def _arrive(db: Database, bell: Doorbell, made: list[str]) -> None:
         await asyncio.sleep(max(0.0, start + len(made) / PER_S - time.perf_counter()))
 
 
+async def _up(services: Stack, name: str) -> None:
+    """Start a matchmaker, and return when it says that it is ready."""
+    services.start(name, "-m", "matchmaker", MUSTER_LAUNCHER="instant", MUSTER_MATCHMAKER_METRICS_PORT="0")
+    log = services.folder / f"{name}.log"
+    async with asyncio.timeout(START_S):
+        while '"ready"' not in log.read_text():
+            await asyncio.sleep(0.05)
+
+
 async def _kill(services: Stack, stop: asyncio.Event) -> int:
     """Kill one of two, start it again, and so on. Returns how many were killed."""
     dice, number = random.Random(1), 0
-    for name in ("one", "two"):
-        services.start(name, "-m", "matchmaker", MUSTER_LAUNCHER="instant", MUSTER_MATCHMAKER_METRICS_PORT="0")
     while not stop.is_set():
         await asyncio.sleep(dice.uniform(*KILL_S))
         name = ("one", "two")[number % 2]
         services.processes[name].kill()
         services.processes[name].wait()
-        services.start(name, "-m", "matchmaker", MUSTER_LAUNCHER="instant", MUSTER_MATCHMAKER_METRICS_PORT="0")
+        await _up(services, name)
         number += 1
     return number
+
+
+async def _play(db: Database, bell: Doorbell) -> None:
+    """The servers: real ones outlive the matchmaker that started them, and say so themselves when a match is over."""
+    base = keys.game(GAME)
+    while True:
+        await asyncio.sleep(PLAY_S / 4)
+        live = list(await db.do("ZRANGE", f"{base}:live", 0, -1))
+        rows = await db.do_many([("HMGET", keys.match(GAME, name), "state", "server", "ready_ms") for name in live])
+        before = now_ms() - PLAY_S * 1000
+        over = [
+            function_call("match_step", base, name, "finish", now_ms(), server, "finished", "", 0, 0)
+            for name, (state, server, ready_ms) in zip(live, rows, strict=True)
+            if state == "RUNNING" and int(ready_ms) < before
+        ]
+        if over:
+            await db.do_many(over)
+            bell.ring("match", [GAME])
 
 
 async def _longest_gap(db: Database, stop: asyncio.Event) -> float:
@@ -114,6 +142,8 @@ async def _bench(report: Report, services: Stack) -> None:
         await db.do("SET", keys.registration(GAME), msgspec.json.encode(Game(GAME, "p", 1, now, now, spec)))
         await db.do("SADD", keys.GAMES, GAME)
         stop, made = asyncio.Event(), list[str]()
+        await asyncio.gather(_up(services, "one"), _up(services, "two"))
+        playing = asyncio.create_task(_play(db, bell))
         killer = asyncio.create_task(_kill(services, stop))
         gaps = asyncio.create_task(_longest_gap(db, stop))
         say(f"{SECONDS:g} s, {PER_S} tickets/s")
@@ -121,9 +151,9 @@ async def _bench(report: Report, services: Stack) -> None:
         stop.set()
         kills, gap = await killer, await gaps
         async with asyncio.timeout(SETTLE_S):
-            # The servers of a launcher that was killed went with it: their players are put back, and play again.
             while any([await db.do("ZCARD", f"{keys.game(GAME)}:{which}") for which in ("queue", "live")]):
                 await asyncio.sleep(0.1)
+        playing.cancel()
         lost, doubled = await _verdict(db, made)
     report.figure("tickets", len(made), "tickets")
     report.figure("matchmakers killed", kills, "kills")
