@@ -1,8 +1,8 @@
 """A simulated day under each example rule set: how long tickets wait, and how good their matches are.
 
 Arrivals follow the hours, with parties, skills, four regions and roles. The same arrivals are also matched first come,
-first served: the same teams, no other rule. Passes are 5 simulated seconds apart, of the two dearest sets 60. The curve,
-waiting time against the spread of skill within a match, is drawn into docs/images/quality.svg.
+first served: the same teams, no other rule. Passes are 5 simulated seconds apart, of the two dearest sets 60. The
+curve, waiting time against the spread of skill within a match, is drawn into docs/images/quality.svg.
 """
 
 from __future__ import annotations
