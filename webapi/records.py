@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from core.lifecycle import WAITING_TICKET, MatchState, TicketState
 from core.model import Connection, Game, GameSpec, Match, MatchPlayer
-from core.rules import rule_set
+from core.rules import rules_of
 from webapi.documents import Acceptance, MatchDocument, Person, Registration, TeamOfMatch, Ticket, TicketEvent
 
 TERMINAL: Final = frozenset(
@@ -226,7 +226,7 @@ def parsed(text: str | None, otherwise: Any) -> Any:
 def registration(game: Game, *, whole: bool) -> Registration:
     """A game as the API tells it; not `whole`: without what runs, with which environment, and by which rules."""
     spec: GameSpec = game.spec
-    warnings = list(rule_set(spec).warnings) if whole else []
+    warnings = list(rules_of(game).warnings) if whole else []
     if not whole:
         server = msgspec.structs.replace(spec.server, command=None, args=[], env={})
         spec = msgspec.structs.replace(spec, server=server, rules=None)

@@ -6,10 +6,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from core.errors import Invalid
 from core.model import Game, GameSpec, teams_of
@@ -18,7 +15,7 @@ from core.rules.model import Algorithm, RuleSet, Stage, Team
 from core.rules.parse import parse
 from core.rules.text import tree_of
 
-KEPT: Final = 256  # rule sets read, by what they say: the door looks at one for every ticket
+KEPT: Final = 256  # rule sets read, by game and version: the door looks at one for every ticket
 
 _known: dict[tuple[str, int, int], RuleSet] = {}
 
@@ -43,18 +40,11 @@ def rule_set(spec: GameSpec) -> RuleSet:
         return _plain(tuple(teams_of(spec)), round(spec.fill_wait_s * 1000))
     tree = tree_of(spec.rules, "/rules")
     try:
-        return _read(msgspec.json.encode(tree))
+        return parse(tree)
     except Invalid as error:
         raise Invalid(error.detail, pointer=f"/rules{error.pointer}".rstrip("/")) from None
 
 
-@lru_cache(KEPT)
-def _read(text: bytes) -> RuleSet:
-    tree: dict[str, Any] = msgspec.json.decode(text)
-    return parse(tree)
-
-
-@lru_cache(KEPT)
 def _plain(teams: tuple[Bounds, ...], wait_ms: int) -> RuleSet:
     full = _stage(tuple(Team(team.name, team.name, team.max_players, team.max_players) for team in teams))
     enough = _stage(tuple(Team(team.name, team.name, team.min_players, team.max_players) for team in teams))
