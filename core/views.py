@@ -163,6 +163,20 @@ def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW
             yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
 
 
+def round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    """Calls in pieces of about MAX_VIEWS keys: what is sent at once, so that whoever reads waits for no more."""
+    some: list[Call] = []
+    size = 0
+    for call in calls:
+        some.append(call)
+        size += sum(map(int, call[1][2:5]))
+        if size >= MAX_VIEWS:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
 def _view_args(
     items: Sequence[Attack | Move | tuple[str, State]], move_ttl_ms: int, keep_ms: int
 ) -> tuple[str | int, ...]:

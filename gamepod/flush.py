@@ -18,7 +18,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
@@ -28,7 +28,7 @@ from core.clock import now_ms
 from core.errors import MusterError
 from core.interactions import Interaction, flat_counts
 from core.leaderboard import bucket_of, count_args, score_args
-from core.views import MAX_VIEWS, Call, Views, make_states, view_calls
+from core.views import Call, Views, make_states, round_trips, view_calls
 from gamepod.backlog import Backlog
 from gamepod.flush_stats import FlushStats
 from gamepod.outbox import Outbox
@@ -75,7 +75,7 @@ class Flusher:
         self._boards = keys.boards(settings.game)
         self._views = Views()
         self._states: dict[str, Mapping[str, Any]] = {}  # not yet in the log
-        self._calls: list[Call] = []  # views of this beat that are not yet written
+        self._calls: deque[Sequence[Call]] = deque()  # round trips of this beat that are still to be made
         self._staged = Views()  # what all calls of this beat were made from
         self._counts: dict[int, Counter[str]] = {}  # by bucket
         self._board_calls = Outbox[BoardCall](lambda call: len(call.args) * BOARD_ARG_BYTES)
@@ -212,7 +212,8 @@ class Flusher:
         if not self._calls and self._due(self._views_due_s):
             self._views_due_s = time.monotonic() + self._settings.views_s
             self._staged = self._views.take(VIEWS_A_BEAT)
-            self._calls = list(view_calls(self._settings.game, self._staged, move_ttl_ms=self._move_ttl_ms))
+            calls = list(view_calls(self._settings.game, self._staged, move_ttl_ms=self._move_ttl_ms))
+            self._calls.extend(round_trips(calls))
         while self._calls and self._time_left():
             await self._write_views()
         if not self._board_calls and self._due(self._boards_due_s):
@@ -230,18 +231,14 @@ class Flusher:
         return self._closing or time.monotonic() < self._flush_due_s
 
     async def _write_views(self) -> None:
-        """Write the next calls in one round trip, about MAX_VIEWS keys: whoever reads waits for no more."""
-        some, size = 0, 0
-        while some < len(self._calls) and size < MAX_VIEWS:
-            size += sum(map(int, self._calls[some][1][2:5]))
-            some += 1
+        some = self._calls[0]
         try:
-            await self._redis.call_many([("views_write", base, args) for base, args in self._calls[:some]])
+            await self._redis.call_many([("views_write", base, args) for base, args in some])
         except BaseException:
             self._views.put_back(self._staged)  # writing a view twice is writing it once
             self._calls.clear()
             raise
-        del self._calls[:some]
+        self._calls.popleft()
 
     def _freeze_counts(self) -> None:
         counts, self._counts = self._counts, {}
