@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import uvloop
-from redis import Redis
+from redis.asyncio import Redis
 
 from core import keys
 from core.api import connect
@@ -31,7 +31,6 @@ ATTACK_EVERY = 10  # interactions of a player: the tenth is an attack, one in a 
 TARGET_TICKS = 60  # a player attacks another for a second, then somebody else
 FLAT_OUT = 4_000  # interactions that wait in a match that is written as fast as Redis takes them
 PLAIN_PIPELINE = 1_000  # commands in a pipeline of the plain way
-STATES_S = 0.25  # the arena tells its flusher states so often
 
 
 @dataclass
@@ -107,6 +106,7 @@ class Writer:
         self.redis = LeanRedis(plan.url)
         settings = Settings(game=plan.game, match=match, join_key="bench", redis_url=plan.url)
         self.flusher = Flusher(self.redis, settings, move_ttl_s=30)
+        self.states_s = settings.views_s  # the arena tells its flusher states so often
         self._paced = plan.paced
 
     async def play(self, start_s: float, end_s: float) -> None:
@@ -122,7 +122,7 @@ class Writer:
             else:
                 due_s = now_s + 0.005
             if now_s >= states_s:
-                states_s = now_s + STATES_S
+                states_s = now_s + self.states_s
                 self.flusher.add_states(self.crowd.states())
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
 
@@ -133,7 +133,7 @@ async def write(plan: Plan) -> dict[str, Any]:
     flushing = [asyncio.create_task(writer.flusher.run()) for writer in writers]
     start_s = time.monotonic()
     # Matches do not begin in the same millisecond.
-    share_s = STATES_S / max(1, len(writers))
+    share_s = 0.5 / max(1, len(writers))
     playing = [asyncio.create_task(w.play(start_s + i * share_s, plan.end_s)) for i, w in enumerate(writers)]
     telling = asyncio.create_task(_tell(plan.journal, writers)) if plan.journal else None
     before = await _at(plan.begin_s, writers)
@@ -183,7 +183,7 @@ def _journal(path: str, writers: list[Writer]) -> None:
 
 
 async def plain(plan: Plan) -> dict[str, Any]:
-    """The same interactions with a hash and a sorted-set member each, in pipelines, by redis-py."""
+    """The same interactions with a hash and a sorted-set member each, in pipelines, by redis-py on this event loop."""
     crowds = [Crowd(match, plan.players) for match in plan.matches]
     client = Redis.from_url(plan.url)
     board = f"{keys.boards(plan.game)}:plain"
@@ -205,9 +205,9 @@ async def plain(plan: Plan) -> dict[str, Any]:
                 pipe.zadd(board, {one.id: one.at_ms})
                 done += 1
             if len(pipe) >= PLAIN_PIPELINE:
-                pipe.execute()
-    pipe.execute()
-    client.close()
+                await pipe.execute()
+    await pipe.execute()
+    await client.aclose()
     return {
         "wall_s": time.monotonic() - before[0],
         "cpu_s": time.process_time() - before[1],

@@ -153,12 +153,16 @@ class Flusher:
             pass
 
     async def _append(self) -> None:
-        """Append all waiting batches, each acknowledged before the next is sent."""
+        """Append what came since the last flush and all batches before it, each acknowledged before the next is sent.
+
+        What comes meanwhile waits for the next flush: the busier we are, the fuller are the batches.
+        """
         settings = self._settings
         states_due = self._due(self._views_due_s)
         if states_due:
             self._log_states()
-        while (batch := self.backlog.head(time.monotonic())) is not None:
+        self.backlog.seal(time.monotonic())
+        while (batch := self.backlog.head()) is not None:
             args = (settings.match, batch.number, batch.size, batch.payload, settings.log_batches)
             if not await self._sent(self.backlog.batches, batch.number, "log_append", self._log, args):
                 continue
@@ -171,8 +175,9 @@ class Flusher:
             self._views.follow(fold.views)
             for bucket, who in fold.counts:
                 self._counts.setdefault(bucket, Counter()).update(who)
-            if states_due:
+            if states_due and self._states:
                 self._log_states()
+                self.backlog.seal(now_s)
 
     def _log_states(self) -> None:
         """Give the next batch as many present states as it may have, those that wait longest."""
