@@ -8,7 +8,6 @@ game: per tick and player a `Move`, an `Attack` or an `Action`, as the arena mak
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ from core.api import connect
 from core.clock import iso, now_ms
 from core.interactions import Action, Attack, Interaction, Move
 from core.redis.lean import LeanRedis
+from gamepod.app import calm_collector
 from gamepod.flush import Flusher
 from gamepod.settings import Settings
 
@@ -241,8 +241,7 @@ async def read(plan: Plan) -> dict[str, Any]:
 def main() -> None:
     """Run the plan in the first argument."""
     plan = Plan(**json.loads(sys.argv[1]))
-    gc.collect()
-    gc.freeze()
+    calm_collector()
     made = uvloop.run({"write": write, "plain": plain, "read": read}[plan.mode](plan))
     print(json.dumps(made), flush=True)
 
