@@ -11,6 +11,8 @@ from core.metrics import listening, metrics_server
 from core.serve import run
 from core.settings import Common, from_env
 from webapi.app import make_app
+from webapi.context import SERVICES
+from webapi.lines import listening_lines
 from webapi.metrics import Metrics
 from webapi.settings import Settings
 
@@ -26,8 +28,9 @@ async def main(stop: asyncio.Event) -> None:
             metrics.registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_WEBAPI_METRICS_PORT"
         ),
         listening(app, settings.host, settings.port, setting="MUSTER_WEBAPI_PORT") as port,
+        listening_lines(app[SERVICES]) as auth_port,
     ):
-        log.get("webapi").info("listening", url=f"http://{settings.host}:{port}")
+        log.get("webapi").info("listening", url=f"http://{settings.host}:{port}", auth_port=auth_port)
         await stop.wait()
 
 
