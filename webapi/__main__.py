@@ -8,6 +8,7 @@ import sys
 
 from core import log
 from core.metrics import listening, metrics_server
+from core.misspelt import warn_of_misspelt
 from core.serve import run
 from core.settings import Common, from_env
 from webapi.app import make_app
@@ -21,6 +22,7 @@ async def main(stop: asyncio.Event) -> None:
     """Serve until `stop`. Raises Misconfigured."""
     common, settings = from_env(Common, os.environ), from_env(Settings, os.environ)
     log.setup("webapi", form=common.log_format, level=common.log_level)
+    warn_of_misspelt(os.environ)
     metrics = Metrics()
     app = make_app(common, settings, metrics)
     async with (

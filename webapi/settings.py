@@ -41,9 +41,8 @@ class Settings:
     auth_port: int = setting("MUSTER_WEBAPI_AUTH_PORT", 22550)  # of these lines, at the API's host
     auth_connections: int = setting("MUSTER_AUTH_CONNECTIONS", 1000)  # over it at once, in this replica
     auth_connections_address: int = setting("MUSTER_AUTH_CONNECTIONS_ADDRESS", 50)  # ... of one address
-    auth_idle_s: float = setting(
-        "MUSTER_AUTH_IDLE_S", 30.0
-    )  # for the whole of the next line to come, or an answer to go
+    # For the whole of the next line to come, however slowly its bytes do, and for an answer to be taken.
+    auth_idle_s: float = setting("MUSTER_AUTH_IDLE_S", 30.0)
 
     # Commands run strangers' programs on this host: only for operators who trust their developers.
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)

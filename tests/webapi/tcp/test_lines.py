@@ -119,9 +119,7 @@ async def test_a_last_line_without_an_end_is_told(door: Door) -> None:
         assert await line.hear() is None
 
 
-async def test_a_fault_of_ours_tells_nothing_of_the_inside(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_fault_of_ours_tells_nothing_of_the_inside(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that takes too long is given up; a defect has an id, under which the log has the rest."""
     async with open_door(redis_url, request_s=0.2) as door, door.line() as line:
 
