@@ -142,7 +142,13 @@ def up_to_its_end(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "setting",
-    ["MUSTER_WEBAPI_PORT", "MUSTER_WEBAPI_METRICS_PORT", "MUSTER_MATCHMAKER_METRICS_PORT", "MUSTER_REDIS_PORT"],
+    [
+        "MUSTER_WEBAPI_PORT",
+        "MUSTER_WEBAPI_AUTH_PORT",
+        "MUSTER_WEBAPI_METRICS_PORT",
+        "MUSTER_MATCHMAKER_METRICS_PORT",
+        "MUSTER_REDIS_PORT",
+    ],
 )
 def test_taken_port_is_one_line_that_names_the_setting(setting: str, tmp_path: Path) -> None:
     """A taken port is refused with exit code 78 before anything starts: the port, who has it, what to set."""
