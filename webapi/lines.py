@@ -95,6 +95,8 @@ class Lines:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._open[task]
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            log.error("connection failed", exc_info=defect)
         self._metrics.line_connections.dec()
 
     async def close(self) -> None:
@@ -111,10 +113,12 @@ class Lines:
 
     async def _live(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
+            _ensure_open(writer)
             writer.transport.set_write_buffer_limits(high=0)  # so that `drain` waits until the answer is taken
             origin = await self._origin(reader, writer)
-            with self._counted(origin.address):
-                await self._converse(reader, writer, origin)
+            if origin is not None:
+                with self._counted(origin.address):
+                    await self._converse(reader, writer, origin)
         except Refused as error:
             await self._dismiss(reader, writer, error)
         except OSError:  # TimeoutError is one
@@ -122,13 +126,16 @@ class Lines:
         finally:
             writer.transport.abort()  # whatever is to be heard has been, or never will be
 
-    async def _origin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Origin:
-        """Whose connection it is. Raises Refused where one of our proxies does not say so."""
+    async def _origin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Origin | None:
+        """Whose connection it is; None where nothing is said at all, as by who only looks whether somebody listens.
+
+        Raises Refused where one of our proxies does not tell.
+        """
         peer = str((writer.get_extra_info("peername") or ("unknown",))[0])
         if not self._proxies.trusts(peer):
             return Origin(peer, "tcp")
-        line = await self._line(reader, PROXY_S) or b""
-        return Origin(proxy_line(line.removesuffix(b"\r"), peer), "tcp")
+        line = await self._line(reader, PROXY_S)
+        return None if line is None else Origin(proxy_line(line.removesuffix(b"\r"), peer), "tcp")
 
     @contextmanager
     def _counted(self, address: str) -> Iterator[None]:
@@ -216,6 +223,7 @@ class Lines:
         return request_id
 
     async def _say(self, writer: asyncio.StreamWriter, answer: bytes) -> None:
+        _ensure_open(writer)
         writer.write(answer)
         async with asyncio.timeout(self._settings.auth_idle_s):
             await writer.drain()
@@ -224,6 +232,7 @@ class Lines:
         """Say why, and close when the other side has had the time to read it."""
         self._count("none", error.code)
         try:
+            _ensure_open(writer)
             writer.write(wire.refused(document(error, "")))
             writer.write_eof()
             async with asyncio.timeout(LINGER_S):
@@ -237,3 +246,9 @@ class Lines:
 
     def _count(self, kind: str, outcome: str) -> None:
         self._metrics.lines.labels(kind, outcome).inc()
+
+
+def _ensure_open(writer: asyncio.StreamWriter) -> None:
+    """Raise where the other side has broken off: uvloop takes whatever is asked of a closed connection for a defect."""
+    if writer.transport.is_closing():
+        raise ConnectionResetError

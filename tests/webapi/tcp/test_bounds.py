@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
+import struct
 from contextlib import AsyncExitStack
 
 import pytest
+from structlog.testing import capture_logs
 
 from core.errors import Misconfigured
 from tests.support import eventually
@@ -32,6 +35,28 @@ async def test_nobody_holds_a_connection_for_nothing(redis_url: str, drip: bytes
         assert await line.hear() is None
         task.cancel()
         await asyncio.wait([task])
+
+
+LOGIN = b'{"type":"login","name":"nobody","password":"x"}\n'
+BROKEN_OFF = [b"", b"x", b"x\n", b"x" * 9000, LOGIN * 9, b"[]\n" * 2000, proxy("192.0.2.1"), proxy("192.0.2.1") + LOGIN]
+
+
+@pytest.mark.parametrize("trusted", [0, 1], ids=["directly", "behind a proxy"])
+async def test_who_breaks_off_leaves_nothing_behind(redis_url: str, trusted: int) -> None:
+    """A reset at whatever moment ends a connection and is no defect of ours."""
+    async with open_door(redis_url, trusted_proxies=trusted, auth_connections_address=4) as door:
+        with capture_logs() as lines:
+            for said in BROKEN_OFF * 4:
+                with socket.create_connection(("127.0.0.1", door.port)) as client:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    client.sendall(said)
+                    await asyncio.sleep(random.choice((0, 0.001, 0.005)))
+
+            async def gone() -> bool:
+                return door.count("muster_auth_connections") == 0
+
+            assert await eventually(gone)
+        assert not [line for line in lines if line["log_level"] == "error"]
 
 
 async def test_who_takes_no_answers_is_dropped(redis_url: str) -> None:
