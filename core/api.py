@@ -74,14 +74,16 @@ class Muster:
         of `core/keys.py`. A hash is a dict, a string a str, a list or set a list, a sorted set a list of (member,
         score) in descending order, a stream a list of (id, fields), newest first; at most MAX_ELEMENTS of them.
         """
-        name = key if key.startswith("muster:") else self._full(key)
-        kind = await self._db.do("TYPE", name)
+        whole = key.startswith("muster:")
+        name = key if whole else self._full(key)
+        kind = await self._db.do("TYPE", name) if whole else "hash"
         if kind == "none":
             return None
         if kind not in _READS:
             raise Invalid(f"{name} is a {kind}, which cannot be read here", pointer="key")
         found = await self._db.do(*(name if word == "{}" else word for word in _READS[kind]))
-        return _plain(kind, found)
+        plain = _plain(kind, found)
+        return plain if whole else plain or None  # a hash without fields is none
 
     async def add_interaction(
         self,
