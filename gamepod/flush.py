@@ -84,7 +84,7 @@ class Flusher:
         self._views_due_s = 0.0
         self._boards_due_s = 0.0
         self._pause_s = 0.0
-        self._wake = asyncio.Event()
+        self._asleep: asyncio.Future[None] | None = None
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
 
@@ -140,17 +140,21 @@ class Flusher:
         """Write what is left, without waiting for the beat; `run` returns when all of it is written."""
         self._closing = True
         self._pause_s = 0.0
-        self._wake.set()
+        if self._asleep is not None:
+            _wake(self._asleep)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
             return
+        # Thirty times a second: a time-out around an event would cost as much as packing what came meanwhile.
+        loop = asyncio.get_running_loop()
+        self._asleep = loop.create_future()
+        timer = loop.call_later(seconds, _wake, self._asleep)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-                self._wake.clear()
-        except TimeoutError:
-            pass
+            await self._asleep
+        finally:
+            timer.cancel()
+            self._asleep = None
 
     async def _append(self) -> None:
         """Append what came since the last flush and all batches before it, each acknowledged before the next is sent.
@@ -275,3 +279,8 @@ class Flusher:
             self.stats.away_since_s = None
             extra = {"away_s": round(away_s, 2), "dropped": self.backlog.dropped, "written": self.stats.written}
             log.warning("Redis is back: everything that was kept is written", extra=extra)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
