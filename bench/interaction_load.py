@@ -120,7 +120,9 @@ class Writer:
         while (now_s := time.monotonic()) < end_s:
             if self._paced:
                 # A piece at a time: whoever is far behind must not keep the flushers from writing.
-                for _ in range(min(CATCH_UP, int((now_s - due_s) * TICK_HZ) + 1)):
+                for _ in range(CATCH_UP):
+                    if due_s > now_s:
+                        break
                     self.flusher.add(self.crowd.tick(now_ms()))
                     due_s += 1 / TICK_HZ
             elif self.flusher.backlog.interactions < FLAT_OUT:
