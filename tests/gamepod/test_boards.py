@@ -27,8 +27,8 @@ from core.redis.embedded import EmbeddedRedis
 GAME, BASE = "tanks", keys.boards("tanks")
 START_MS = 1_700_000_000_000
 PLAYERS = st.sampled_from(["alice", "bob", "carol", "dave"])
-# A step: so many seconds go by, then these players act, each so long ago (0: now); their batch is sent once, twice, or a
-# later one before it; and the board is cleaned so many entries at a time.
+# A step: so many seconds go by, then these players act, each so long ago (0: now); their batch is sent once, twice, or
+# behind a later one; and the board is cleaned so many entries at a time.
 STEPS = st.lists(
     st.tuples(
         st.integers(0, WINDOW_S // 2),
@@ -139,8 +139,8 @@ async def compare_scores(url: str, reached: list[tuple[str, float, int]]) -> Non
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(REACHED)
 def test_ties_are_won_by_who_was_first(valkey: EmbeddedRedis, reached: list[tuple[str, float, int]]) -> None:
-    """Pages, ranks and neighbours are those of a sorted list of best scores, of equal ones the earlier first, in whatever
-    order scores come; whole, fractional, huge and negative ones.
+    """Pages, ranks and neighbours are those of a sorted list of best scores, of equal ones the earlier first, in
+    whatever order scores come; whole, fractional, huge and negative ones.
     """
     asyncio.run(compare_scores(valkey.url, reached))
 

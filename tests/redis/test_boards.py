@@ -83,7 +83,7 @@ async def test_what_is_not_there(store: BoardStore) -> None:
 
 
 async def test_a_season_ends_once(client: Caller, store: BoardStore) -> None:
-    """Its boards are its archive and new ones are empty; the same end again changes nothing, an early one is refused."""
+    """Its boards are its archive, new ones are empty; the same end again changes nothing, an early one is refused."""
     await score(client, ann=5, bob=3)
     await rate(client, "m1", ann=100)
     await rate(client, "m2", mode="squad", cid=50)
