@@ -133,14 +133,14 @@ async def test_a_reply_that_is_lost_counts_once(redis_url: str, db: Database) ->
     """Every write whose reply is lost is sent again with its number, and is there once."""
 
     class Lossy:
-        """Loses the first reply of each function."""
+        """Loses the first reply of each function that writes."""
 
         def __init__(self) -> None:
             self.lost: set[str] = set()
 
         async def call(self, function: str, base: str, *args: Any) -> Any:
             reply = await db.call(function, base, *args)
-            if function not in self.lost:
+            if function not in self.lost and function != "board_read":
                 self.lost.add(function)
                 raise Unavailable("the reply was lost")
             return reply

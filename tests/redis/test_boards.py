@@ -82,6 +82,16 @@ async def test_what_is_not_there(store: BoardStore) -> None:
         await store.view("score", season=2, count=1)
 
 
+async def test_counts_that_are_taken_back(client: Caller, store: BoardStore, data: Database) -> None:
+    """Less than nothing takes back what was counted; who has nothing left is neither on the board nor in the bucket."""
+    await client.call("boards_add", BASE, "", 0, 0, "ann", 600, 4, "", "bob", 600, 3, "")
+    await client.call("boards_add", BASE, "", 0, 0, "ann", 600, -4, "", "bob", 600, -1, "")
+    assert (await store.view("activity", count=9)).entries == [Entry(1, "bob", 2.0)]
+    assert dict(await data.do("HGETALL", f"{BASE}:counts:600")) == {"bob": "2"}
+    assert await client.call("boards_expire", BASE, 1200, 10) == [1, 0]
+    assert await data.do("EXISTS", f"{BASE}:activity") == 0
+
+
 async def test_a_season_ends_once(client: Caller, store: BoardStore) -> None:
     """Its boards are its archive, new ones are empty; the same end again changes nothing, an early one is refused."""
     await score(client, ann=5, bob=3)

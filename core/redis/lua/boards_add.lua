@@ -1,8 +1,8 @@
 -- boards_add: count interactions and scores of one batch on a game's boards.
 -- KEYS[1] base of the boards
 -- ARGV    match id ('' where the caller needs no protection from repeats), number of the batch, UTC ms at which its
---         scores were reached, then per player: id, bucket (its first second), interactions, best score ('' for none);
---         optionally at the end, the number of the batch before it, which must be there
+--         scores were reached, then per player: id, bucket (its first second), interactions (less than 0 takes back), best
+--         score ('' for none); optionally at the end, the number of the batch before it, which must be there
 -- Returns {'ok' | 'repeat' | 'gap', number of the last batch}, which is 0 for a caller without protection
 -- Keeps   the total of a player is the sum of his live buckets; a batch counts once, its scores in one season; a player's
 --         score is his best, with the time at which he first reached it, in whatever order batches come.
@@ -21,8 +21,10 @@ register('boards_add', function(keys, args)
   for i = 4, #args - 3, 4 do
     local player, bucket, n, score = args[i], args[i + 1], args[i + 2], args[i + 3]
     if n ~= '0' then
-      redis.call('ZINCRBY', base .. ':activity', n, player)
-      redis.call('HINCRBY', base .. ':counts:' .. bucket, player, n)
+      local total = redis.call('ZINCRBY', base .. ':activity', n, player)
+      local count = redis.call('HINCRBY', base .. ':counts:' .. bucket, player, n)
+      if count <= 0 then redis.call('HDEL', base .. ':counts:' .. bucket, player) end -- a correction took back all of it
+      if tonumber(total) <= 0 then redis.call('ZREM', base .. ':activity', player) end
       if not seen[bucket] then
         seen[bucket] = true
         buckets[#buckets + 1], buckets[#buckets + 2] = bucket, bucket
