@@ -102,7 +102,7 @@ async def test_old_interactions_are_cleaned_up_and_older_ones_never_count(redis_
         await muster.add_interaction("alice")
         await muster.add_interaction("old", at_s=time.time() - 2 * 86_400)
         assert await muster.rank("old") is None
-        await db.call("boards_add", keys.boards("tanks"), "", 0, 600, "ancient", 4, "")
+        await db.call("boards_add", keys.boards("tanks"), "", 0, 0, "ancient", 600, 4, "")
         assert (await muster.get_leaderboard(top=1))[0].player == "ancient"
         assert await muster.cleanup_old_interactions() == 1
         assert await muster.get_leaderboard() == [Entry(1, "alice", 1.0)]
@@ -111,7 +111,7 @@ async def test_old_interactions_are_cleaned_up_and_older_ones_never_count(redis_
 
 async def test_ranks_and_neighbours(redis_url: str, db: Database) -> None:
     """The middle of a board shows both sides, its ends one, and a stranger nothing."""
-    players = [value for i in range(10) for value in (f"p{i}", 0, 100 - i)]
+    players = [value for i in range(10) for value in (f"p{i}", 0, 0, 100 - i)]
     await db.call("boards_add", keys.boards("tanks"), "", 0, 0, *players)
     async with connect(redis_url, game="tanks") as muster:
         assert await muster.rank("p4", board="score") == Entry(5, "p4", 96.0)
@@ -168,14 +168,14 @@ async def test_a_reply_that_is_lost_counts_once(redis_url: str, db: Database) ->
     """Every write whose reply is lost is sent again with its number, and is there once."""
 
     class Lossy:
-        """Loses the first reply of each function."""
+        """Loses the first reply of each function that writes."""
 
         def __init__(self) -> None:
             self.lost: set[str] = set()
 
         async def call(self, function: str, base: str, *args: Any) -> Any:
             reply = await db.call(function, base, *args)
-            if function not in self.lost:
+            if function not in self.lost and function != "board_read":
                 self.lost.add(function)
                 raise Unavailable("the reply was lost")
             return reply
@@ -203,9 +203,9 @@ async def test_ratings_are_read(redis_url: str, db: Database) -> None:
     """A player's rating and the rating board, of the game or of one of its modes."""
     base = keys.boards("tanks")
     await db.call(
-        "ratings_write", base, "m1", "", "ann", "", "1700.5 90.0 12", 1430.5, "bob", "", "1500.0 80.0 9", 1260
+        "ratings_write", base, "m1", "", 1, 0, "ann", "", "1700.5 90.0 12 1", 1430.5, "bob", "", "1500.0 80.0 9 1", 1260
     )
-    await db.call("ratings_write", base, "m2", "squad", "bob", "", "1800.0 100.0 3", 1500)
+    await db.call("ratings_write", base, "m2", "squad", 1, 0, "bob", "", "1800.0 100.0 3 1", 1500)
     async with connect(redis_url, game="tanks") as muster:
         assert await muster.rating("ann") == Rating(mu=1700.5, sigma=90.0, matches=12)
         assert await muster.rating("ann", mode="squad") == Rating(mu=1500.0, sigma=500.0, matches=0)
