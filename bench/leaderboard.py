@@ -32,7 +32,6 @@ from core.leaderboard import (
     WINDOW_S,
     bucket_of,
     rest_s,
-    score_args,
     slot_of,
 )
 from core.redis.client import Database, open_database
@@ -95,10 +94,16 @@ async def _load_activity(db: Database) -> None:
 
 
 async def _load_scores(db: Database) -> None:
-    """By boards_add; scores of few values, so that most are tied."""
-    for part in _chunks(PLAYERS, MAX_PLAYERS_A_CALL * 8):
-        scores = [(_player(i), float(i * 7919 % 1000)) for i in part]
-        await db.call_many([("boards_add", BASE, ("", 0, *args)) for args in score_args(scores, now_ms())])
+    """The same for scores; of few values, so that most are tied."""
+    now = now_ms()
+    for part in _chunks(PLAYERS, CHUNK):
+        members: list[str | int] = []
+        since: list[str] = []
+        for i in part:
+            tie = f"{2**44 - 1 - now + i % 10**6:011x}"
+            members += (i * 7919 % 1000, tie + _player(i))
+            since += (_player(i), tie)
+        await db.do_many([("ZADD", f"{BASE}:score", *members), ("HSET", f"{BASE}:since:score", *since)])
 
 
 async def _measure(report: Report, services: Stack) -> None:
