@@ -32,7 +32,6 @@ from core.leaderboard import (
     WINDOW_S,
     bucket_of,
     rest_s,
-    score_args,
     slot_of,
 )
 from core.redis.client import Database, open_database
@@ -78,31 +77,40 @@ async def _load_activity(db: Database) -> None:
                 slot_of((EVENT + chance.randrange(2 * BUCKET_S, WINDOW_S - OWN_BUCKETS * BUCKET_S)) * 1000), player
             )
             own = [bucket_of(EVENT + BUCKET_S - SLOT_S, player), *(first + n * BUCKET_S for n in range(OWN_BUCKETS))]
-            counts = [chance.randint(1, 500) for _ in own]
+            counts = [1 + int(chance.random() * 500) for _ in own]
             for bucket, n in zip(own, counts, strict=True):
                 buckets.setdefault(bucket, []).extend((player, n))
             totals += (sum(counts), player)
         await db.do("ZADD", f"{BASE}:activity", *totals)
-    for part in _chunks(len(buckets), 50):
-        some = list(itertools.islice(buckets.items(), part.start, part.stop))
-        rows = [
-            ("HSET", f"{BASE}:counts:{b}", *flat[n : n + CHUNK]) for b, flat in some for n in range(0, len(flat), CHUNK)
-        ]
-        await db.do_many([*rows, *(("ZADD", f"{BASE}:buckets", b, b) for b, _ in some)])
+    commands: list[tuple[str | int, ...]] = []
+    for bucket, flat in buckets.items():
+        commands.append(("ZADD", f"{BASE}:buckets", bucket, bucket))
+        for part in _chunks(len(flat), CHUNK):
+            commands.append(("HSET", f"{BASE}:counts:{bucket}", *flat[part.start : part.stop]))
+            if len(commands) >= 20:
+                await db.do_many(commands)
+                commands = []
+    await db.do_many(commands)
 
 
 async def _load_scores(db: Database) -> None:
-    """By boards_add; scores of few values, so that most are tied."""
-    for part in _chunks(PLAYERS, MAX_PLAYERS_A_CALL * 8):
-        scores = [(_player(i), float(i * 7919 % 1000)) for i in part]
-        await db.call_many([("boards_add", BASE, ("", 0, *args)) for args in score_args(scores, now_ms())])
+    """The same for scores; of few values, so that most are tied."""
+    now = now_ms()
+    for part in _chunks(PLAYERS, CHUNK):
+        members: list[str | int] = []
+        since: list[str] = []
+        for i in part:
+            tie = f"{2**44 - 1 - now + i % 10**6:011x}"
+            members += (i * 7919 % 1000, tie + _player(i))
+            since += (_player(i), tie)
+        await db.do_many([("ZADD", f"{BASE}:score", *members), ("HSET", f"{BASE}:since:score", *since)])
 
 
 async def _measure(report: Report, services: Stack) -> None:
     async with open_database(services.redis.url) as db:
         await db.load()
         await db.do("SET", keys.registration(GAME), "{}")
-        started, used = time.perf_counter(), await _used(db)
+        started, loading, used = time.perf_counter(), services.cpu_s()["redis"], await _used(db)
         say("loading activity")
         await _load_activity(db)
         activity = await _used(db)
@@ -114,6 +122,7 @@ async def _measure(report: Report, services: Stack) -> None:
         report.figure("score or rating: memory a player", (await _used(db) - activity) / PLAYERS, "bytes")
         report.figure("loading a million players", time.perf_counter() - started, "s")
         before = services.cpu_s()
+        report.figure("... of it, processor time of Redis", before["redis"] - loading, "s")
         writer = services.start("writer", "-m", "bench.leaderboard", "write", services.redis.url)
         expiry = services.start("expiry", "-m", "bench.leaderboard", "expire", services.redis.url)
         say(f"reading for {MEASURED_S:.0f} s")
@@ -123,8 +132,7 @@ async def _measure(report: Report, services: Stack) -> None:
             assert await asyncio.to_thread(process.wait, 60) == 0, (services.folder / "expiry.log").read_text()
         spent = services.cpu_s()["redis"] - before["redis"]
         _told(report, services, spent)
-        await _alone(report, services, db)
-        await _seasons(report, db)
+        await _alone(Work(report, services), db)
 
 
 READS: Final[dict[str, dict[str, Any]]] = {
@@ -141,15 +149,20 @@ async def _look(db: Database, chance: random.Random, board: str, what: str) -> N
 
 async def _read(report: Report, db: Database, board: str) -> None:
     chance, until = random.Random(2), time.perf_counter() + MEASURED_S / 2
-    took: dict[str, list[float]] = {name: [] for name in READS}
+    asked: dict[str, Callable[[], Awaitable[Any]]] = {
+        "nothing (PING, to compare with)": partial(db.do, "PING"),
+        **{name: partial(_look, db, chance, board, name) for name in READS},
+    }
+    took: dict[str, list[float]] = {name: [] for name in asked}
     while time.perf_counter() < until:
-        for name in READS:
+        for name, ask in asked.items():
             began = time.perf_counter()
-            await _look(db, chance, board, name)
+            await ask()
             took[name].append(time.perf_counter() - began)
             await asyncio.sleep(READ_GAP_S)
     for name, seconds in took.items():
-        report.figure(f"{board}, {name}: p99 while writes go on", percentile(seconds, 0.99) * 1000, "ms", at_most=10)
+        bound = 10 if name in READS else None
+        report.figure(f"{board}, {name}: p99 while writes go on", percentile(seconds, 0.99) * 1000, "ms", at_most=bound)
         report.figure(f"{board}, {name}: p50", percentile(seconds, 0.5) * 1000, "ms")
 
 
@@ -170,43 +183,49 @@ def _told(report: Report, services: Stack, spent: float) -> None:
     report.figure("Redis: share of a core meanwhile", spent / MEASURED_S, "cores")
 
 
-async def _alone(report: Report, services: Stack, db: Database) -> None:
+class Work:
     """How long Redis works on one call, by the processor time of its thread: what others wait for it, where nothing
     else takes the processor away.
     """
-    assert services.redis.process is not None
-    clock, chance = Path(f"/proc/{services.redis.process.pid}/schedstat"), random.Random(4)
 
-    async def work(name: str, ask: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, report: Report, services: Stack) -> None:
+        assert services.redis.process is not None
+        self._report, self._clock = report, Path(f"/proc/{services.redis.process.pid}/schedstat")
+
+    async def measure(self, name: str, ask: Callable[[], Awaitable[Any]], times: int = ALONE) -> None:
         took = []
-        for _ in range(ALONE):
+        for _ in range(times):
             await asyncio.sleep(0.002)
-            before = int(clock.read_text().split()[0])
+            before = self._read()
             await ask()
-            took.append((int(clock.read_text().split()[0]) - before) / 1e6)
-        report.figure(f"{name}: p99 of Redis' work", percentile(took, 0.99), "ms", at_most=10)
+            took.append((self._read() - before) / 1e6)
+        p99 = percentile(took, 0.99) if times > 1 else took[0]
+        self._report.figure(f"{name}: Redis' work{', p99' * (times > 1)}", p99, "ms", at_most=10)
+        if times > 1:
+            self._report.figure(f"{name}: Redis' work, p50", percentile(took, 0.5), "ms")
 
+    def _read(self) -> int:
+        return int(self._clock.read_text().split()[0])
+
+
+async def _alone(work: Work, db: Database) -> None:
+    chance = random.Random(4)
     for board, what in itertools.product(("activity", "score"), READS):
-        await work(f"{board}, {what}", partial(_look, db, chance, board, what))
+        await work.measure(f"{board}, {what}", partial(_look, db, chance, board, what))
     expire = partial(db.call, "boards_expire", BASE, EVENT + BUCKET_S, EXPIRE_STEP)
-    await work(f"a step of expiry, {EXPIRE_STEP} entries", expire)
-    await work(f"a write of {MAX_PLAYERS_A_CALL} players", partial(_add, db, chance, DUE_S, MAX_PLAYERS_A_CALL))
+    await work.measure(f"a step of expiry, {EXPIRE_STEP} entries", expire)
+    add = partial(_add, db, chance, DUE_S, MAX_PLAYERS_A_CALL)
+    await work.measure(f"a write of {MAX_PLAYERS_A_CALL} players", add)
+    # A season of a million players ends; the next one ends empty, and the first one's archive goes.
+    for season, name in ((1, "a season ends, a million players"), (2, "an archive of a million players is dropped")):
+        await work.measure(name, partial(db.call, "season_end", BASE, season, now_ms(), 1, 2 - season), times=1)
+    assert (await BoardStore(db, GAME).seasons()).running == 3
 
 
 async def _add(db: Database, chance: random.Random, at_s: float, players: int) -> None:
     slot = slot_of(int(at_s * 1000))
     names = [_player(chance.randrange(PLAYERS)) for _ in range(players)]
     await db.call("boards_add", BASE, "", 0, 0, *(v for name in names for v in (name, bucket_of(slot, name), 3, "")))
-
-
-async def _seasons(report: Report, db: Database) -> None:
-    """A season of a million players ends, and an archive of a million goes."""
-    store = BoardStore(db, GAME)
-    for season, name in ((1, "a season ends"), (2, "an empty season ends and drops an archive")):
-        began = time.perf_counter()
-        await db.call("season_end", BASE, season, now_ms(), 1, 2 - season)
-        report.figure(f"{name}, a million players", (time.perf_counter() - began) * 1000, "ms", at_most=10)
-    assert (await store.seasons()).running == 3
 
 
 async def _write(url: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from core import keys
 from core.api import Muster, connect
-from core.errors import Invalid, Unavailable
+from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.interactions import Action, Attack, Move, unpack
 from core.leaderboard import Entry
 from core.rating import Rating
@@ -214,3 +214,40 @@ async def test_ratings_are_read(redis_url: str, db: Database) -> None:
         assert len(await muster.neighbours("bob", around=1, board="rating")) == 2
         with pytest.raises(Invalid, match="mode"):
             await muster.get_leaderboard(board="score", mode="squad")
+
+
+async def test_scores_and_seasons(redis_url: str) -> None:
+    """Scores are told by anybody who connects; a season that is over is read by its number, and ends once."""
+    async with connect(redis_url, game="tanks") as muster:
+        now = time.time()
+        await muster.add_score("bob", 10.5, at_s=now - 5)
+        await muster.add_score("ann", 10.5, at_s=now - 9)
+        await muster.add_score("ann", 3)
+        first = [Entry(1, "ann", 10.5), Entry(2, "bob", 10.5)]
+        assert await muster.get_leaderboard(board="score") == first
+        assert await muster.get_leaderboard(board="score", start=2, top=5) == first[1:]
+        assert await muster.neighbours("bob", around=0, board="score") == first[1:]
+        for _ in range(2):
+            seasons = await muster.end_season(1, carry=0.5)
+            assert (seasons.running, [it.season for it in seasons.ended]) == (2, [1])
+        assert await muster.get_leaderboard(board="score") == []
+        assert await muster.get_leaderboard(board="score", season=1) == first
+        assert await muster.rank("bob", board="score", season=1) == first[1]
+        assert (await muster.seasons()).ended[0].boards == {"score": 2}
+        with pytest.raises(NotFound, match="season 2 is running"):
+            await muster.rank("bob", board="score", season=9)
+        with pytest.raises(Conflict):
+            await muster.end_season(3)
+        for call, pointer in (
+            (muster.add_score("ann", float("inf")), "score"),
+            (muster.add_score("a b", 1), "player"),
+            (muster.add_score("ann", 1, at_s=now + 3600), "at_s"),
+            (muster.get_leaderboard(start=0), "start"),
+            (muster.get_leaderboard(top=1001), "top"),
+            (muster.neighbours("ann", around=501), "around"),
+            (muster.rank("ann", season=1), "season"),
+            (muster.end_season(2, carry=1.5), "carry"),
+        ):
+            with pytest.raises(Invalid) as caught:
+                await call
+            assert caught.value.pointer == pointer

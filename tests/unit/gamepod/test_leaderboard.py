@@ -61,10 +61,10 @@ def test_buckets_begin_evenly() -> None:
 def test_expiry_is_spread_and_bounded() -> None:
     """The more is due the shorter the rests, within bounds; where nothing is due the next look is a slot away."""
     assert rest_s(0) == LOOK_S <= SLOT_S
-    rests = [rest_s(left) for left in (1, EXPIRE_STEP, 80 * EXPIRE_STEP, 10**6, 10**9)]
+    rests = [rest_s(left) for left in (1, EXPIRE_STEP, 167 * EXPIRE_STEP, 10**6, 10**9)]
     assert rests == sorted(rests, reverse=True)
     assert (rests[0], rests[-1]) == (0.25, 0.02)
-    assert 80 * rests[2] < SLOT_S
+    assert 167 * rests[2] < SLOT_S
 
 
 def test_a_page_in_the_middle() -> None:
