@@ -27,7 +27,7 @@ from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
 from core.interactions import Interaction, flat_counts
-from core.leaderboard import bucket_of, count_args, score_args
+from core.leaderboard import count_args, score_args
 from core.views import Call, Views, make_states, round_trips, view_calls
 from gamepod.backlog import Backlog
 from gamepod.flush_stats import FlushStats
@@ -77,7 +77,7 @@ class Flusher:
         self._states: dict[str, Mapping[str, Any]] = {}  # not yet in the log
         self._calls: deque[Sequence[Call]] = deque()  # round trips of this beat that are still to be made
         self._staged = Views()  # what all calls of this beat were made from
-        self._counts: dict[int, Counter[str]] = {}  # by bucket
+        self._counts: dict[int, Counter[str]] = {}  # by slot
         self._board_calls = Outbox[BoardCall](lambda call: len(call.args) * BOARD_ARG_BYTES)
         self._board_number = 0
         self._flush_due_s = 0.0
@@ -114,9 +114,8 @@ class Flusher:
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
-        bucket = bucket_of(now_ms())
-        for args in score_args(scores.items()):
-            self._number_board_call(bucket, args)
+        for args in score_args(scores.items(), now_ms()):
+            self._number_board_call(args)
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
@@ -177,8 +176,8 @@ class Flusher:
                 continue
             self.stats.appended(batch.size, now_s - batch.since_s)
             self._views.follow(fold.views)
-            for bucket, who in fold.counts:
-                self._counts.setdefault(bucket, Counter()).update(who)
+            for slot, who in fold.counts:
+                self._counts.setdefault(slot, Counter()).update(who)
             if states_due and self._states:
                 self._log_states()
                 self.backlog.seal(now_s)
@@ -251,12 +250,12 @@ class Flusher:
 
     def _freeze_counts(self) -> None:
         counts, self._counts = self._counts, {}
-        for bucket, args in count_args(flat_counts(counts)):
-            self._number_board_call(bucket, args)
+        for args in count_args(flat_counts(counts)):
+            self._number_board_call(args)
 
-    def _number_board_call(self, bucket: int, args: tuple[str | int, ...]) -> None:
+    def _number_board_call(self, args: tuple[str | int, ...]) -> None:
         self._board_number += 1
-        self._board_calls.put(BoardCall(self._board_number, (bucket, *args)))
+        self._board_calls.put(BoardCall(self._board_number, args))
 
     def _doubt(self) -> None:
         self.backlog.batches.doubt()
