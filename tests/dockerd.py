@@ -20,7 +20,7 @@ from typing import Any, Final
 from tests.cluster import packages
 from tests.cluster.api import until
 from tests.cluster.binaries import say
-from tests.cluster.layout import Layout, free_network, saved_layout
+from tests.cluster.layout import Layout, claimed_layout, saved_layout
 from tests.cluster.sandbox import Sandbox, SandboxError, sweep
 
 NAME: Final = "docker"
@@ -116,7 +116,7 @@ def up(name: str = NAME, *, tied: bool = False) -> Docker:
     packages.ensure(packages.DOCKER)
     sweep()
     down(name)
-    docker = Docker(Layout(name, free_network()))
+    docker = Docker(claimed_layout(name))
     try:
         docker.sandbox.create(tied=tied)
         docker.start()

@@ -22,7 +22,7 @@ from tests.cluster.certificates import make_secrets
 from tests.cluster.components import PAUSE_IMAGE, components
 from tests.cluster.counters import RequestCounts, request_counts
 from tests.cluster.images import static_image
-from tests.cluster.layout import Layout, free_network, saved_layout
+from tests.cluster.layout import Layout, claimed_layout, saved_layout
 from tests.cluster.sandbox import Sandbox, SandboxError, run, sweep
 
 Document = dict[str, Any]
@@ -190,7 +190,7 @@ def up(name: str = NAME, *, tied: bool = False) -> Cluster:
         binaries.ensure(build)
     sweep()
     down(name)
-    cluster = Cluster(Layout(name, free_network()))
+    cluster = Cluster(claimed_layout(name))
     try:
         cluster.sandbox.create(tied=tied)
         bring_up(cluster)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,4 +174,5 @@ def matchmakers(redis_url: str, folder: Path) -> Iterator[Matchmakers]:
                 process.kill()
                 process.wait()
         for server in made.servers():
-            server.kill()
+            with suppress(psutil.NoSuchProcess):  # it was just about to end
+                server.kill()
