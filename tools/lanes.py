@@ -159,7 +159,8 @@ def run(lanes: Sequence[Lane], folder: Path = LOGS, *, command: Sequence[str] = 
     begun = time.monotonic()
     runs: list[Run] = []
     results: dict[str, Result] = {}
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both raise KeyboardInterrupt here. SIGINT too is set: where it was ignored, lanes would inherit that.
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         for lane in lanes:
             runs.append(start(lane, folder, command))
@@ -170,7 +171,8 @@ def run(lanes: Sequence[Lane], folder: Path = LOGS, *, command: Sequence[str] = 
                     look(made, results, say)
     finally:
         stop([made.process for made in runs if made.process.poll() is None])
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     total = Result(seconds=time.monotonic() - begun)
     for name, result in results.items():
         say(f"{name:<8} {result}")
