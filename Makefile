@@ -34,7 +34,7 @@ static: install
 unit: install
 	@$(BIN)/python -m pytest -q tests/unit tests/test_tidy.py
 
-test: install test-deps static  ## Install what the tests need, then check and every test; T='--lane docker' or T=tests/e2e
+test: install test-deps static  ## Install what the tests need, then check and every test; T='--lane stack' or T=tests/e2e
 	@tools/test.sh $(T)
 
 test-deps: install

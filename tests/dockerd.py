@@ -82,10 +82,9 @@ class Docker:
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
-        folder = self.layout.folder
         options = {
             "host": self.url,
-            "data-root": folder / "docker",
+            "data-root": self.layout.store / "docker",
             "exec-root": "/run/docker",
             "pidfile": "/run/docker.pid",
             "cgroup-parent": self.layout.cgroup,

@@ -2,7 +2,7 @@
 # tools/test.sh: the tests, with coverage of pytest and of the services that it starts. The last line says how it went.
 #
 #   tools/test.sh                      every test, in lanes that run beside each other (tools/lanes.py)
-#   tools/test.sh --lane docker rest   these lanes
+#   tools/test.sh --lane stack rest    these lanes
 #   tools/test.sh tests/e2e -k name    one pytest with these arguments
 set -eu
 cd "$(dirname "$0")/.."

@@ -19,6 +19,7 @@ from tests.chart.operator_kinds import definitions
 from tests.chart.release import asked_all_the_time, prepared
 from tests.chart.rendered import ALL, CHART, KUBERNETES, Document
 from tests.cluster.api import until
+from tests.cluster.binaries import HELM4
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
 
@@ -107,6 +108,7 @@ def test_install_upgrade_test_uninstall(cluster: Cluster, namespace: str, helm: 
         until(lambda: release.objects() <= before, "nothing left", within_s=60)
 
 
+@pytest.mark.parametrize("helm", [HELM4], indirect=True, ids=["helm4"])  # what is shown are the pods
 def test_matches_are_made_between_pods_and_outlive_redis(
     cluster: Cluster, namespace: str, helm: Helm, values: str
 ) -> None:

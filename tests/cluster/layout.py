@@ -97,6 +97,11 @@ class Layout:
         return self.folder / "logs"
 
     @property
+    def store(self) -> Path:
+        """Where programs inside keep images and data: in memory if there is plenty, so nobody outside sees into it."""
+        return self.folder / "store"
+
+    @property
     def secrets(self) -> Path:
         return self.folder / "secrets"
 

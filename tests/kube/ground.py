@@ -125,8 +125,7 @@ class Ground:
         """Inside, the API server does not run; afterwards the others do not wait for their next try."""
         with self.cluster.without("kube-apiserver"):
             yield
-        for component in ("kube-controller-manager", "kube-scheduler", "kubelet"):  # up to a minute
-            self.cluster.restart(component)
+        self.cluster.restart("kube-controller-manager", "kube-scheduler", "kubelet")  # up to a minute
 
     def pods(self) -> dict[str, Document]:
         """All pods of the namespace by name."""
