@@ -57,9 +57,10 @@ def with_rest(*lanes: Lane) -> tuple[Lane, ...]:
 # Balanced by what they take on two cores. The first two each start a Kubernetes of their own; the second has the Docker
 # daemon too, whose images the chart's tests put on the node.
 LANES: Final = with_rest(
-    Lane("kube", ("tests/kube",)),
-    Lane("images", ("tests/docker", "tests/chart", "tests/cluster")),
+    Lane("kube", ("tests/kube", "tests/cluster")),
+    Lane("images", ("tests/docker", "tests/chart")),
     Lane("stack", ("tests/e2e", "tests/browser")),
+    Lane("services", ("tests/gamepod", "tests/matchmaker")),
 )
 
 

@@ -196,7 +196,6 @@ def kubelet_configuration(layout: Layout, resolver: Path) -> Document:
         "volumePluginDir": str(layout.folder / "volume-plugins"),
         "maxPods": MAX_PODS,
         "oomScoreAdj": 0,  # root without CAP_SYS_RESOURCE may not lower it
-        "volumeStatsAggPeriod": "3s",  # of 1m: a test waits for a full volume to be seen
         # Images were imported and cannot be pulled again, and a full disk of a shared machine is not ours to clean.
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
