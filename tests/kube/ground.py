@@ -144,7 +144,7 @@ class Ground:
             pods = self.pods()
             return name not in pods if name else not pods
 
-        await eventually(is_gone, within_s=within_s)
+        await eventually(is_gone, within_s=within_s, every_s=0.2)
 
     async def running(self, ticket: str, *, within_s: float = 40.0) -> tuple[str, Document]:
         """The match that the ticket is COMPLETED with, and where it is played."""
