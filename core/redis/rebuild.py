@@ -1,7 +1,7 @@
 """Makes a game's views and activity counts again from its log, which is the truth: after a wipe, a defect, a doubt.
 
 It reads the logs of all shards in order of time, ten minutes of each at once, a page of batches at a time; what it
-holds is one page and the counts of three buckets a player. Nothing is taken away first; stopped, it is run again.
+holds is one page and the counts of three buckets by player. Nothing is taken away first; stopped, it is run again.
 
 **Views** may be rebuilt while matches write: `views_write` leaves a newer view alone, so both together write what the
 log says. A view gets what is left of its time to live since Redis took its batch in; without any it is not written.
@@ -64,6 +64,7 @@ async def rebuild(db: Database, game: str, told: Callable[[Rebuilt], None] = lam
     shards = await _shards(db, game)
     work = _Work(db, game, now_ms, shards)
     if shards:
+        await work.look()
         oldest = oldest_bucket(now_ms)
         first = min(shard.first_ms for shard in shards) // 1000
         for start in range(max(oldest, first - first % BUCKET_S), now_ms // 1000 + 1, BUCKET_S):
@@ -71,7 +72,7 @@ async def rebuild(db: Database, game: str, told: Callable[[Rebuilt], None] = lam
                 async for page in _pages(db, shard, start * 1000, min(now_ms, (start + BUCKET_S) * 1000 - 1)):
                     await work.take(page)
                     told(work.done)
-            await work.set_counts(before=start)  # what comes late comes in the bucket after
+            await work.set_counts(before=start - BUCKET_S + 1)  # over for a bucket's time: what comes late has come
         await work.set_counts(before=now_ms)
     return work.done
 
@@ -125,6 +126,11 @@ class _Work:
         self._counts: dict[int, Counter[str]] = {}
         self._set: set[int] = set()  # buckets: what comes now is added to them
         self._left: set[int] = set()
+        self._on_board: set[int] = set()  # buckets that the board has and that were not looked at
+
+    async def look(self) -> None:
+        """Find the buckets that the board has: some may have nothing in the log."""
+        self._on_board = {int(bucket) for bucket in await self._db.do("ZRANGE", f"{self._boards}:buckets", 0, -1)}
 
     async def take(self, page: list[Entry]) -> None:
         """Write the views of a page, and count it."""
@@ -173,8 +179,9 @@ class _Work:
 
     async def set_counts(self, *, before: int) -> None:
         """Write the counts of buckets that began before `before`, a UNIX time."""
-        for bucket in sorted(found for found in self._counts if found < before):
-            counts = self._counts.pop(bucket)
+        for bucket in sorted(found for found in {*self._counts, *self._on_board} if found < before):
+            self._on_board.discard(bucket)
+            counts = self._counts.pop(bucket, Counter())
             if bucket < oldest_bucket(self._now_ms) or bucket in self._left:
                 continue
             if bucket in self._set:
@@ -192,7 +199,7 @@ class _Work:
         if whole:
             self.done.set += 1
             await self._add(bucket, await self._excess(name, counts))
-        else:
+        elif counts:
             self.done.raised += 1
 
     async def _missing(self, name: str, counts: Counter[str], *, whole: bool) -> dict[str, int]:
@@ -201,8 +208,8 @@ class _Work:
         players = list(counts)
         for start in range(0, len(players), MEMBERS):
             chunk = players[start : start + MEMBERS]
-            for player, had in zip(chunk, await self._db.do("HMGET", name, *chunk), strict=True):
-                found[player] = counts[player] - int(had or 0)
+            for player, n in zip(chunk, await self._db.do("HMGET", name, *chunk), strict=True):
+                found[player] = counts[player] - int(n or 0)
         return {player: n for player, n in found.items() if n > 0 or (n and whole)}
 
     async def _excess(self, name: str, counts: Counter[str]) -> dict[str, int]:
@@ -210,13 +217,13 @@ class _Work:
         cursor, found = 0, dict[str, int]()
         while True:
             cursor, rows = await self._db.do("HSCAN", name, cursor, "COUNT", MEMBERS)
-            found |= {player: -int(had) for player, had in rows.items() if player not in counts}
+            pairs = rows.items() if isinstance(rows, dict) else zip(rows[::2], rows[1::2], strict=True)
+            found |= {player: -int(n) for player, n in pairs if player not in counts}
             cursor = int(cursor)
             if not cursor:
                 return {player: n for player, n in found.items() if n}
 
     async def _add(self, bucket: int, counts: dict[str, int]) -> None:
         self.done.counts += len(counts)
-        # A bucket's beginning is a slot of it.
         for args in count_args({(bucket, player): n for player, n in counts.items()}):
             await self._db.call("boards_add", self._boards, "", 0, *args)
