@@ -11,8 +11,9 @@ The score board holds each player's best score, the rating board how skilled he 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 Board = Literal["activity", "score", "rating"]
 
@@ -23,8 +24,7 @@ MAX_TOP: Final = 1_000
 MAX_PLAYERS_A_CALL: Final = 500  # of one boards_add
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A line of a board. The best rank is 1."""
 
     rank: int

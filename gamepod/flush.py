@@ -17,8 +17,9 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from core import keys
 from core.clock import now_ms
@@ -51,8 +52,7 @@ class BoardCall(NamedTuple):
 BOARD_ARG_BYTES: Final = 70  # of memory, about
 
 
-@dataclass(slots=True)
-class FlushStats:
+class FlushStats(Struct):
     """Counters since the start, for the metrics."""
 
     batches: int = 0  # acknowledged by the log
