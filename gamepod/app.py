@@ -33,6 +33,8 @@ def run() -> int:
     try:
         settings = from_env(Settings, os.environ)
         logs.setup(form=settings.log_format, level=settings.log_level, game=settings.game, match=settings.match)
+        if not settings.sidecar:
+            import gamepod.arena_game  # noqa: F401 - most likely; loaded now, before the collector is at work
         # What is loaded by now stays: the collector need not look at it in the middle of a tick. Nor is it asked to
         # look first, which takes 8 ms: of what loading leaves it would find 0.2 MB.
         gc.freeze()
