@@ -75,9 +75,9 @@ For many players: two replicas of each service, `webapi.autoscaling`, an Ingress
 namespace of its own for the servers (`games.namespace`), and `games.imagePrefixes`.
 
 ## Scaling by requests and delay
-`webapi.autoscaling` follows the CPU of webapi's pods, for which the cluster needs the metrics API and nothing else. What
-players feel it follows by an external metrics API: a Prometheus that scrapes webapi (`monitoring.monitors`, or any way
-that gives its metrics the label `namespace`), and
+`webapi.autoscaling` follows the CPU of webapi's pods, for which the cluster needs the metrics API and nothing else.
+What players feel it follows by an external metrics API: a Prometheus that scrapes webapi (`monitoring.monitors`, or any
+way that gives its metrics the label `namespace`), and
 [prometheus-adapter](https://github.com/kubernetes-sigs/prometheus-adapter), installed by its own chart with the rules
 that come with this one:
 
