@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from core.errors import Invalid
@@ -109,6 +108,8 @@ class ArenaSettings:
         known = {spec.name for spec in dataclasses.fields(cls)}
         for key in document:
             if key not in known:
+                from difflib import get_close_matches  # which no match that starts needs
+
                 near = get_close_matches(key, known, n=1)
                 hint = f": is it {near[0]!r}?" if near else "; docs/arena.md lists them all"
                 raise Invalid(f"{key[:64]!r} is not an arena setting{hint}", pointer=f"/{key[:64]}")

@@ -46,6 +46,8 @@ def run() -> int:
     try:
         settings = from_env(Settings, os.environ)
         logs.setup(form=settings.log_format, level=settings.log_level, game=settings.game, match=settings.match)
+        if not settings.sidecar:
+            import gamepod.arena_game  # noqa: F401 - most likely; loaded now, before the collector is at work
         calm_collector()
         return uvloop.run(_run(settings))
     except Misconfigured as error:

@@ -18,9 +18,11 @@ from core.clock import now_ms
 from core.errors import Invalid
 from core.jointoken import verify
 from core.model import Connection, OpenPort
+from gamepod import figures
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
 from gamepod.flush import Flusher
+from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.pacer import Pacer
 from gamepod.ports import given_ports
@@ -119,6 +121,9 @@ class ArenaGame:
             "ticks_late": pacer.late if pacer else 0,
             "ticks_skipped": pacer.skipped if pacer else 0,
         }
+
+    def metrics(self) -> list[Metric]:
+        return figures.arena(self)
 
     def reseat(self, out: Sequence[str]) -> None:
         for player in out:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gamepod.arena_game import ArenaGame
 from gamepod.flush import Flusher
 from gamepod.flush_stats import ACK_S
 from gamepod.metrics import Metric, histogram, labelled, one
 from gamepod.outcome import Game
 from gamepod.pacer import LATENESS_S
+
+if TYPE_CHECKING:
+    from gamepod.arena_game import ArenaGame
 
 
 def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
@@ -26,10 +28,8 @@ def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
 
 def metrics(game: Game, flusher: Flusher, running: bool) -> list[Metric]:
     """For Prometheus."""
-    found = [one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running)), *_flush(flusher)]
-    if isinstance(game, ArenaGame):
-        found += _arena(game)
-    return found
+    ready = one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running))
+    return [ready, *_flush(flusher), *game.metrics()]
 
 
 def _flush(flusher: Flusher) -> list[Metric]:
@@ -60,7 +60,8 @@ def _flush(flusher: Flusher) -> list[Metric]:
     ]
 
 
-def _arena(game: ArenaGame) -> list[Metric]:
+def arena(game: ArenaGame) -> list[Metric]:
+    """Those of the arena."""
     stats, pacer = game.gateway.stats, game.pacer
     found = [
         one("muster_arena_players", "gauge", "Players connected.", game.gateway.clients),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 ACK_S: Final = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.25, 1.0, 10.0)  # bounds of the histogram
 
 
-@dataclass(slots=True)
-class FlushStats:
+class FlushStats(Struct):
     """Counters since the start."""
 
     batches: int = 0  # acknowledged by the log

@@ -27,9 +27,7 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
-from gamepod.arena_game import ArenaGame
 from gamepod.backfill import Backfill
-from gamepod.command_game import CommandGame
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.lock import match_lock
@@ -42,7 +40,6 @@ from gamepod.sdk.rest import LIMITS, SidecarRest
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
-from gamepod.sidecar_game import SidecarGame
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_types import Handler, HttpLimits
@@ -159,10 +156,17 @@ class Life:
             await sidecar.close()
 
     def _make_game(self, sdk_port: int) -> Game:
+        # Loaded where it is played: the arena is a quarter of all that a server loads, and a sidecar has none of it.
         if self._settings.sidecar:
+            from gamepod.sidecar_game import SidecarGame
+
             return SidecarGame(self._settings, self._match, self._server)
         if self._match.server.command is not None:
+            from gamepod.command_game import CommandGame
+
             return CommandGame(self._settings, self._match, self._server, sdk_port)
+        from gamepod.arena_game import ArenaGame
+
         return ArenaGame(self._settings, self._roster, self._flusher)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from gamepod.transport.auth_types import JoinRefused
 from gamepod.transport.cookies import Cookies
@@ -22,8 +23,7 @@ from gamepod.transport.protocol import BadMessage, Challenge, Error, Join, decod
 Address = tuple[Any, ...]  # (host, port), and for IPv6 flow and scope after them
 
 
-@dataclass(slots=True)
-class UdpStats:
+class UdpStats(Struct):
     """Counters since the start, for the metrics."""
 
     received: int = 0
