@@ -60,7 +60,7 @@ def _window(run: Run, index: int, parties: Sequence[Party]) -> tuple[float, floa
 def _word(run: Run, index: int, parties: Sequence[Party]) -> int:
     shape = run.facts[index].shape
     assert isinstance(shape, Same)
-    found = {str(values[shape.attribute]) for party in parties for _, values, _ in party.players}
+    found = {str(player.attributes[shape.attribute]) for party in parties for player in party.players}
     if not found:
         return ANY
     return run.pool.codes.get(shape.attribute, {}).get(found.pop(), MIXED) if len(found) == 1 else MIXED
