@@ -193,6 +193,8 @@ class Pool:
             match fact.shape:
                 case Window(attribute, how) | Range(attribute, how):
                     wanted.add((attribute, how))
+                    if isinstance(fact.shape, Window) and fact.shape.unless is not None:
+                        wanted.add((fact.shape.unless[0], "avg"))
                 case Same(attribute) | Word(attribute):
                     wanted.add((attribute, "avg"))
                 case Cap(how):
