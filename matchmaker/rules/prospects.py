@@ -76,15 +76,16 @@ def prospects(run: Run, rows: Rows) -> list[Rows]:
 
 def _seatable(run: Run, rows: Rows, stage: int) -> Bools:
     """Which tickets some team would take, alone."""
-    teams: Bools = run.pool.size[rows][:, None] <= run.most[stage]
+    teams: Bools = run.pool.size[rows][:, None] <= run.most[stage][None, :]
     for index in run.doors:
         fits = run.fitting(index, rows, np.full(len(rows), stage))
         teams &= fits[:, None] | ~run.meant(index)
     for index in run.by_kind[Count]:
         over = run.added(index, rows) > run.facts[index].high[stage]
-        teams &= ~(over[:, None] & np.array(run.groups_of[index]).any(axis=1))
-    found: Bools = teams.any(axis=1)
-    return found
+        counted = np.array(run.groups_of[index], dtype=np.bool_).any(axis=1)
+        teams &= ~np.logical_and.outer(over, counted)
+    some: Bools = np.asarray(teams.any(axis=1))
+    return some
 
 
 def _sums(run: Run, rows: Rows, stage: int) -> _Sums:
