@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from prometheus_client import Counter
+
 from core.insight import Figures, WhyNot
 from core.model import Match
 from matchmaker.figures import Recent, stage_name
@@ -28,7 +30,10 @@ class Insight:
         self._looked_ms = 0
         self._recent = Recent()
         self._passes = metrics.passes.labels(name)
+        # Looking a labelled instrument up costs as much as using it, and every match uses four.
         self._to_match = metrics.to_match.labels(name)
+        self._spread, self._worst = metrics.spread.labels(name), metrics.worst.labels(name)
+        self._stages: dict[int, Counter] = {}
         self.held_up: Literal["", "full", "no_room", "broken"] = ""
         self.detail = ""
 
@@ -58,11 +63,13 @@ class Insight:
             return
         seen = quality(self._pool, match.tickets, match.region, now_ms)
         self._recent.made(now_ms, seen, waits_s)
-        self._metrics.stages.labels(self._name, stage_name(seen.stage)).inc()
+        if (stage := self._stages.get(seen.stage)) is None:
+            stage = self._stages[seen.stage] = self._metrics.stages.labels(self._name, stage_name(seen.stage))
+        stage.inc()
         if seen.spread is not None:
-            self._metrics.spread.labels(self._name).observe(seen.spread)
+            self._spread.observe(seen.spread)
         if seen.worst_latency_ms is not None:
-            self._metrics.worst.labels(self._name).observe(seen.worst_latency_ms / 1000)
+            self._worst.observe(seen.worst_latency_ms / 1000)
 
     @property
     def waiting(self) -> int:
