@@ -96,8 +96,8 @@ async def _pass(db: Database, bell: Doorbell, game: str, *, blind: bool) -> floa
         )
         for t in tickets_of(TICKETS)
     ]
-    for first in range(0, TICKETS, 500):
-        await db.do_many(calls[first : first + 500])
+    for first in range(0, TICKETS, 100):
+        await db.do_many(calls[first : first + 100])
     token, _, _ = await db.call("lease_take", base, "bench", 600_000, 0)
     shared = Shared(db, bell, cast(Launcher, _Room()), Settings(), Metrics(CollectorRegistry()))
     made: list[Match] = []

@@ -47,11 +47,12 @@ class Tally:
 
 
 class Counted(NamedTuple):
-    """One group of a Count: its place among the Counts, its own among their groups, its loosest least by stage."""
+    """One group of a Count: its place among the Counts, its own among their groups, its loosest limits by stage."""
 
     place: int
     group: int
     low: list[float]
+    high: list[float]
 
 
 class Want(NamedTuple):
@@ -293,7 +294,7 @@ def _counted(run: Run) -> Iterator[tuple[int, Count, Counted]]:
         shape = run.facts[index].shape
         assert isinstance(shape, Count)
         for group in range(len(shape.groups)):
-            yield index, shape, Counted(place, group, run.low[index].tolist())
+            yield index, shape, Counted(place, group, run.low[index].tolist(), run.widest[index])
 
 
 def _twins(stage: Stage) -> list[int]:

@@ -22,7 +22,7 @@ from matchmaker.rules.facts import Cap, Count, Range, Word
 from matchmaker.rules.pool import Running
 from matchmaker.rules.preference import preferred
 from matchmaker.rules.prospects import prospects
-from matchmaker.rules.run import Counted, Match, Rows, Run
+from matchmaker.rules.run import Counted, Match, Rows, Run, Want
 from matchmaker.rules.state import EMPTY, State, cards, compatible, first_state, with_ticket, worst_of
 
 CANDIDATES: Final = 48  # tickets looked at around one anchor; twice the seats of a match where that is more
@@ -140,9 +140,17 @@ def _suffixes(values: list[int]) -> list[int]:
     return [*itertools.accumulate(reversed(values), initial=0)][::-1]
 
 
+def _sides(run: Run, rows: Rows, want: Want) -> tuple[list[int], list[int], float]:
+    """(players without the word from each position on, players with it, the most who come with one of it)."""
+    size, adds = run.pool.size[rows], run.added(want.fact, rows)
+    having = np.where(adds > 0, size, 0)
+    ratio = float((having / np.maximum(adds, 1)).max(initial=0.0))
+    return _suffixes((size - having).tolist()), _suffixes(having.tolist()), ratio
+
+
 def _missing(counts: Sequence[Counted], state: State, stage: int) -> float:
     """How much these counts are below their least, together."""
-    return sum([max(0.0, low[stage] - state.counts[place][group]) for place, group, low in counts])
+    return sum([max(0.0, low[stage] - state.counts[place][group]) for place, group, low, _ in counts])
 
 
 class _Search:
@@ -161,6 +169,7 @@ class _Search:
         self.sums.reverse()
         self.players = _suffixes(run.pool.size[rows].tolist())
         self.adds = [_suffixes(run.added(index, rows).tolist()) for index in run.by_kind[Count]]
+        self.sides = [_sides(run, rows, want) for want in run.wants]
         self.least, self.most = run.loose_least.tolist(), run.most_players
         self.seated: list[list[int]] = [[] for _ in run.names]
         self.found: Match | None = None
@@ -235,13 +244,20 @@ class _Search:
                     return False
         if needed > self.players[at] or teams > len(self.cards) - at:
             return False
-        return not self.adds or self._countable(at, state, stage)
+        return not self.adds or self._countable(at, state, stage, needed)
 
-    def _countable(self, at: int, state: State, stage: int) -> bool:
-        """Whether the candidates from `at` on have the words still wanted, and the teams the places for them."""
-        for want in self.run.wants:
+    def _countable(self, at: int, state: State, stage: int, needed: int) -> bool:
+        """Whether the candidates from `at` on have the words still wanted, and the teams the places for them.
+
+        And players enough, of whom those with a word count only as far as teams may have more of it.
+        """
+        for want, (without, having, ratio) in zip(self.run.wants, self.sides, strict=True):
             if _missing(want.counts, state, stage) > self.adds[want.counts[0].place][at]:
                 return False
+            if want.most[stage] < math.inf:
+                room = sum([high[stage] - state.counts[place][group] for place, group, _, high in want.counts])
+                if needed > without[at] + min(having[at], room * ratio):
+                    return False
         most = self.most[stage]
         for claim in self.run.claims:
             missing = _missing(claim.counts, state, stage)
