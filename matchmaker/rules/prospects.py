@@ -54,6 +54,8 @@ def prospects(run: Run, rows: Rows) -> list[Rows]:
     Groups of narrow limits come first, then those of regions near the first ticket, or (`largestPopulation`) of many.
     """
     own, found = int(run.stage[rows[0]]), dict[bytes, Rows]()
+    if run.pool.size[rows].sum() < run.loose_least[own].sum():
+        return []
     stages = run.stage[rows]
     for stage in range(own + 1) if run.newest else range(own, len(run.least)):
         if not (stages == stage).any():
