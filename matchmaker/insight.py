@@ -30,9 +30,7 @@ class Insight:
         self._looked_ms = 0
         self._recent = Recent()
         self._passes = metrics.passes.labels(name)
-        # Looking a labelled instrument up costs as much as using it, and every match uses four.
         self._to_match = metrics.to_match.labels(name)
-        self._spread, self._worst = metrics.spread.labels(name), metrics.worst.labels(name)
         self._stages: dict[int, Counter] = {}
         self.held_up: Literal["", "full", "no_room", "broken"] = ""
         self.detail = ""
@@ -67,9 +65,9 @@ class Insight:
             stage = self._stages[seen.stage] = self._metrics.stages.labels(self._name, stage_name(seen.stage))
         stage.inc()
         if seen.spread is not None:
-            self._spread.observe(seen.spread)
+            self._metrics.spread.labels(self._name).observe(seen.spread)
         if seen.worst_latency_ms is not None:
-            self._worst.observe(seen.worst_latency_ms / 1000)
+            self._metrics.worst.labels(self._name).observe(seen.worst_latency_ms / 1000)
 
     @property
     def waiting(self) -> int:
