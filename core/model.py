@@ -140,8 +140,12 @@ class Game(Struct, frozen=True):
     spec: GameSpec
 
 
-class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True):
-    """One player of a ticket with what the rules may look at."""
+class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """One player of a ticket with what the rules may look at.
+
+    Read from JSON, so never part of a cycle; without `gc=False` the garbage collector would look through all players of
+    a long queue again and again, in the midst of passes over it.
+    """
 
     id: str
     name: str = ""
@@ -149,7 +153,7 @@ class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True):
     latencies: Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)] = {}  # region -> ms
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Struct, frozen=True, gc=False):
     """A ticket in its queue, as grouping sees it. `since_ms` is when its wait began and survives a requeue."""
 
     id: str
@@ -157,7 +161,7 @@ class Waiting(Struct, frozen=True):
     players: list[TicketPlayer]
 
 
-class MatchPlayer(Struct, frozen=True):
+class MatchPlayer(Struct, frozen=True, gc=False):
     """A seat in a match."""
 
     id: str
