@@ -13,7 +13,7 @@ from typing import Any
 from gamepod.arena import events as names
 from gamepod.arena.combat import Shot, fire
 from gamepod.arena.commands import MoveCommand, Refusal, ShootCommand
-from gamepod.arena.delta import DeltaTracker, EventRow
+from gamepod.arena.delta import EventRow, Scene
 from gamepod.arena.events import GameEvent
 from gamepod.arena.geo import Projection
 from gamepod.arena.intake import Refusals, check_move, check_shot
@@ -24,7 +24,7 @@ from gamepod.arena.tank import Physics, Player, Tank
 class World:
     """What a session keeps from tick to tick and a turn works on: tanks, rules, ids, counters."""
 
-    __slots__ = ("ids", "match", "physics", "projection", "refusals", "spawns", "tanks", "tracker")
+    __slots__ = ("ids", "match", "physics", "projection", "refusals", "scene", "spawns", "tanks")
 
     def __init__(self, match: str, physics: Physics, ids: Iterator[str]) -> None:
         settings = physics.settings
@@ -33,7 +33,7 @@ class World:
         self.ids = ids
         self.tanks: dict[int, Tank] = {}  # slot -> tank
         self.projection = Projection(settings.origin_lat, settings.origin_lon)
-        self.tracker = DeltaTracker(settings.snapshot_repeats, settings.ticks(settings.refresh_s))
+        self.scene = Scene(settings)
         self.refusals = Refusals()
         self.spawns = 0
 
@@ -137,8 +137,8 @@ class Turn:
         else:
             owner.score += value
             owner.kills += 1
-        world.tracker.player_changed(owner.slot, self.tick)
-        world.tracker.player_changed(target.slot, self.tick)
+        world.scene.player_changed(owner.slot, self.tick)
+        world.scene.player_changed(target.slot, self.tick)
         self.rows.append(("destroyed", target.slot, owner.slot))
         self._event(names.TANK_DESTROYED, target.player, {"by": owner.player})
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gamepod.arena.session import Session
+from gamepod.arena.tank import Player
 from gamepod.transport.limits import TokenBucket
+from gamepod.transport.pace import Pace
+from gamepod.transport.sight import Sight
 
 
 class Link(Protocol):
@@ -49,6 +52,9 @@ class Client:
     match: str
     player: str
     session: Session
+    record: Player
+    sight: Sight
+    pace: Pace
     bucket: TokenBucket
     heard_ms: int  # when the last good message came
     bad: int = 0  # malformed messages so far
