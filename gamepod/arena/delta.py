@@ -28,7 +28,6 @@ EventRow = tuple[str | int, ...]
 
 EVERY: Final = (1, 2, 3, 4, 6, 12)  # ticks between two snapshots of one client; 60 to 5 Hz at 60 ticks a second
 FAR_HZ: Final = 20  # rate of rows in the outer rings: a screen's interpolation hides it
-STRIDES: Final = (1, 2, 3, 4, 6, 8, 12)  # a crowd's rows take turns: in each snapshot every n-th of them
 PLAYER_REFRESHES: Final = 5  # a name is told again after so many refreshes: it changes less than a place
 SWEEP_TICKS: Final = 8  # between two looks for what need not be told any more
 EVERYWHERE: Final = -1  # in place of a cell
@@ -133,16 +132,25 @@ class Scene:
         present = self._cells
         return [cell for cell in cells if cell in present]
 
-    def strides(self, near: Iterable[int], far: Iterable[int], every: int) -> tuple[int, int]:
-        """How many snapshots the rows of these cells take turns over, near and far ones, to keep to the bound."""
-        cells = self._cells
-        spread = max(1, self._far_ticks // every)
-        wanted = sum([len(cells[cell]) for cell in near]) + sum([len(cells[cell]) for cell in far]) / spread
-        stride = next((stride for stride in STRIDES if wanted <= stride * self._most_rows), STRIDES[-1])
-        return stride, stride * spread
+    def spread(self, asked: int) -> int:
+        """The rows of far cells take turns over so many snapshots of a client that asked for one every `asked`."""
+        return max(1, self._far_ticks // asked)
+
+    def every(self, cell: int, asked: int) -> int:
+        """How often those in a cell are told who asked for one snapshot every `asked` ticks: less often in a crowd."""
+        if self._most_rows == _NO_BOUND:
+            return asked
+        cells, area = self._cells, self.grid.area(cell)
+        near = sum([len(cells[cell]) for cell in area.near if cell in cells])
+        far = sum([len(cells[cell]) for cell in area.far if cell in cells])
+        rows = near + far / self.spread(asked)
+        return next((every for every in EVERY if every >= asked and rows <= every * self._most_rows), EVERY[-1])
 
     def due(self, cell: int, every: int, stride: int) -> list[int]:
-        """Slots of a cell whose rows belong into the snapshot of this tick."""
+        """Slots of a cell whose rows belong into this tick's snapshot of those who are told every so many ticks.
+
+        With a stride above 1 rows take turns over so many snapshots.
+        """
         tick, changed, refresh = self.tick, self._changed, self.refresh
         window = every * stride
         since = tick - self.repeats * window
@@ -178,25 +186,25 @@ class Scene:
         """Those of the slots that are in none of the cells."""
         return [slot for slot in slots if self.cell_of.get(slot) not in cells]
 
-    def players(self, every: int) -> list[PlayerRow]:
-        """Names and standings to be told to everybody."""
-        since, refresh = self.tick - self.repeats * every, self.refresh * PLAYER_REFRESHES
+    def players(self, ticks: int) -> list[PlayerRow]:
+        """Names and standings to be told to everybody who was told last so many ticks ago."""
+        since, refresh = self.tick - self.repeats * ticks, self.refresh * PLAYER_REFRESHES
         return [
             player_row(player)
             for slot, player in self._players.items()
-            if self._standing[slot] > since or (self.tick - slot) % refresh < every
+            if self._standing[slot] > since or (self.tick - slot) % refresh < ticks
         ]
 
-    def radar(self, every: int) -> list[FarRow]:
+    def radar(self, ticks: int) -> list[FarRow]:
         """Where living tanks are, roughly and in turns, for everybody."""
         tick, period = self.tick, self._radar
         if not period:
             return []
-        return [_far_row(row) for slot, row in self.rows.items() if row[5] and (tick - slot) % period < every]
+        return [_far_row(row) for slot, row in self.rows.items() if row[5] and (tick - slot) % period < ticks]
 
-    def events(self, every: int) -> Iterator[tuple[int, EventRow]]:
-        """What happened since the snapshot before: (cell or EVERYWHERE, row)."""
-        since = self.tick - every
+    def events(self, ticks: int) -> Iterator[tuple[int, EventRow]]:
+        """What happened in the last so many ticks: (cell or EVERYWHERE, row)."""
+        since = self.tick - ticks
         return ((cell, row) for tick, cell, row in self._events if tick > since)
 
     def everybody(self) -> tuple[list[PlayerRow], list[FarRow]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -19,26 +18,36 @@ from gamepod.arena.session import Personal
 
 HEAD_RESERVE_BYTES: Final = 345  # the longest head: every number at its widest
 
-Sections = list[tuple[bytes, list[bytes]]]  # name and encoded rows of each list; none is empty
+PIECE_ROWS: Final = 6  # of tanks in a piece at most: pieces are what datagrams are filled with
+
+# Name of each list, and its rows in pieces: encoded rows with commas between them.
+Sections = list[tuple[bytes, list[bytes]]]
 
 _encode = msgspec.json.Encoder().encode
 
 
-def head(tick: int, personal: Personal, every: int = 1, *, you: bool, full: bool = False) -> bytes:
-    """The start of one client's snapshot; a body completes it."""
+def heads(tick: int, personal: Personal, every: int = 1, *, full: bool = False) -> tuple[bytes, bytes]:
+    """The start of one client's snapshot, which a body completes: of the first datagram, and of those after it."""
     text = f'{{"type":"snapshot","tick":{tick},"ack":{personal.ack},"accepted":{personal.accepted}'
     if full:
         text += ',"full":true'
     if every > 1:
         text += f',"every":{every}'
-    if you:
-        text += (
-            f',"you":{{"mana":{personal.mana:.1f},"stamina":{personal.stamina:.1f},'
-            f'"speed":{personal.speed_mps:.2f},"cooldown_ms":{personal.cooldown_ms},'
-            f'"respawn_ms":{personal.respawn_ms},"lat":{personal.lat:.7f},"lon":{personal.lon:.7f},'
-            f'"refused":{personal.refused},"last_refusal":"{personal.last_refusal}"}}'
-        )
-    return text.encode()
+    more = text.encode()
+    return more + (
+        b',"you":{"mana":%.1f,"stamina":%.1f,"speed":%.2f,"cooldown_ms":%d,"respawn_ms":%d,"lat":%.7f,"lon":%.7f,'
+        b'"refused":%d,"last_refusal":"%b"}'
+    ) % (
+        personal.mana,
+        personal.stamina,
+        personal.speed_mps,
+        personal.cooldown_ms,
+        personal.respawn_ms,
+        personal.lat,
+        personal.lon,
+        personal.refused,
+        personal.last_refusal.encode(),
+    ), more
 
 
 class Body:
@@ -63,17 +72,23 @@ class Body:
     def datagrams(self) -> list[bytes]:
         """As bodies that fit a datagram with any head; at least one, also where there is nothing to tell."""
         if self._datagrams is None:
-            self._datagrams = self._pack() or [self.stream]
+            self._datagrams = self._pack()
         return self._datagrams
 
     def _pack(self) -> list[bytes]:
-        """Fill one body after the other. A row that is longer than a body still gets one of its own."""
-        rows = [row for _, section in self._sections for row in section]
-        ends = list(accumulate(map(len, rows), lambda end, size: end + size + 1, initial=0))
-        room = self._room - sum(len(name) + 6 for name, _ in self._sections)
+        """Fill one body after the other. A piece that is longer than a body still gets one of its own."""
+        ends = [0]
+        end = 0
+        for _, pieces in self._sections:
+            for piece in pieces:
+                end += len(piece) + 1
+                ends.append(end)
+        room = self._room - sum([len(name) + 6 for name, _ in self._sections])
+        if end <= room:
+            return [self.stream]
         bodies: list[bytes] = []
         first = 0
-        while first < len(rows):
+        while first < len(ends) - 1:
             last = max(first + 1, bisect_right(ends, ends[first] + room) - 1)
             bodies.append(_joined(_part(self._sections, first, last)))
             first = last
@@ -81,95 +96,102 @@ class Body:
 
 
 def _part(sections: Sections, first: int, last: int) -> Sections:
-    """Rows `first` to `last` (excluded), counted through all sections."""
+    """Pieces `first` to `last` (excluded), counted through all sections."""
     found, before = [], 0
-    for name, rows in sections:
-        part = rows[max(0, first - before) : max(0, last - before)]
+    for name, pieces in sections:
+        part = pieces[max(0, first - before) : max(0, last - before)]
         if part:
             found.append((name, part))
-        before += len(rows)
+        before += len(pieces)
     return found
 
 
 def _joined(sections: Sections) -> bytes:
-    return b"".join([b',"%b":[%b]' % (name, b",".join(rows)) for name, rows in sections]) + b"}"
+    return b"".join([b',"%b":[%b]' % (name, b",".join(pieces)) for name, pieces in sections]) + b"}"
 
 
 class TickBytes:
     """One tick of a scene; to be used before the next."""
 
-    __slots__ = ("_bodies", "_cells", "_common", "_room", "_rows", "_scene", "_shots")
+    __slots__ = ("_bodies", "_cells", "_common", "_every", "_room", "_rows", "_scene", "_shots")
 
     def __init__(self, scene: Scene, max_datagram_bytes: int) -> None:
         self._scene = scene
         self._room = max_datagram_bytes - HEAD_RESERVE_BYTES
         self._rows: dict[int, bytes] = {}  # by slot
-        self._cells: dict[tuple[int, int], dict[int, list[bytes]]] = {}  # (every, stride) -> cell -> rows that are due
-        self._bodies: dict[tuple[int, int], Body] = {}  # by cell and every
-        self._common: dict[int, Sections] = {}  # by every: players, far
-        self._shots: dict[int, dict[int, list[bytes]]] = {}  # every -> cell or EVERYWHERE -> events
+        self._cells: dict[tuple[int, int], dict[int, list[bytes]]] = {}  # (every, stride) -> cell -> pieces, due now
+        self._every: dict[tuple[int, int], int] = {}  # by cell and what is asked for
+        self._bodies: dict[tuple[int, int, int], Body] = {}  # by cell, what is asked for, and ticks since the last
+        self._common: dict[int, Sections] = {}  # by ticks since the last: players, far
+        self._shots: dict[int, dict[int, list[bytes]]] = {}  # the same -> cell or EVERYWHERE -> events
 
-    def of(self, cell: int, every: int) -> Body:
-        """What is told to those in a cell who are told every so many ticks."""
-        body = self._bodies.get((cell, every))
+    def every(self, cell: int, asked: int) -> int:
+        """Ticks between two snapshots of those in a cell who ask for one every `asked` ticks."""
+        found = self._every.get((cell, asked))
+        if found is None:
+            found = self._every[cell, asked] = self._scene.every(cell, asked)
+        return found
+
+    def of(self, cell: int, asked: int, ticks: int) -> Body:
+        """What is told to those in a cell who ask for one every `asked`, and were told last so many ticks ago."""
+        body = self._bodies.get((cell, asked, ticks))
         if body is None:
-            body = self._bodies[cell, every] = self._compose(cell, every)
+            body = self._bodies[cell, asked, ticks] = self._compose(cell, asked, ticks)
         return body
 
-    def changes(self, seen: Iterable[int], gone: Iterable[int]) -> Body:
+    def changes(self, seen: list[int], gone: list[int]) -> Body:
         """What one client is told because its area moved: slots that it sees now, and that it sees no more."""
-        return Body([(b"changed", self._encoded(seen)), (b"removed", [b"%d" % slot for slot in gone])], self._room)
+        return Body([(b"changed", self._pieces(seen)), (b"removed", [b"%d" % slot for slot in gone])], self._room)
 
     def everything(self, cell: int) -> Body:
         """All that somebody in this cell may know, for one who has just joined."""
         scene = self._scene
         players, far = scene.everybody()
-        seen = self._encoded(scene.slots(scene.grid.area(cell).whole))
+        seen = self._pieces(scene.slots(scene.grid.area(cell).whole))
         return Body([(b"changed", seen), (b"players", _each(players)), (b"far", _each(far))], self._room)
 
-    def _compose(self, cell: int, every: int) -> Body:
+    def _compose(self, cell: int, asked: int, ticks: int) -> Body:
         scene = self._scene
-        area = scene.grid.area(cell)
-        near, far = scene.occupied(area.near), scene.occupied(area.far)
-        stride, far_stride = scene.strides(near, far, every)
-        rows: list[bytes] = []
-        for cells, turns in ((near, stride), (far, far_stride)):
-            due = self._cells.get((every, turns))
+        area, every = scene.grid.area(cell), self.every(cell, asked)
+        pieces: list[bytes] = []
+        for cells, stride in ((area.near, 1), (area.far, scene.spread(asked))):
+            due = self._cells.get((every, stride))
             if due is None:
-                due = self._cells[every, turns] = {}
-            for one in cells:
+                due = self._cells[every, stride] = {}
+            for one in scene.occupied(cells):
                 found = due.get(one)
                 if found is None:
-                    found = due[one] = self._encoded(scene.due(one, every, turns))
-                rows += found
-        removed = [b"%d" % slot for slot in scene.gone(area)]
-        shots = self._events(every)
-        events = [row for where, those in shots.items() if where in area.whole or where == EVERYWHERE for row in those]
-        return Body(
-            [(b"changed", rows), (b"removed", removed), (b"events", events), *self._for_all(every)], self._room
-        )
+                    found = due[one] = self._pieces(scene.due(one, every, stride))
+                pieces += found
+        gone = scene.gone(area)
+        removed = [b",".join([b"%d" % slot for slot in gone])] if gone else []
+        shots, seen = self._events(ticks), area.whole
+        events = [row for where, those in shots.items() if where in seen or where == EVERYWHERE for row in those]
+        sections = [(b"changed", pieces), (b"removed", removed), (b"events", events), *self._for_all(ticks)]
+        return Body(sections, self._room)
 
-    def _encoded(self, slots: Iterable[int]) -> list[bytes]:
+    def _pieces(self, slots: list[int]) -> list[bytes]:
+        """The rows of these slots."""
         known, rows, found = self._rows, self._scene.rows, []
         for slot in slots:
             row = known.get(slot)
             if row is None:
                 row = known[slot] = _encode(rows[slot])
             found.append(row)
-        return found
+        return [b",".join(found[first : first + PIECE_ROWS]) for first in range(0, len(found), PIECE_ROWS)]
 
-    def _for_all(self, every: int) -> Sections:
-        common = self._common.get(every)
+    def _for_all(self, ticks: int) -> Sections:
+        common = self._common.get(ticks)
         if common is None:
-            players, far = self._scene.players(every), self._scene.radar(every)
-            common = self._common[every] = [(b"players", _each(players)), (b"far", _each(far))]
+            players, far = self._scene.players(ticks), self._scene.radar(ticks)
+            common = self._common[ticks] = [(b"players", _each(players)), (b"far", _each(far))]
         return common
 
-    def _events(self, every: int) -> dict[int, list[bytes]]:
-        shots = self._shots.get(every)
+    def _events(self, ticks: int) -> dict[int, list[bytes]]:
+        shots = self._shots.get(ticks)
         if shots is None:
-            shots = self._shots[every] = {}
-            for cell, row in self._scene.events(every):
+            shots = self._shots[ticks] = {}
+            for cell, row in self._scene.events(ticks):
                 shots.setdefault(cell, []).append(_encode(row))
         return shots
 

@@ -17,13 +17,14 @@ JUDGED: Final = 10  # snapshots at least between two verdicts
 
 
 class Pace:
-    """`every`: ticks from one snapshot of this client to the next, one of EVERY."""
+    """`every`: ticks from one snapshot of this client to the next, one of EVERY; in a crowd they are more."""
 
-    __slots__ = ("_asked", "_got", "_rate_hz", "_sent", "_step", "_trouble_ms", "every", "sent")
+    __slots__ = ("_asked", "_got", "_rate_hz", "_sent", "_step", "_trouble_ms", "every", "sent", "told")
 
     def __init__(self, tick_rate_hz: int) -> None:
         self.every = EVERY[0]
         self.sent = 0  # snapshots since the welcome, not counting the one with it
+        self.told = 0  # tick of the last snapshot
         self._rate_hz = tick_rate_hz
         self._asked = 0  # position in EVERY that the client asked for
         self._step = 0  # the present one

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from gamepod.arena.delta import Scene
-from gamepod.transport.encoding import Body, TickBytes, head
+from gamepod.arena.delta import EVERY, Scene
+from gamepod.transport.encoding import Body, TickBytes, heads
 from gamepod.transport.links import Client, GatewayStats
 
 
 def tell_all(client: Client, scene: Scene, shared: TickBytes) -> None:
     """The whole of what a client that has just joined may know. Raises NotFound if it has no tank."""
     personal = client.session.personal(client.record)
-    first = head(scene.tick, personal, you=True, full=True)
-    _offer(client, first, head(scene.tick, personal, you=False, full=True), shared.everything(client.sight.cell))
+    first, more = heads(scene.tick, personal, full=True)
+    _offer(client, first, more, shared.everything(client.sight.cell))
+    client.pace.told = scene.tick
 
 
 def tell(client: Client, scene: Scene, shared: TickBytes, stats: GatewayStats, now_ms: int) -> None:
     """This tick's snapshot, if it is this client's turn. Raises NotFound if it has no tank any more."""
-    pace, sight = client.pace, client.sight
-    every, tick, slot = pace.every, scene.tick, client.record.slot
-    if every > 1 and (tick - slot) % every:
-        return
-    personal = client.session.personal(client.record)
-    cell = scene.cell_of[slot]
+    pace, sight, tick = client.pace, client.sight, scene.tick
+    cell = scene.cell_of.get(client.record.slot, sight.cell)
     if cell != sight.cell:
-        sight.move(scene, cell, every)
-    body = shared.of(cell, every)
-    first = head(tick, personal, every, you=True)
-    more = b"" if len(body.datagrams) == 1 or not client.link.datagram else head(tick, personal, every, you=False)
-    if _offer(client, first, more, body):
+        sight.move(scene, cell)
+    every = shared.every(cell, pace.every)
+    ticks = tick - pace.told
+    # All in a cell are told in the same ticks. Who has come from another is told early, never late.
+    if ticks < every and (tick - cell) % every:
+        return
+    first, more = heads(tick, client.session.personal(client.record), every)
+    if _offer(client, first, more, shared.of(cell, pace.every, min(ticks, EVERY[-1]))):
         stats.snapshots_sent += 1
         pace.sent += 1
-        news = sight.news(scene, every, sure=not client.link.datagram)
+        pace.told = tick
+        news = sight.news(scene, sure=not client.link.datagram)
         if news is not None:
-            more = head(tick, personal, every, you=False)
             if _offer(client, more, more, shared.changes(*news)) and not client.link.datagram:
                 sight.told()
     else:
