@@ -14,10 +14,8 @@ from dataclasses import dataclass
 import psutil
 import uvloop
 
-from bench.by_hand import make_match, ready
+from bench.by_hand import make_match, ready, tokens
 from bench.harness import ROOT, Report, Stack, say, stack
-from core.jointoken import JoinClaims, match_key, mint
-from core.model import Match
 from core.redis.client import Database, open_database
 from tests.support import free_port
 
@@ -53,12 +51,6 @@ async def _starts(report: Report, services: Stack, db: Database) -> None:
     report.figure("start -> Ready, worst", max(took), "ms")
     report.figure("memory when idle, RSS", statistics.median(rss), "MB", at_most=30)
     report.figure("memory when idle, private to the process", statistics.median(private), "MB")
-
-
-def _tokens(services: Stack, match: Match) -> str:
-    key = match_key(services.env["MUSTER_SECRET"], match.id)
-    until = int(time.time()) + 300
-    return "\n".join(mint(key, JoinClaims(p.id, match.id, p.name, p.team, until)) for p in match.players)
 
 
 def _lateness(metrics: str) -> dict[float, float]:
@@ -106,7 +98,7 @@ async def _crowd(services: Stack, db: Database, players: int, seconds: float, **
         sys.executable, "-m", "bench.udp_players", str(udp), str(seconds), cwd=ROOT, env=services.env,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    talk = asyncio.create_task(load.communicate(_tokens(services, made.match).encode()))
+    talk = asyncio.create_task(load.communicate(tokens(services, made.match).encode()))
     await asyncio.sleep(JOINED_S)
     watched = psutil.Process(process.pid)
     spent, since, before = sum(watched.cpu_times()[:2]), time.perf_counter(), scrape()

@@ -32,9 +32,8 @@ def tell(client: Client, scene: Scene, shared: TickBytes, stats: GatewayStats, n
         pace.sent += 1
         pace.told = tick
         news = sight.news(scene, sure=not client.link.datagram)
-        if news is not None:
-            if _offer(client, more, more, shared.changes(*news)) and not client.link.datagram:
-                sight.told()
+        if news is not None and _offer(client, more, more, shared.changes(*news)) and not client.link.datagram:
+            sight.told()
     else:
         stats.snapshots_dropped += 1
         pace.trouble(now_ms)
