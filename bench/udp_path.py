@@ -1,8 +1,8 @@
 """UDP datagrams of several inputs each -> arena -> Redis: interactions that one CPU-second of the game server takes.
 
 The players are those of `bench/gamepod.py`; each of their datagrams brings several moves, as a game client that samples
-its player faster than it sends. What the server spends on ticks and on the players' snapshots counts too. Figures are from
-the server's own metrics: interactions acknowledged by the log, and CPU time of its process.
+its player faster than it sends. What the server spends on ticks and on the players' snapshots counts too. Figures are
+from the server's own metrics: interactions acknowledged by the log, and CPU time of its process.
 """
 
 from __future__ import annotations

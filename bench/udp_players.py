@@ -1,7 +1,7 @@
 """Many players over UDP in one plain process: `python -m bench.udp_players PORT SECONDS [HZ MOVES] < tokens`.
 
-A token a line. Each player sends HZ inputs a second (60) with so many moves (1) and now and then a shot, and reads every
-snapshot. Prints one JSON object.
+A token a line. Each player sends HZ inputs a second (60) with so many moves (1) and now and then a shot, and reads
+every snapshot. Prints one JSON object.
 """
 
 from __future__ import annotations
