@@ -79,6 +79,7 @@ class Scene:
         self._changed: dict[int, int] = {}  # slot -> tick of the last change of its row
         self._standing: dict[int, int] = {}  # slot -> tick of the last change of its player's row
         self._cells: dict[int, list[int]] = {}  # those that are not empty: slots
+        self._crowds: dict[tuple[int, int], int] = {}  # what `every` found lately
         self._crossed: dict[int, dict[int, int]] = {}  # cell -> slots that went elsewhere -> tick
         self._jumped: dict[int, tuple[int, int]] = {}  # slot -> (cell, tick): to another that is not beside it
         self._removed: dict[int, int] = {}  # slot that left the match -> tick
@@ -124,13 +125,9 @@ class Scene:
             self._events.append((tick, where, event))
         if tick % SWEEP_TICKS == 0:
             self._sweep(tick - self.refresh)
+            self._crowds.clear()
 
     # ---- what is to be told
-
-    def occupied(self, cells: Iterable[int]) -> list[int]:
-        """Those of the cells in which somebody is."""
-        present = self._cells
-        return [cell for cell in cells if cell in present]
 
     def spread(self, asked: int) -> int:
         """The rows of far cells take turns over so many snapshots of a client that asked for one every `asked`."""
@@ -138,27 +135,33 @@ class Scene:
 
     def every(self, cell: int, asked: int) -> int:
         """How often those in a cell are told who asked for one snapshot every `asked` ticks: less often in a crowd."""
-        if self._most_rows == _NO_BOUND:
+        if len(self.rows) <= self._most_rows:
             return asked
+        found = self._crowds.get((cell, asked))
+        if found is None:
+            found = self._crowds[cell, asked] = self._thinned(cell, asked)
+        return found
+
+    def _thinned(self, cell: int, asked: int) -> int:
         cells, area = self._cells, self.grid.area(cell)
         near = sum([len(cells[cell]) for cell in area.near if cell in cells])
         far = sum([len(cells[cell]) for cell in area.far if cell in cells])
         rows = near + far / self.spread(asked)
         return next((every for every in EVERY if every >= asked and rows <= every * self._most_rows), EVERY[-1])
 
-    def due(self, cell: int, every: int, stride: int) -> list[int]:
-        """Slots of a cell whose rows belong into this tick's snapshot of those who are told every so many ticks.
+    def due(self, every: int, stride: int) -> Iterator[tuple[int, list[int]]]:
+        """By cell, the slots whose rows belong into this tick's snapshot of those who are told every so many ticks.
 
         With a stride above 1 rows take turns over so many snapshots.
         """
-        tick, changed, refresh = self.tick, self._changed, self.refresh
+        tick, changed, refresh, turn = self.tick, self._changed, self.refresh, self.tick // every
         window = every * stride
         since = tick - self.repeats * window
-        slots = self._cells[cell]
-        if stride > 1:
-            turn = tick // every
-            slots = [slot for slot in slots if (slot + turn) % stride == 0]
-        return [slot for slot in slots if changed[slot] > since or (tick - slot) % refresh < window]
+        for cell, members in self._cells.items():
+            slots = members if stride == 1 else [slot for slot in members if (slot + turn) % stride == 0]
+            found = [slot for slot in slots if changed[slot] > since or (tick - slot) % refresh < window]
+            if found:
+                yield cell, found
 
     def slots(self, cells: Iterable[int]) -> list[int]:
         """Everybody in these cells."""

@@ -60,20 +60,19 @@ def enqueue(player: Player, commands: Sequence[Command], settings: ArenaSettings
 
 def check_move(command: MoveCommand) -> Refusal | None:
     """Is this a steering the tank could do? Comparisons are written so that a NaN fails them."""
-    if not (-1.0 <= command.throttle <= 1.0 and -1.0 <= command.turn <= 1.0):
-        finite = math.isfinite(command.throttle) and math.isfinite(command.turn)
-        return Refusal.TOO_FAST if finite else Refusal.BAD_VALUE
-    return _check_aim(command.aim)
+    throttle, turn, aim = command.throttle, command.turn, command.aim
+    if not (-1.0 <= throttle <= 1.0 and -1.0 <= turn <= 1.0):
+        return Refusal.TOO_FAST if math.isfinite(throttle) and math.isfinite(turn) else Refusal.BAD_VALUE
+    if aim is None or -MAX_DEGREES <= aim <= MAX_DEGREES:
+        return None
+    return Refusal.BAD_VALUE
 
 
 def check_shot(command: ShootCommand) -> Refusal | None:
     """Is this a shot that can be understood? A target and an aim together contradict each other."""
     if command.target is not None and command.aim is not None:
         return Refusal.BAD_VALUE
-    return _check_aim(command.aim)
-
-
-def _check_aim(aim: float | None) -> Refusal | None:
+    aim = command.aim
     if aim is None or -MAX_DEGREES <= aim <= MAX_DEGREES:
         return None
     return Refusal.BAD_VALUE

@@ -54,6 +54,7 @@ class Turn:
     def apply(self, tank: Tank, owner: Player) -> None:
         """Play a player's queued commands in their order; refused ones are counted and change nothing."""
         place: tuple[float, float] | None = None  # shared by this tick's moves: the tank moves after them
+        ids, at_ms, player = self.world.ids, self.at_ms, owner.player
         for command in owner.pending:
             if not tank.alive:
                 refusal: Refusal | None = Refusal.DESTROYED
@@ -62,9 +63,10 @@ class Turn:
                 if refusal is None:
                     if place is None:
                         place = self.world.projection.to_gps(tank.x, tank.y)
-                    self.interactions.append(Move(next(self.world.ids), self.at_ms, owner.player, *place))
+                    self.interactions.append(Move(next(ids), at_ms, player, place[0], place[1]))
                     owner.accepted += 1
-                    _remember(owner, "move")
+                    if owner.interaction != "move":
+                        _remember(owner, "move")
             else:
                 refusal = self._shoot(tank, owner, command)
             if refusal is not None:
@@ -85,12 +87,13 @@ class Turn:
         refusal = check_move(command)
         if refusal is not None:
             return refusal
-        if command.sprint and tank.stamina < self.world.physics.sprint_cost:
+        physics = self.world.physics
+        if command.sprint and tank.stamina < physics.sprint_cost:
             return Refusal.NOT_ENOUGH_STAMINA
         tank.throttle = command.throttle
         tank.turn = command.turn
         tank.sprint = command.sprint
-        tank.control_until = self.tick + self.world.physics.control_ticks
+        tank.control_until = self.tick + physics.control_ticks
         if command.aim is not None:
             tank.aim = math.radians(command.aim)
         return None

@@ -77,6 +77,8 @@ class Body:
 
     def _pack(self) -> list[bytes]:
         """Fill one body after the other. A piece that is longer than a body still gets one of its own."""
+        if sum([sum(map(len, pieces)) + len(pieces) + len(name) + 6 for name, pieces in self._sections]) <= self._room:
+            return [self.stream]
         ends = [0]
         end = 0
         for _, pieces in self._sections:
@@ -84,8 +86,6 @@ class Body:
                 end += len(piece) + 1
                 ends.append(end)
         room = self._room - sum([len(name) + 6 for name, _ in self._sections])
-        if end <= room:
-            return [self.stream]
         bodies: list[bytes] = []
         first = 0
         while first < len(ends) - 1:
@@ -155,20 +155,23 @@ class TickBytes:
         area, every = scene.grid.area(cell), self.every(cell, asked)
         pieces: list[bytes] = []
         for cells, stride in ((area.near, 1), (area.far, scene.spread(asked))):
-            due = self._cells.get((every, stride))
-            if due is None:
-                due = self._cells[every, stride] = {}
-            for one in scene.occupied(cells):
-                found = due.get(one)
-                if found is None:
-                    found = due[one] = self._pieces(scene.due(one, every, stride))
-                pieces += found
+            due = self._due(every, stride)
+            for one in cells:
+                if one in due:
+                    pieces += due[one]
         gone = scene.gone(area)
         removed = [b",".join([b"%d" % slot for slot in gone])] if gone else []
         shots, seen = self._events(ticks), area.whole
         events = [row for where, those in shots.items() if where in seen or where == EVERYWHERE for row in those]
         sections = [(b"changed", pieces), (b"removed", removed), (b"events", events), *self._for_all(ticks)]
         return Body(sections, self._room)
+
+    def _due(self, every: int, stride: int) -> dict[int, list[bytes]]:
+        due = self._cells.get((every, stride))
+        if due is None:
+            found = self._scene.due(every, stride)
+            due = self._cells[every, stride] = {cell: self._pieces(slots) for cell, slots in found}
+        return due
 
     def _pieces(self, slots: list[int]) -> list[bytes]:
         """The rows of these slots."""
