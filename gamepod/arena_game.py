@@ -140,6 +140,11 @@ class ArenaGame:
         """Commands refused by reason."""
         return self._session.refused_by_reason if self._session else {}
 
+    @property
+    def repeated(self) -> int:
+        """Commands that came again after they had been taken in."""
+        return self._session.repeated if self._session else 0
+
     async def _tick(self) -> None:
         """Play tick after tick; goes on after the end, to tell the result again, until it is cancelled."""
         if self._session is None:

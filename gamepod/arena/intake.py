@@ -20,10 +20,11 @@ MAX_DEGREES = 36_000.0  # a client may count its turns, but a hundred of them is
 class Refusals:
     """Counts of refused commands by reason, of a whole session and on each player."""
 
-    __slots__ = ("by_reason",)
+    __slots__ = ("by_reason", "repeated")
 
     def __init__(self) -> None:
         self.by_reason: dict[str, int] = {reason.value: 0 for reason in Refusal}
+        self.repeated = 0  # commands whose number was taken in before: ordinary over UDP, and nothing happens
 
     def count(self, player: Player, reason: Refusal, times: int = 1) -> None:
         self.by_reason[reason.value] += times
@@ -38,6 +39,8 @@ def take_in(player: Player, seq: int, commands: Sequence[Command], settings: Are
     refused, but their numbers are used up: sending them again would not help.
     """
     seen = player.last_seq + 1 - seq  # how many of the batch came before; below 0 there is a gap
+    if seen > 0:
+        refusals.repeated += min(seen, len(commands))
     if not commands or seen >= len(commands):
         return 0
     if -seen > settings.sequence_window:

@@ -87,6 +87,11 @@ class Session:
         """How many commands were refused since the start, by reason."""
         return dict(self._world.refusals.by_reason)
 
+    @property
+    def repeated(self) -> int:
+        """How many commands came again with a number that was taken in before; they are skipped."""
+        return self._world.refusals.repeated
+
     def join(self, player: str, name: str, team: str, now_ms: int) -> Player:
         """Give a player a tank; one who is present keeps theirs, one who left finds score and numbers kept.
 
@@ -139,11 +144,11 @@ class Session:
         Returns how many were queued; duplicates are skipped, excess is refused and counted. Raises `NotFound`
         for a player who has no tank here.
         """
-        return take_in(self._present(player), seq, commands, self.settings, self._world.refusals)
+        return take_in(self._sender(player, commands), seq, commands, self.settings, self._world.refusals)
 
     def command(self, player: str, commands: Sequence[Command]) -> int:
         """Queue commands that carry no number, as a message queue delivers them. As `input` otherwise."""
-        return enqueue(self._present(player), commands, self.settings, self._world.refusals)
+        return enqueue(self._sender(player, commands), commands, self.settings, self._world.refusals)
 
     def step(self, now_ms: int) -> TickOutput:
         """Play one tick. `now_ms` (UTC) stamps what happens in it; the tick's length is fixed."""
@@ -242,9 +247,10 @@ class Session:
         tank.place(*spawn_place(world.spawns, world.tanks.values(), self._physics), self.settings)
         world.spawns += 1
 
-    def _present(self, player: str) -> Player:
+    def _sender(self, player: str, commands: Sequence[Command]) -> Player:
         record = self._players.get(player)
         if record is None or record.slot not in self._world.tanks:
+            self._world.refusals.by_reason[Refusal.NOT_IN_MATCH] += len(commands)
             raise _absent(player)
         return record
 

@@ -84,7 +84,7 @@ class Gateway:
         try:
             message = protocol.decode(data)
         except BadMessage as error:
-            self.stats.bad_messages += 1
+            self.stats.bad_messages[error.kind] += 1
             client.bad += 1
             if client.bad >= self.limits.bad_messages:
                 self._drop(client, "bad-message", "too many malformed messages")
@@ -188,7 +188,7 @@ class Gateway:
             self._early.pop(link, None)
         except Refused as error:
             if isinstance(error, BadMessage):
-                self.stats.bad_messages += 1
+                self.stats.bad_messages[error.kind] += 1
             early = self._early[link] = self._early.get(link, 0) + 1
             link.send(protocol.encode(Error(error.code, error.detail)))
             if early >= self.limits.early_messages:

@@ -18,6 +18,8 @@ from gamepod.arena.commands import Command
 from gamepod.arena.delta import EventRow, FarRow, PlayerRow, TankRow
 from gamepod.arena.scoring import MatchResult
 
+NO_JSON = "no-json"  # broken JSON, no UTF-8, NaN and infinity, which JSON does not have
+NO_MESSAGE = "no-message"  # a type, field or value that the protocol does not have
 MAX_TOKEN_CHARS = 2048
 MAX_COOKIE_CHARS = 64
 MAX_COMMANDS = 32  # in one input
@@ -28,9 +30,13 @@ Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 
 
 class BadMessage(Invalid):
-    """The bytes are not a message of this protocol."""
+    """The bytes are not a message of this protocol. `kind` is NO_JSON or NO_MESSAGE."""
 
     code = "bad-message"
+
+    def __init__(self, detail: str, kind: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
 
 
 # ---- client to server
@@ -176,9 +182,11 @@ def decode(data: bytes) -> ClientMessage:
     """The client message in these bytes. Raises `BadMessage`."""
     try:
         return _client_decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise BadMessage(str(error), NO_MESSAGE) from None
     # Nesting too deep for the decoder's own check, and text that is no UTF-8, are raised as other types.
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadMessage(str(error)) from None
+        raise BadMessage(str(error), NO_JSON) from None
 
 
 def encode(message: ServerMessage | ClientMessage) -> bytes:

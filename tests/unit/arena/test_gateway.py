@@ -188,7 +188,7 @@ def test_malformed_messages_are_told_and_then_end_it() -> None:
         house.gateway.received(link, b"nonsense")
     assert [m["code"] for m in link.take()] == ["bad-message"] * 3
     assert link.closed
-    assert house.gateway.stats.bad_messages == 3
+    assert house.gateway.stats.bad_messages == {"no-json": 3, "no-message": 0}
 
 
 def test_a_second_join_on_a_stream_is_refused() -> None:

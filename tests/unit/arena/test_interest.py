@@ -313,5 +313,5 @@ def test_an_absurd_rate_is_refused(fields: dict[str, Any]) -> None:
     house.links[0].take()
     house.say(0, "rate", **fields)
     assert house.links[0].take()[0]["code"] == "bad-message"
-    assert house.gateway.stats.bad_messages == 1
+    assert house.gateway.stats.bad_messages["no-message"] == 1
     assert house.gateway._by_link[house.links[0]].pace.every == 1

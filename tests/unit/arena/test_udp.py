@@ -103,7 +103,7 @@ async def test_a_reconnect_from_elsewhere_replaces() -> None:
         new.send("ping", t=2)
         assert (await new.receive("pong"))["t"] == 2
         assert stack.gateway.clients == 1
-        assert stack.udp.stats.strangers_ignored == 1
+        assert stack.gateway.stats.strangers == 1
 
 
 async def test_a_join_may_come_again_from_the_same_address() -> None:
@@ -155,7 +155,7 @@ async def test_a_flood_from_strangers_fills_no_table() -> None:
     assert len(sock.sent) == 1000
     assert not server._links
     assert len(server._joins) == 0
-    assert server.stats.strangers_ignored == 2000
+    assert server.gateway.stats.strangers == 2000
 
 
 async def test_proven_joins_are_limited_per_address() -> None:
