@@ -56,6 +56,7 @@ async def make_match(services: Stack, db: Database, players: int = 2, arena: dic
         "MUSTER_ADDRESS": "127.0.0.1",
         "MUSTER_SDK_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
+        "MALLOC_TRIM_THRESHOLD_": "131072",  # as the launcher has it
     }
     del env["MUSTER_SECRET"]
     return HandMade(match, env)

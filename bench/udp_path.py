@@ -25,6 +25,8 @@ SECONDS = 12.0
 JOINED_S = 3.0
 ROUNDS = 3
 WRITTEN, SPENT = "muster_interactions_written_total", "process_cpu_seconds_total"
+# What the server would not take in, though it came in time; moves of a destroyed tank and shots too soon are the game's.
+BOUNDS = [f'muster_arena_commands_refused_total{{reason="{why}"}}' for why in ("too-many-commands", "out-of-window")]
 # players, datagrams a second of each, moves in each, snapshots a second
 LOADS = ((100, 30, 8, 60), (100, 30, 8, 20), (50, 30, 32, 20))
 
@@ -36,7 +38,7 @@ def _figures(port: int) -> dict[str, float]:
 
 
 async def _run(services: Stack, db: Database, players: int, hz: int, moves: int, tick_hz: int) -> dict[str, float]:
-    """Interactions a second and for each CPU-second, and the share of moves that were refused."""
+    """Interactions a second and for each CPU-second, and how many commands were over a bound."""
     rules = {
         "time_limit_s": 600, "score_limit": 0, "tick_rate_hz": tick_hz, "max_commands_per_second": 2 * hz * moves,
         "max_commands_per_tick": 256,
@@ -62,7 +64,7 @@ async def _run(services: Stack, db: Database, players: int, hz: int, moves: int,
     process.terminate()
     await asyncio.to_thread(process.wait)
     written, spent = (after[name] - before[name] for name in (WRITTEN, SPENT))
-    refused = sum(value for name, value in after.items() if name.startswith("muster_arena_commands_refused_total"))
+    refused = sum(value for name, value in after.items() if name in BOUNDS)
     return {
         "per_cpu_s": written / spent,
         "per_s": written / (SECONDS - JOINED_S - 1),
@@ -81,7 +83,7 @@ async def _measure(report: Report, services: Stack) -> None:
             report.figure(f"{name}: interactions for a CPU-second", middle["per_cpu_s"], "1/s", at_least=50_000)
             report.figure(f"{name}: interactions in the log", middle["per_s"], "1/s")
             report.figure(f"{name}: share of a core", middle["cores"], "cores")
-            report.figure(f"{name}: moves refused", middle["refused"], "", at_most=0)
+            report.figure(f"{name}: commands over a bound", middle["refused"], "", at_most=0)
 
 
 def main(report: Report) -> None:
