@@ -37,7 +37,7 @@ def run() -> int:
         # What is loaded by now stays: the collector need not look at it in the middle of a tick. Nor is it asked to
         # look first, which takes 8 ms: of what loading leaves it would find 0.2 MB.
         gc.freeze()
-        # Thousands of interactions wait for their batch at any time, and none of them is a cycle: looking for some after
+        # Thousands of interactions wait for their batch at any time, and none of them is a cycle: looking for one after
         # every 700 new objects costs 5 % of a busy match.
         gc.set_threshold(GC_THRESHOLD)
         gc.enable()

@@ -34,8 +34,10 @@ class Pace:
     def ask(self, hz: int) -> None:
         """The client wants at most so many snapshots a second."""
         fits = (step for step, every in enumerate(EVERY) if self._rate_hz <= hz * every)
-        self._asked = next(fits, len(EVERY) - 1)
-        self._go(self._asked)
+        asked = next(fits, len(EVERY) - 1)
+        # Asking does not undo what was done because the client could not keep up: that takes its time.
+        self._go(asked if self._step == self._asked else max(asked, self._step))
+        self._asked = asked
 
     def trouble(self, now_ms: int) -> None:
         """A snapshot could not be sent, or too many were lost."""

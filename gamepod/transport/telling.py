@@ -26,11 +26,11 @@ def tell(client: Client, scene: Scene, shared: TickBytes, stats: GatewayStats, n
     # All in a cell are told in the same ticks. Who has come from another is told early, never late.
     if ticks < every and (tick - cell) % every:
         return
+    pace.told = tick
     first, more = heads(tick, client.session.personal(client.record), every)
     if _offer(client, first, more, shared.of(cell, pace.every, min(ticks, EVERY[-1]))):
         stats.snapshots_sent += 1
         pace.sent += 1
-        pace.told = tick
         news = sight.news(scene, sure=not client.link.datagram)
         if news is not None and _offer(client, more, more, shared.changes(*news)) and not client.link.datagram:
             sight.told()

@@ -261,6 +261,8 @@ def test_a_reader_that_is_behind_is_told_less_often_and_then_more_again() -> Non
     for _ in range(20 * 10):
         house.tick()
     assert pace.every == EVERY[-1]
+    house.say(0, "rate", hz=120)
+    assert pace.every == EVERY[-1]  # asking does not help
     link.behind = False
     for _ in range(20 * 30):
         house.tick()
