@@ -41,7 +41,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.boards}:rated:<match>` | string | the match has moved ratings, so that a repeat is recognised |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
-| `muster:account:{player}` | hash | name, role, times |
+| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
