@@ -25,7 +25,7 @@ SECONDS = 12.0
 JOINED_S = 3.0
 ROUNDS = 3
 WRITTEN, SPENT = "muster_interactions_written_total", "process_cpu_seconds_total"
-# What the server would not take in, though it came in time; moves of a destroyed tank and shots too soon are the game's.
+# What the server would not take in though it came in time. Moves of a destroyed tank, shots too soon: that is the game.
 BOUNDS = [f'muster_arena_commands_refused_total{{reason="{why}"}}' for why in ("too-many-commands", "out-of-window")]
 # players, datagrams a second of each, moves in each, snapshots a second
 LOADS = ((100, 30, 8, 60), (100, 30, 8, 20), (50, 30, 32, 20))
