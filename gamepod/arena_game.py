@@ -114,7 +114,7 @@ class ArenaGame:
         pacer = self._pacer
         return {
             "players": self.gateway.clients,
-            "tick": self._session.tick if self._session else 0,
+            "tick": self.ticks,
             "tick_late_ms": round(pacer.take_worst_s() * 1000, 2) if pacer else 0.0,
             "ticks_late": pacer.late if pacer else 0,
             "ticks_skipped": pacer.skipped if pacer else 0,
@@ -134,6 +134,11 @@ class ArenaGame:
     def pacer(self) -> Pacer | None:
         """The pace so far; None before the first tick."""
         return self._pacer
+
+    @property
+    def ticks(self) -> int:
+        """Ticks played."""
+        return self._session.tick if self._session else 0
 
     @property
     def refused(self) -> dict[str, int]:

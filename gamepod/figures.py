@@ -50,6 +50,7 @@ def _flush(flusher: Flusher) -> list[Metric]:
 def _arena(game: ArenaGame) -> list[Metric]:
     stats, pacer = game.gateway.stats, game.pacer
     found = [
+        one("muster_arena_ticks_total", "counter", "Ticks played.", game.ticks),
         one("muster_arena_players", "gauge", "Players connected.", game.gateway.clients),
         one("muster_arena_messages_total", "counter", "Messages of clients read.", stats.messages),
         labelled("muster_arena_bad_messages_total", "counter", "Messages that were none.", "kind", stats.bad_messages),
