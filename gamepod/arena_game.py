@@ -116,7 +116,7 @@ class ArenaGame:
         pacer = self._pacer
         return {
             "players": self.gateway.clients,
-            "tick": self._session.tick if self._session else 0,
+            "tick": self.ticks,
             "tick_late_ms": round(pacer.take_worst_s() * 1000, 2) if pacer else 0.0,
             "ticks_late": pacer.late if pacer else 0,
             "ticks_skipped": pacer.skipped if pacer else 0,
@@ -141,9 +141,19 @@ class ArenaGame:
         return self._pacer
 
     @property
+    def ticks(self) -> int:
+        """Ticks played."""
+        return self._session.tick if self._session else 0
+
+    @property
     def refused(self) -> dict[str, int]:
         """Commands refused by reason."""
         return self._session.refused_by_reason if self._session else {}
+
+    @property
+    def repeated(self) -> int:
+        """Commands that came again after they had been taken in."""
+        return self._session.repeated if self._session else 0
 
     async def _tick(self) -> None:
         """Play tick after tick; goes on after the end, to tell the result again, until it is cancelled."""

@@ -64,13 +64,16 @@ def arena(game: ArenaGame) -> list[Metric]:
     """Those of the arena."""
     stats, pacer = game.gateway.stats, game.pacer
     found = [
+        one("muster_arena_ticks_total", "counter", "Ticks played.", game.ticks),
         one("muster_arena_players", "gauge", "Players connected.", game.gateway.clients),
         one("muster_arena_messages_total", "counter", "Messages of clients read.", stats.messages),
-        one("muster_arena_bad_messages_total", "counter", "Messages that were none.", stats.bad_messages),
+        labelled("muster_arena_bad_messages_total", "counter", "Messages that were none.", "kind", stats.bad_messages),
+        one("muster_arena_strangers_total", "counter", "Datagrams of strangers, ignored.", stats.strangers),
         one("muster_arena_rate_limited_total", "counter", "Messages over a client's rate.", stats.rate_limited),
         one("muster_arena_joins_total", "counter", "Joins granted.", stats.joins),
         labelled("muster_arena_joins_refused_total", "counter", "Joins refused.", "reason", stats.joins_refused),
         labelled("muster_arena_commands_refused_total", "counter", "Commands refused.", "reason", game.refused),
+        one("muster_arena_commands_repeated_total", "counter", "Commands that came again, skipped.", game.repeated),
         one("muster_arena_snapshots_total", "counter", "Snapshots sent.", stats.snapshots_sent),
         one("muster_arena_snapshots_dropped_total", "counter", "Dropped for slow readers.", stats.snapshots_dropped),
     ]

@@ -23,8 +23,6 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
-from msgspec import Struct
-
 from core import keys
 from core.clock import now_ms
 from core.errors import MusterError

@@ -40,6 +40,7 @@ class Refusal(StrEnum):
     TOO_MANY = "too-many-commands"  # over the bound per tick or per second
     DESTROYED = "destroyed"  # the player's own tank waits for its respawn
     MATCH_OVER = "match-over"
+    NOT_IN_MATCH = "not-in-match"  # whoever sends it has no tank here
     UNKNOWN_TARGET = "unknown-target"
     SELF_TARGET = "self-target"
     FRIENDLY_TARGET = "friendly-target"

@@ -13,7 +13,7 @@ from typing import Any
 from gamepod.arena import events as names
 from gamepod.arena.combat import Shot, fire
 from gamepod.arena.commands import MoveCommand, Refusal, ShootCommand
-from gamepod.arena.delta import DeltaTracker, EventRow
+from gamepod.arena.delta import EventRow, Scene
 from gamepod.arena.events import GameEvent
 from gamepod.arena.geo import Projection
 from gamepod.arena.intake import Refusals, check_move, check_shot
@@ -24,7 +24,7 @@ from gamepod.arena.tank import Physics, Player, Tank
 class World:
     """What a session keeps from tick to tick and a turn works on: tanks, rules, ids, counters."""
 
-    __slots__ = ("ids", "match", "physics", "projection", "refusals", "spawns", "tanks", "tracker")
+    __slots__ = ("ids", "match", "physics", "projection", "refusals", "scene", "spawns", "tanks")
 
     def __init__(self, match: str, physics: Physics, ids: Iterator[str]) -> None:
         settings = physics.settings
@@ -33,7 +33,7 @@ class World:
         self.ids = ids
         self.tanks: dict[int, Tank] = {}  # slot -> tank
         self.projection = Projection(settings.origin_lat, settings.origin_lon)
-        self.tracker = DeltaTracker(settings.snapshot_repeats, settings.ticks(settings.refresh_s))
+        self.scene = Scene(settings)
         self.refusals = Refusals()
         self.spawns = 0
 
@@ -54,6 +54,7 @@ class Turn:
     def apply(self, tank: Tank, owner: Player) -> None:
         """Play a player's queued commands in their order; refused ones are counted and change nothing."""
         place: tuple[float, float] | None = None  # shared by this tick's moves: the tank moves after them
+        ids, at_ms, player = self.world.ids, self.at_ms, owner.player
         for command in owner.pending:
             if not tank.alive:
                 refusal: Refusal | None = Refusal.DESTROYED
@@ -62,9 +63,10 @@ class Turn:
                 if refusal is None:
                     if place is None:
                         place = self.world.projection.to_gps(tank.x, tank.y)
-                    self.interactions.append(Move(next(self.world.ids), self.at_ms, owner.player, *place))
+                    self.interactions.append(Move(next(ids), at_ms, player, place[0], place[1]))
                     owner.accepted += 1
-                    _remember(owner, "move")
+                    if owner.interaction != "move":
+                        _remember(owner, "move")
             else:
                 refusal = self._shoot(tank, owner, command)
             if refusal is not None:
@@ -85,12 +87,13 @@ class Turn:
         refusal = check_move(command)
         if refusal is not None:
             return refusal
-        if command.sprint and tank.stamina < self.world.physics.sprint_cost:
+        physics = self.world.physics
+        if command.sprint and tank.stamina < physics.sprint_cost:
             return Refusal.NOT_ENOUGH_STAMINA
         tank.throttle = command.throttle
         tank.turn = command.turn
         tank.sprint = command.sprint
-        tank.control_until = self.tick + self.world.physics.control_ticks
+        tank.control_until = self.tick + physics.control_ticks
         if command.aim is not None:
             tank.aim = math.radians(command.aim)
         return None
@@ -137,8 +140,8 @@ class Turn:
         else:
             owner.score += value
             owner.kills += 1
-        world.tracker.player_changed(owner.slot, self.tick)
-        world.tracker.player_changed(target.slot, self.tick)
+        world.scene.player_changed(owner.slot, self.tick)
+        world.scene.player_changed(target.slot, self.tick)
         self.rows.append(("destroyed", target.slot, owner.slot))
         self._event(names.TANK_DESTROYED, target.player, {"by": owner.player})
 

@@ -27,7 +27,6 @@ class UdpStats(Struct):
     """Counters since the start, for the metrics."""
 
     received: int = 0
-    strangers_ignored: int = 0
     challenges: int = 0
     joins_limited: int = 0
     sent: int = 0
@@ -100,7 +99,7 @@ class UdpServer(asyncio.DatagramProtocol):
             if isinstance(message, Join):
                 self._door(message, len(data), addr)
                 return
-        self.stats.strangers_ignored += 1
+        self.gateway.stats.strangers += 1
 
     def _door(self, message: Join, size: int, addr: Address) -> None:
         """Challenge, refuse or admit. Nothing sent before the admission is longer than the request."""

@@ -53,6 +53,7 @@ def test_environment() -> None:
         "MUSTER_RUN_DIR": "run",
         "MUSTER_SDK_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
+        "MALLOC_TRIM_THRESHOLD_": "131072",
     }
 
 
