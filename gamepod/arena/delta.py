@@ -81,8 +81,8 @@ class Scene:
         self._cells: dict[int, list[int]] = {}  # those that are not empty: slots
         self._crowds: dict[tuple[int, int], int] = {}  # what `every` found lately
         self._crossed: dict[int, dict[int, int]] = {}  # cell -> slots that went elsewhere -> tick
-        self._jumped: dict[int, tuple[int, int]] = {}  # slot -> (cell, tick): to another that is not beside it
-        self._removed: dict[int, int] = {}  # slot that left the match -> tick
+        self._jumped: dict[tuple[int, int], int] = {}  # (slot, cell that it left for one not beside it) -> tick
+        self._removed: dict[int, tuple[int, int]] = {}  # slot that left the match -> (tick, its cell)
         self._events: deque[tuple[int, int, EventRow]] = deque()  # (tick, cell or EVERYWHERE, row)
 
     def player_changed(self, slot: int, tick: int) -> None:
@@ -91,7 +91,8 @@ class Scene:
 
     def entered(self, slot: int, tank: Tank, player: Player, tick: int) -> None:
         """A tank of this slot is in the world from `tick` on."""
-        self._removed.pop(slot, None)
+        if (before := self._removed.pop(slot, None)) is not None:
+            self._jumped[slot, before[1]] = tick  # back already, elsewhere: who saw it there must still hear
         self._players[slot] = player
         self.player_changed(slot, tick)
         self.rows[slot] = tank_row(slot, tank)
@@ -101,8 +102,9 @@ class Scene:
     def left(self, slot: int, tick: int) -> None:
         """The tank of this slot is gone. Told for a whole refresh: nothing else would ever correct a loss."""
         del self.rows[slot], self._changed[slot], self._players[slot], self._standing[slot]
-        self._out_of(self.cell_of.pop(slot), slot)
-        self._removed[slot] = tick
+        cell = self.cell_of.pop(slot)
+        self._out_of(cell, slot)
+        self._removed[slot] = (tick, cell)
 
     def advance(self, tick: int, tanks: Mapping[int, Tank], events: Iterable[EventRow]) -> None:
         """Look at the world after a tick."""
@@ -175,7 +177,7 @@ class Scene:
         for cell in area.edge:
             if cell in crossed:
                 found += [slot for slot in crossed[cell] if cell_of.get(slot, cell) not in whole]
-        for slot, (cell, _) in self._jumped.items():
+        for slot, cell in self._jumped:
             if cell in whole and cell_of.get(slot, cell) not in whole:
                 found.append(slot)
         return found
@@ -183,7 +185,7 @@ class Scene:
     def lost(self, cells: Collection[int]) -> list[int]:
         """Slots that somebody who saw these cells may know: who is there, and who lately was."""
         found = [*self.slots(cells), *(slot for cell in cells for slot in self._crossed.get(cell, ()))]
-        return found + [slot for slot, (cell, _) in self._jumped.items() if cell in cells]
+        return found + [slot for slot, cell in self._jumped if cell in cells]
 
     def elsewhere(self, slots: Iterable[int], cells: Collection[int]) -> list[int]:
         """Those of the slots that are in none of the cells."""
@@ -227,7 +229,7 @@ class Scene:
         if self.grid.beside(cell, other):
             self._crossed.setdefault(cell, {})[slot] = tick
         else:
-            self._jumped[slot] = (cell, tick)
+            self._jumped[slot, cell] = tick
 
     def _out_of(self, cell: int, slot: int) -> None:
         self._cells[cell].remove(slot)
@@ -236,8 +238,8 @@ class Scene:
 
     def _sweep(self, since: int) -> None:
         """Forget who left before `since`."""
-        self._removed = {slot: tick for slot, tick in self._removed.items() if tick > since}
-        self._jumped = {slot: jump for slot, jump in self._jumped.items() if jump[1] > since}
+        self._removed = {slot: left for slot, left in self._removed.items() if left[0] > since}
+        self._jumped = {jump: tick for jump, tick in self._jumped.items() if tick > since}
         for cell, slots in list(self._crossed.items()):
             left = self._crossed[cell] = {slot: tick for slot, tick in slots.items() if tick > since}
             if not left:

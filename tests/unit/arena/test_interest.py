@@ -221,6 +221,18 @@ def test_who_leaves_the_area_is_told() -> None:
     assert gone == [[1]] * REFRESH
 
 
+def test_who_leaves_and_comes_back_at_once_is_not_left_standing() -> None:
+    """A player who gave up the tank and joined again elsewhere before the next tick is gone from where the tank was."""
+    house = House(players=2)
+    house.put((10, 10), (20, 20))
+    house.manager.leave(MATCH, "p1", "left", 0)
+    house.session._world.spawns = 3
+    house.manager.join(MATCH, "p1", "P", "", 0)
+    assert 1 not in house.area(0)
+    house.tick()
+    assert house.links[0].take("snapshot")[0]["removed"] == [1]
+
+
 def test_a_shot_is_told_where_its_gun_is_seen_and_a_kill_everywhere() -> None:
     """Who is far from a fight is not told of its shots, but of who was destroyed."""
     house = House(dataclasses.replace(RULES, shot_damage=1000.0), players=3)
