@@ -40,6 +40,15 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.boards}:rating` | zset | least skill by player; `rating:<mode>` in a game with modes |
 | `muster:{game.boards}:rated:<match>` | string | the match has moved ratings, so that a repeat is recognised |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
+| `muster:{game.items}:inv:<player>` | hash | item -> quantity (row A3); `<kind>#<id>` -> 1 for a unique item |
+| `muster:{game.items}:owners` | hash | id of a unique item -> its owner |
+| `muster:{game.items}:players` | set | players whom items can be given |
+| `muster:{game.items}:audit` | stream | every move of items, the truth of the inventories together with `kept` |
+| `muster:{game.items}:kept:<player>` | hash | what the entries that left the audit came to, as `inv` |
+| `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
+| `muster:{game.items}:done` | hash | id of a move -> digest of its document, and its answer |
+| `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
+| `muster:{game.items}:forgotten` | string | moves as old as this (ms) may have been forgotten before their time |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
@@ -102,6 +111,11 @@ def shard_number(of: str) -> int:
 def boards(game_id: str) -> str:
     """Base of a game's leaderboards: rank is a question over all players, so they share a slot."""
     return f"muster:{{{game_id}.boards}}"
+
+
+def items(game_id: str) -> str:
+    """Base of a game's items: an exchange takes from one player what it gives another, so they share a slot."""
+    return f"muster:{{{game_id}.items}}"
 
 
 def ratings(game_id: str, mode: str) -> str:
