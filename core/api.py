@@ -21,7 +21,7 @@ from core import keys
 from core.clock import new_id, now_ms
 from core.errors import Invalid, Unavailable
 from core.ids import is_game_id
-from core.interactions import Action, Attack, Interaction, Move, Views, count, pack, view_calls
+from core.interactions import Action, Attack, Columns, Interaction, Move, count, pack
 from core.leaderboard import (
     EXPIRE_STEP,
     MAX_TOP,
@@ -35,6 +35,7 @@ from core.leaderboard import (
 )
 from core.rating import Rating, read_rating
 from core.redis.client import Database, open_database
+from core.views import Views, view_calls
 
 SENDS: Final = 4  # of one write before Unavailable reaches the caller
 PAUSE_S: Final = 0.1  # before the second, doubled each time: a restart of Redis takes about a second
@@ -169,10 +170,10 @@ class Muster:
 
     async def _write(self, number: int, one: Interaction, now: int, move_ttl_s: int) -> None:
         log = keys.shard(self._game, self._writer)
-        await self._send("log_append", log, self._writer, number, 1, pack([one]), LOG_BATCHES)
+        await self._send("log_append", log, self._writer, number, 1, pack([one], move_ttl_s=move_ttl_s), LOG_BATCHES)
         views = Views()
-        views.add([one])
-        for base, args in view_calls(self._game, views, move_ttl_s=move_ttl_s):
+        views.add(Columns([one]))
+        for base, args in view_calls(self._game, views, move_ttl_ms=move_ttl_s * 1000):
             await self._send("views_write", base, *args)
         if not is_past(one.at_ms, now):
             for bucket, rest in count_args(count([one])):

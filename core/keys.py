@@ -29,6 +29,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
+| `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
 | `muster:{game.N}:attack:<attacker>:<target>` | hash | latest attack (row A1) |
 | `muster:{game.N}:move:<player>` | hash | latest position, with a time to live (row A2) |
 | `muster:{game.N}:player:<player>` | hash | state of a player in play (row A4) |
@@ -65,6 +66,7 @@ Of a match's hash: `roster` counts how often its seats changed, `backfill` is it
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -73,7 +75,7 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
-SHARDS: Final = 8
+SHARDS: Final = 16
 
 
 def node(name: str, address: str) -> str:
@@ -98,6 +100,7 @@ def match(game_id: str, match_id: str) -> str:
     return f"{game(game_id)}:match:{match_id}"
 
 
+@lru_cache(maxsize=4096)  # the views of a match's players are written again and again
 def shard(game_id: str, of: str) -> str:
     """Base of the interactions of `of`: a match for its log, a player for the views of that player."""
     return f"muster:{{{game_id}.{shard_number(of)}}}"
@@ -106,6 +109,11 @@ def shard(game_id: str, of: str) -> str:
 def shard_number(of: str) -> int:
     """Which of the game's shards holds `of`. CRC-32: the same in every process and every language."""
     return crc32(of.encode()) % SHARDS
+
+
+def shards(game_id: str) -> list[str]:
+    """Bases of all of a game's interactions."""
+    return [f"muster:{{{game_id}.{number}}}" for number in range(SHARDS)]
 
 
 def boards(game_id: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gamepod.arena_game import ArenaGame
 from gamepod.flush import Flusher
+from gamepod.flush_stats import ACK_S
 from gamepod.metrics import Metric, histogram, labelled, one
 from gamepod.outcome import Game
 from gamepod.pacer import LATENESS_S
@@ -43,6 +44,18 @@ def _flush(flusher: Flusher) -> list[Metric]:
         one("muster_flush_waiting_interactions", "gauge", "Interactions not yet in the log.", backlog.interactions),
         one("muster_flush_waiting_bytes", "gauge", "Memory that they take.", backlog.bytes),
         one("muster_flush_lag_seconds", "gauge", "Age of the oldest of them.", flusher.lag_s()),
+        histogram(
+            "muster_flush_ack_seconds",
+            "Age of a batch's oldest interaction when the log had acknowledged it.",
+            ACK_S,
+            stats.acks,
+            stats.ack_s,
+        ),
+        one(
+            "muster_flush_again_total", "counter", "Acknowledged by Redis, lost by it, and written again.", stats.again
+        ),
+        one("muster_log_unread_total", "counter", "Batches trimmed before a reader had read them.", stats.unread),
+        one("muster_log_readers_dropped_total", "counter", "Silent readers dropped.", stats.readers_dropped),
         one("muster_redis_away_seconds", "gauge", "How long Redis has not answered; 0 while it does.", away_s),
     ]
 
