@@ -33,6 +33,9 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.N}:attack:<attacker>:<target>` | hash | latest attack (row A1) |
 | `muster:{game.N}:move:<player>` | hash | latest position, with a time to live (row A2) |
 | `muster:{game.N}:player:<player>` | hash | state of a player in play (row A4) |
+| `muster:{game.N}:near` | geo | who is near, in a game that asks for it: players by place, to look up their `move` |
+| `muster:{game.N}:near:polar` | set | ... players so near to a pole that the index has no place for them |
+| `muster:{game.N}:near:until` | zset | ... and when each of them leaves it, ms |
 | `muster:{game.boards}:activity` | zset | interactions of the last 24 h by player (row A5) |
 | `muster:{game.boards}:activity:<bucket>` | zset | ... of one time bucket |
 | `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |

@@ -28,6 +28,7 @@ from core.clock import now_ms
 from core.errors import MusterError
 from core.interactions import Interaction, flat_counts
 from core.leaderboard import bucket_of, count_args, score_args
+from core.near import near_calls
 from core.views import MAX_VIEWS, Call, Views, make_states, view_calls
 from gamepod.backlog import Backlog
 from gamepod.flush_stats import FlushStats
@@ -63,7 +64,7 @@ BOARD_ARG_BYTES: Final = 70  # of memory, about
 class Flusher:
     """Writes one match's interactions. `run` is its task; `close` ends it."""
 
-    def __init__(self, redis: Caller, settings: Settings, *, move_ttl_s: int) -> None:
+    def __init__(self, redis: Caller, settings: Settings, *, move_ttl_s: int, near: bool = False) -> None:
         self.stats = FlushStats()
         self.backlog = Backlog(
             settings.buffer_interactions, settings.buffer_bytes, match=settings.match, move_ttl_s=move_ttl_s
@@ -75,6 +76,7 @@ class Flusher:
         self._boards = keys.boards(settings.game)
         self._views = Views()
         self._states: dict[str, Mapping[str, Any]] = {}  # not yet in the log
+        self._near = near  # positions go into the index of who is near, too
         self._calls: list[Call] = []  # views of this beat that are not yet written
         self._staged = Views()  # what all calls of this beat were made from
         self._counts: dict[int, Counter[str]] = {}  # by bucket
@@ -235,8 +237,12 @@ class Flusher:
         while some < len(self._calls) and size < MAX_VIEWS:
             size += sum(map(int, self._calls[some][1][2:5]))
             some += 1
+        calls = [("views_write", base, args) for base, args in self._calls[:some]]
+        if self._near and some == len(self._calls):  # behind the views that they point to
+            found = near_calls(self._settings.game, self._staged.moves.values(), ttl_s=self._move_ttl_ms // 1000)
+            calls += [("near_add", base, args) for base, args in found]
         try:
-            await self._redis.call_many([("views_write", base, args) for base, args in self._calls[:some]])
+            await self._redis.call_many(calls)
         except BaseException:
             self._views.put_back(self._staged)  # writing a view twice is writing it once
             self._calls.clear()

@@ -85,7 +85,7 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
                     match, state = await until_answered(lambda: store.attach(where))
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
-            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s)
+            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s, near=match.near)
             life = Life(settings, match, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
             return await life.run()
     finally:

@@ -101,8 +101,8 @@ local function note(base, id, doc, text, most)
   local at = redis.call('XADD', base .. ':audit', '*', 'id', id, 'doc', text)
   for _, player in ipairs({ doc.a, doc.b }) do
     if player ~= '' then
-      redis.call('LPUSH', base .. ':trail:' .. player, at)
-      redis.call('LTRIM', base .. ':trail:' .. player, 0, PLAYER_KEPT - 1)
+      local trail = base .. ':trail:' .. player
+      if redis.call('LPUSH', trail, at) >= PLAYER_KEPT + 20 then redis.call('LTRIM', trail, 0, PLAYER_KEPT - 1) end
     end
   end
   local over = redis.call('XLEN', base .. ':audit') - most
@@ -122,7 +122,9 @@ local function remember(base, id, ms, answer, now, most)
   redis.call('HSET', base .. ':done', id, answer)
   redis.call('ZADD', base .. ':recent', ms, id)
   local over = redis.call('ZCARD', base .. ':recent') - most
-  local oldest = redis.call('ZRANGE', base .. ':recent', 0, 1, 'WITHSCORES')
+  -- Whether the oldest are past their time is looked at now and then only, and then for more of them.
+  if over <= 0 and ms % 16 > 0 then return end
+  local oldest = redis.call('ZRANGE', base .. ':recent', 0, over > 0 and 1 or 63, 'WITHSCORES')
   for i = 1, #oldest, 2 do
     local past = tonumber(oldest[i + 1]) <= now - REMEMBERED_MS
     if past or over > 0 then
