@@ -179,11 +179,11 @@ class Match(Struct, frozen=True):
     timers: Timers
     tries: int
     move_ttl_s: int
-    near: bool = False
     owner: str = ""  # player id of the game's developer
     acceptance_timeout_s: float | None = None  # its players are asked, and have so long; None: they are not
     region: str = ""  # where its players' latencies are best, if they told any
     rating_mode: str | None = None  # whose ratings its result moves ("" in a game without modes); None: nobody's
+    near: bool = False  # positions are indexed
 
     @property
     def tickets(self) -> list[str]:
