@@ -22,6 +22,7 @@ from core.clock import new_id, now_ms
 from core.errors import Invalid, Unavailable
 from core.ids import is_game_id
 from core.interactions import Action, Attack, Columns, Interaction, Move, count, pack
+from core.inventory import Inventories
 from core.leaderboard import (
     EXPIRE_STEP,
     MAX_TOP,
@@ -33,6 +34,8 @@ from core.leaderboard import (
     is_past,
     oldest_bucket,
 )
+from core.near import Near, near_calls
+from core.nearby import find_near, position_of
 from core.rating import Rating, read_rating
 from core.redis.client import Database, open_database
 from core.views import Views, view_calls
@@ -64,6 +67,7 @@ class Muster:
         self._writer = new_id("session")  # names our numbered writes
         self._number = 0
         self._writing = asyncio.Lock()
+        self.items = Inventories(db, game)  # grant, take, exchange, inventory, audit
 
     async def read(self, key: str) -> Any:
         """What a key holds, or None where there is none.
@@ -91,12 +95,14 @@ class Muster:
         position: tuple[float, float] | None = None,
         at_s: float | None = None,
         move_ttl_s: int = 30,
+        near: bool = False,
     ) -> str:
         """Write one interaction: to the log, to the view of its kind, and to the activity board. Returns its id.
 
         With `target` it is an attack of `damage` hit points; with `position` (latitude, longitude in degrees) a move,
-        forgotten after `move_ttl_s` (10-60); else an action, named `what`. `at_s` is its UNIX time, by default now;
-        one that is older than the board's window is logged but no longer counts.
+        forgotten after `move_ttl_s` (10-60), and with `near` put into the index that `near` asks; else an action,
+        named `what`. `at_s` is its UNIX time, by default now; one that is older than the board's window is logged but
+        no longer counts.
         Raises Invalid, and Unavailable when Redis stays away (the interaction may then be written or not).
         """
         now = now_ms()
@@ -110,8 +116,20 @@ class Muster:
             number = self._number = self._number + 1
             id_ = f"{self._writer}-{number}"
             one = _interaction(id_, at_ms, player, what, target, damage, position)
-            await self._write(number, one, now, move_ttl_s)
+            await self._write(number, one, now, move_ttl_s, near)
         return id_
+
+    async def near(self, of: str | tuple[float, float], *, radius_m: float = 1000.0, top: int = 20) -> list[Near]:
+        """The nearest `top` (1-1000) players within `radius_m` (at most 100 km) of a player, or of a position.
+
+        Of those in the index: of a game registered with `near`, and of `add_interaction(position=..., near=True)`.
+        Raises NotFound for a player without a position that is still kept, who is himself never among the answers.
+        """
+        if isinstance(of, str):
+            _check_player("of", of)
+            place = await position_of(self._db, self._game, of)
+            return await find_near(self._db, self._game, *place, radius_m=radius_m, top=top, but=of)
+        return await find_near(self._db, self._game, *of, radius_m=radius_m, top=top)
 
     async def cleanup_old_interactions(self) -> int:
         """Take what is older than 24 hours out of the activity board, in bounded steps. Returns how many entries.
@@ -168,13 +186,16 @@ class Muster:
             )
         return f"{keys.shard(self._game, rest.partition(':')[0])}:{key}"
 
-    async def _write(self, number: int, one: Interaction, now: int, move_ttl_s: int) -> None:
+    async def _write(self, number: int, one: Interaction, now: int, move_ttl_s: int, near: bool) -> None:
         log = keys.shard(self._game, self._writer)
         await self._send("log_append", log, self._writer, number, 1, pack([one], move_ttl_s=move_ttl_s), LOG_BATCHES)
         views = Views()
         views.add(Columns([one]))
         for base, args in view_calls(self._game, views, move_ttl_ms=move_ttl_s * 1000):
             await self._send("views_write", base, *args)
+        if near and isinstance(one, Move):
+            for base, args in near_calls(self._game, [one], ttl_s=move_ttl_s):
+                await self._send("near_add", base, *args)
         if not is_past(one.at_ms, now):
             for bucket, rest in count_args(count([one])):
                 await self._send("boards_add", keys.boards(self._game), self._writer, number, bucket, *rest)

@@ -18,6 +18,7 @@ from gamepod.transport.auth_types import Authenticate, JoinRefused, PlayerClaims
 from gamepod.transport.encoding import FrameBytes, head
 from gamepod.transport.limits import TokenBucket, TransportLimits
 from gamepod.transport.links import Client, GatewayStats, Link
+from gamepod.transport.news import NewsBytes
 from gamepod.transport.protocol import BadMessage, ClientMessage, Error, Input, Join, Over, Ping, Pong
 
 OVER_REPEAT_TICKS = 15  # on UDP the result is sent again so often until the session is removed
@@ -148,6 +149,11 @@ class Gateway:
                 over = protocol.encode(Over(output.result))
                 for client in list(clients.values()):
                     self._tell_over(client, output.tick, over)
+            for news in output.news:
+                told = NewsBytes(news, output.tick)
+                for player in news.players:
+                    if (told_to := clients.get(player)) is not None:
+                        told.send(told_to.link)
         now = self.now_ms()
         if now >= self._next_sweep_ms:
             self._next_sweep_ms = now + SWEEP_MS
@@ -232,6 +238,7 @@ class Gateway:
             world=world,
         )
         link.send(protocol.encode(welcome))
+        session.retell(record.player)
         shared = FrameBytes(session.snapshot(), self.limits.max_datagram_bytes)
         self._send_tick(self._by_link[link], session.tick, shared, full=True)
 
