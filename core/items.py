@@ -33,8 +33,8 @@ _PLAYER: Final = re.compile(r"[^\s:{}]{1,64}")
 Kind = Literal["grant", "take", "exchange"]
 
 
-class Item(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """So many of a kind, or the one with this id."""
+class Item(Struct, frozen=True, forbid_unknown_fields=True):
+    """So many of a kind, or the unique one with this id."""
 
     kind: Annotated[str, Meta(min_length=1, max_length=32)]
     quantity: Annotated[int, Meta(ge=1, le=MOST_QUANTITY)] = 1

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from webapi.endpoint import Table
-from webapi.routes import accounts, boards, games, matches, overview, parties, players, queues, service, tickets
+from webapi.routes import (
+    accounts,
+    boards,
+    games,
+    items,
+    matches,
+    near,
+    overview,
+    parties,
+    players,
+    queues,
+    service,
+    tickets,
+)
 
 TABLES: Final[tuple[Table, ...]] = (
     service.TABLE,
@@ -16,6 +29,8 @@ TABLES: Final[tuple[Table, ...]] = (
     matches.TABLE,
     boards.TABLE,
     players.TABLE,
+    items.TABLE,
+    near.TABLE,
     parties.TABLE,
     overview.TABLE,
 )
