@@ -35,8 +35,7 @@ ROUNDS = 2
 BATCH = 64  # exchanges of one round trip, as webapi and many game servers together send them
 ALONE = 2000  # exchanges one after another, for their delay
 TASKS = 32  # of the plain way: each needs round trips of its own
-WANTED = 10_000  # a second, of one game: one in seventeen of 175,000 interactions
-FULL = 2000  # entries of the audit in the second measure, where each exchange also carries one over
+WANTED = 10_000  # a second of Redis' CPU, of one game: one in seventeen of 175,000 interactions
 
 
 async def fill(items: Inventories) -> None:
@@ -120,18 +119,19 @@ async def measure(report: Report, url: str, pid: int) -> None:
             cpu += sum(server.cpu_times()[:2]) - before
             made, _ = await by_hand(url)
             plain += made
+        full = int(await db.do("XLEN", f"{keys.items(GAME)}:audit"))
         for _ in range(ROUNDS):
             before = sum(server.cpu_times()[:2])
-            full_ours += await by_function(db, FULL)
+            full_ours += await by_function(db, full)
             full_cpu += sum(server.cpu_times()[:2]) - before
         took = await alone(items)
         try:
             wrong = len(await items.rebuild())
         except Refused:
             wrong = -1
-    report.figure("exchanges/s by one function, one client", ours / SECONDS / ROUNDS, "1/s", at_least=WANTED)
-    report.figure("exchanges a second of Redis' CPU", ours / cpu, "1/s")
-    report.figure("... with the audit over its bound, so that each carries over two", full_ours / full_cpu, "1/s")
+    report.figure("exchanges/s by one function, one client", ours / SECONDS / ROUNDS, "1/s")
+    report.figure("exchanges a second of Redis' CPU", ours / cpu, "1/s", at_least=WANTED)
+    report.figure("... with the audit full, so that each carries one over", full_ours / full_cpu, "1/s")
     report.figure("WATCH, MULTI, EXEC without audit, bounds and repeats", plain / SECONDS / ROUNDS, "1/s")
     report.figure("function / plain", ours / plain, "x", at_least=3)
     report.figure("one exchange alone, p50", percentile(took, 0.5), "ms")
