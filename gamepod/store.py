@@ -18,6 +18,7 @@ from core.clock import now_ms
 from core.errors import Conflict, MusterError, Unavailable
 from core.lifecycle import MatchEvent, MatchState
 from core.model import Connection, Match
+from core.stored import Stored
 from gamepod.outcome import Outcome
 
 T = TypeVar("T")
@@ -26,6 +27,8 @@ BEAT_S: Final = 2.0
 LOST_S: Final = 10.0  # without a beat the matchmaker looks for the server
 PAUSE_S: Final = 0.2  # before a step is asked again; a restart of Redis takes about a second
 MOST_TRIES: Final = 0  # match_step reads the bound of a ticket's tries for fail only
+
+_stored_match: Final = Stored(Match)
 
 # What a step finds when an earlier attempt of the same arrived and its reply was lost.
 _REPEAT: Final = {
@@ -66,7 +69,7 @@ class Store:
         reply = await self._redis.call("server_attach", self._base, self._match, self._server, now_ms(), host)
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
-        return msgspec.json.decode(reply[2], type=Match), MatchState(reply[1])
+        return _stored_match.decode(reply[2]), MatchState(reply[1])
 
     async def public_address(self, node: str, address: str) -> str:
         """What players reach `node` by, where the matchmaker knows; else `address`, which the node has inside."""
@@ -117,7 +120,7 @@ class Store:
         doc, number = await self._redis.do("HMGET", keys.match(self._game, self._match), "doc", "roster")
         if doc is None:
             raise NotOurs("gone", "")
-        return msgspec.json.decode(doc, type=Match), int(number or 0)
+        return _stored_match.decode(doc), int(number or 0)
 
     async def ask(self, request: str, roster: int, left: list[str]) -> None:
         """Ask for players by this request, '' to ask no more. Raises Conflict where the match is not running."""

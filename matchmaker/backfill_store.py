@@ -12,10 +12,11 @@ import msgspec
 from core import keys, log
 from core.model import Match, TicketPlayer, Waiting
 from core.redis.client import Database
+from core.stored import Stored
 
 _log = log.get("matchmaker.backfill_store")
-_match = msgspec.json.Decoder(Match)
-_players = msgspec.json.Decoder(list[TicketPlayer])
+_match = Stored(Match)
+_players = Stored(list[TicketPlayer])
 _left = msgspec.json.Decoder(list[str])
 
 

@@ -20,12 +20,13 @@ from core.lifecycle import MatchState
 from core.model import Match
 from core.rating import BETA, DIGITS, NEWCOMER, TAU, Rating
 from core.report import Standings, read_report, standings
+from core.stored import Stored
 
 # Of a match that ended for another reason nobody was there to the end (no_show, empty), or an operator ended it.
 RATED_REASONS: Final = ("finished", "exited", "too_long")
 
 _model: Final = PlackettLuce(mu=NEWCOMER.mu, sigma=NEWCOMER.sigma, beta=BETA, tau=TAU, limit_sigma=True)
-_match: Final = msgspec.json.Decoder(Match)
+_match: Final = Stored(Match)
 
 
 @dataclass(frozen=True, slots=True)

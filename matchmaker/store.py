@@ -17,6 +17,7 @@ from core import keys, log
 from core.lifecycle import MatchState, TicketState
 from core.model import Game, Limits, Match, TicketPlayer, Timers, Waiting
 from core.redis.client import Database
+from core.stored import Stored
 from matchmaker.backfill_store import BackfillStore
 from matchmaker.planner import Facts
 
@@ -29,9 +30,9 @@ FACT_FIELDS: Final = (
 )  # fmt: skip
 
 _log = log.get("matchmaker.store")
-_players = msgspec.json.Decoder(list[TicketPlayer])
-_match = msgspec.json.Decoder(Match)
-_game = msgspec.json.Decoder(Game)
+_players = Stored(list[TicketPlayer])
+_match = Stored(Match)
+_game = Stored(Game)
 
 
 class _Head(Struct):

@@ -13,6 +13,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from core.lifecycle import WAITING_TICKET, MatchState, TicketState
 from core.model import Connection, Game, GameSpec, Match, MatchPlayer
 from core.rules import rules_of
+from core.stored import Stored
 from webapi.documents import Acceptance, MatchDocument, Person, Registration, TeamOfMatch, Ticket, TicketEvent
 
 TERMINAL: Final = frozenset(
@@ -66,8 +67,8 @@ class _Seats(Struct):
     players: list[MatchPlayer]
 
 
-match_decoder: Final = msgspec.json.Decoder(Match)
-game_decoder: Final = msgspec.json.Decoder(Game)
+match_decoder: Final = Stored(Match)
+game_decoder: Final = Stored(Game)
 connection_decoder: Final = msgspec.json.Decoder(Connection)
 _match_seats: Final = msgspec.json.Decoder(_Seats)
 
