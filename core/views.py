@@ -38,13 +38,14 @@ class State(NamedTuple):
 class Views:
     """The newest attacks, moves and states: what is to be written next."""
 
-    __slots__ = ("attacks", "last_ms", "moves", "states")
+    __slots__ = ("attacks", "first_ms", "last_ms", "moves", "states")
 
     def __init__(self) -> None:
         self.attacks: dict[tuple[str, str], Attack] = {}
         self.moves: dict[str, Move] = {}
         self.states: dict[str, State] = {}
-        self.last_ms = 0  # time of the newest interaction
+        self.first_ms = 0  # time of the oldest interaction taken in, and of the newest
+        self.last_ms = 0
 
     def __len__(self) -> int:
         return len(self.attacks) + len(self.moves) + len(self.states)
@@ -58,7 +59,9 @@ class Views:
             _take(self.moves, [one.player for one in moves], moves, in_order)
         if attacks := columns.of("a"):
             _take(self.attacks, [(one.attacker, one.target) for one in attacks], attacks, in_order)
-        self.last_ms = max(self.last_ms, *times) if times else self.last_ms
+        if times:
+            self.first_ms = min(self.first_ms or times[0], *times)
+            self.last_ms = max(self.last_ms, *times)
 
     def add_states(self, states: States, match: str) -> None:
         """Take in hashes of players in `match`."""
@@ -69,9 +72,14 @@ class Views:
 
     def follow(self, newer: Views) -> None:
         """Take in views that were folded after these."""
-        _merge(self.attacks, newer.attacks)
-        _merge(self.moves, newer.moves)
+        if newer.first_ms > self.last_ms:  # the rule: no need to look at each
+            self.attacks.update(newer.attacks)
+            self.moves.update(newer.moves)
+        else:
+            _merge(self.attacks, newer.attacks)
+            _merge(self.moves, newer.moves)
         self.states.update(newer.states)
+        self.first_ms = min(self.first_ms, newer.first_ms) or newer.first_ms
         self.last_ms = max(self.last_ms, newer.last_ms)
 
     def put_back(self, older: Views) -> None:
@@ -85,7 +93,7 @@ class Views:
     def take(self, most: int) -> Views:
         """Take out at most `most` of each kind, those that have waited longest."""
         taken = Views()
-        taken.last_ms = self.last_ms
+        taken.first_ms, taken.last_ms = self.first_ms, self.last_ms
         taken.attacks, self.attacks = _part(self.attacks, most)
         taken.moves, self.moves = _part(self.moves, most)
         taken.states, self.states = _part(self.states, most)
@@ -133,11 +141,9 @@ def state_fields(state: State) -> Fields:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
+    if type(value) is float:  # the most frequent first
         return repr(round(value, 7))
-    return orjson.dumps(value).decode()
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 _moment = lru_cache(maxsize=256)(iso)  # many views of a beat have few times
@@ -155,6 +161,20 @@ def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW
     for base, items in shards.items():
         for start in range(0, len(items), MAX_VIEWS):
             yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
+
+
+def round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    """Calls in pieces of about MAX_VIEWS keys: what is sent at once, so that whoever reads waits for no more."""
+    some: list[Call] = []
+    size = 0
+    for call in calls:
+        some.append(call)
+        size += sum(map(int, call[1][2:5]))
+        if size >= MAX_VIEWS:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
 
 
 def _view_args(

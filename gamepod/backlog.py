@@ -107,10 +107,13 @@ class Backlog:
         """Whether there is nothing to append, not even again."""
         return not (self.batches or self._open or self._states)
 
-    def head(self, now_s: float) -> Batch | None:
-        """The next batch to append. None where nothing waits."""
+    def seal(self, now_s: float) -> None:
+        """Make a batch of what is open, unless there are some already: they will be full, then."""
         if not self.batches and (self._open or self._states):
             self._seal(now_s)
+
+    def head(self) -> Batch | None:
+        """The next batch to append. None where none is sealed."""
         return self.batches.head()
 
     def done(self, now_s: float) -> Fold | None:

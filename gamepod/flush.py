@@ -18,7 +18,7 @@ import asyncio
 import logging
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
@@ -29,7 +29,7 @@ from core.errors import MusterError
 from core.interactions import Interaction, flat_counts
 from core.leaderboard import bucket_of, count_args, score_args
 from core.near import near_calls
-from core.views import MAX_VIEWS, Call, Views, make_states, view_calls
+from core.views import Call, Views, make_states, round_trips, view_calls
 from gamepod.backlog import Backlog
 from gamepod.flush_stats import FlushStats
 from gamepod.outbox import Outbox
@@ -77,7 +77,7 @@ class Flusher:
         self._views = Views()
         self._states: dict[str, Mapping[str, Any]] = {}  # not yet in the log
         self._near = near  # positions go into the index of who is near, too
-        self._calls: list[Call] = []  # views of this beat that are not yet written
+        self._calls: deque[Sequence[Call]] = deque()  # round trips of this beat that are still to be made
         self._staged = Views()  # what all calls of this beat were made from
         self._counts: dict[int, Counter[str]] = {}  # by bucket
         self._board_calls = Outbox[BoardCall](lambda call: len(call.args) * BOARD_ARG_BYTES)
@@ -155,12 +155,16 @@ class Flusher:
             pass
 
     async def _append(self) -> None:
-        """Append all waiting batches, each acknowledged before the next is sent."""
+        """Append what came since the last flush and all batches before it, each acknowledged before the next is sent.
+
+        What comes meanwhile waits for the next flush: the busier we are, the fuller are the batches.
+        """
         settings = self._settings
         states_due = self._due(self._views_due_s)
         if states_due:
             self._log_states()
-        while (batch := self.backlog.head(time.monotonic())) is not None:
+        self.backlog.seal(time.monotonic())
+        while (batch := self.backlog.head()) is not None:
             args = (settings.match, batch.number, batch.size, batch.payload, settings.log_batches)
             if not await self._sent(self.backlog.batches, batch.number, "log_append", self._log, args):
                 continue
@@ -173,8 +177,9 @@ class Flusher:
             self._views.follow(fold.views)
             for bucket, who in fold.counts:
                 self._counts.setdefault(bucket, Counter()).update(who)
-            if states_due:
+            if states_due and self._states:
                 self._log_states()
+                self.backlog.seal(now_s)
 
     def _log_states(self) -> None:
         """Give the next batch as many present states as it may have, those that wait longest."""
@@ -214,7 +219,8 @@ class Flusher:
         if not self._calls and self._due(self._views_due_s):
             self._views_due_s = time.monotonic() + self._settings.views_s
             self._staged = self._views.take(VIEWS_A_BEAT)
-            self._calls = list(view_calls(self._settings.game, self._staged, move_ttl_ms=self._move_ttl_ms))
+            calls = list(view_calls(self._settings.game, self._staged, move_ttl_ms=self._move_ttl_ms))
+            self._calls.extend(round_trips(calls))
         while self._calls and self._time_left():
             await self._write_views()
         if not self._board_calls and self._due(self._boards_due_s):
@@ -232,13 +238,8 @@ class Flusher:
         return self._closing or time.monotonic() < self._flush_due_s
 
     async def _write_views(self) -> None:
-        """Write the next calls in one round trip, about MAX_VIEWS keys: whoever reads waits for no more."""
-        some, size = 0, 0
-        while some < len(self._calls) and size < MAX_VIEWS:
-            size += sum(map(int, self._calls[some][1][2:5]))
-            some += 1
-        calls = [("views_write", base, args) for base, args in self._calls[:some]]
-        if self._near and some == len(self._calls):  # behind the views that they point to
+        calls = [("views_write", base, args) for base, args in self._calls[0]]
+        if self._near and len(self._calls) == 1:  # behind all the views that it points to
             found = near_calls(self._settings.game, self._staged.moves.values(), ttl_s=self._move_ttl_ms // 1000)
             calls += [("near_add", base, args) for base, args in found]
         try:
@@ -247,7 +248,7 @@ class Flusher:
             self._views.put_back(self._staged)  # writing a view twice is writing it once
             self._calls.clear()
             raise
-        del self._calls[:some]
+        self._calls.popleft()
 
     def _freeze_counts(self) -> None:
         counts, self._counts = self._counts, {}

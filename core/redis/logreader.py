@@ -97,6 +97,11 @@ class LogReader:
         self._alive_s = time.monotonic()
 
 
+def entry_ms(id_: str) -> int:
+    """The UTC ms, on Redis' clock, at which a stream took an entry in."""
+    return int(str(id_).partition("-")[0])
+
+
 def entry(base: str, row: Any) -> Entry:
     """One row of XRANGE on the log of shard `base`."""
     id_, fields = row

@@ -22,7 +22,7 @@ PASSED_ON: Final = (
 )  # fmt: skip
 # Settings of gamepod that the operator chose for all servers, wherever they run.
 TUNING: Final = (
-    "MUSTER_BUFFER_BYTES", "MUSTER_BUFFER_INTERACTIONS", "MUSTER_FINAL_FLUSH_S", "MUSTER_FLUSH_S", "MUSTER_LOG_BATCHES",
+    "MUSTER_BOARDS_S", "MUSTER_BUFFER_BYTES", "MUSTER_BUFFER_INTERACTIONS", "MUSTER_FINAL_FLUSH_S", "MUSTER_FLUSH_S", "MUSTER_LOG_BATCHES",
     "MUSTER_LOG_FORMAT", "MUSTER_VIEWS_S",
 )  # fmt: skip
 
