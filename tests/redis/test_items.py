@@ -99,7 +99,7 @@ async def test_an_id_that_may_have_been_forgotten_is_refused(client: Caller, dat
     ids = [make_id("exchange", start + i, b"0123456789") for i in range(6)]
     for id_ in ids:
         assert (await move(client, id_, grant, remembered=3))[0] == "ok"
-    assert await data.do("ZCARD", f"{BASE}:recent") == await data.do("HLEN", f"{BASE}:done") == 3
+    assert await data.do("ZCARD", f"{BASE}:recent") == await data.do("HLEN", f"{BASE}:done") - 1 == 3
     answers = [(await move(client, id_, grant, remembered=3))[:2] for id_ in ids]
     assert [a[1] if a[0] == "refused" else a[0] for a in answers] == ["stale"] * 3 + ["repeat"] * 3
     assert await data.do("HGET", f"{BASE}:inv:ann", "shell") == "6"

@@ -1,6 +1,6 @@
 -- items_move: move items between two players, or between the game and a player: both ways or not at all.
 -- KEYS[1] base of the game's items
--- ARGV    id of the move, ms in that id, most ids remembered, entries kept of the audit, document (JSON of core/items.py:
+-- ARGV    id of the move, ms in it, most ids remembered, entries kept of the audit, document (JSON of core/items.py:
 --         kind, a, b, give, get, by, match). `give` goes from a to b, `get` from b to a; each is a list of [item,
 --         quantity], a unique item being `<kind>#<id>`. '' is the game itself, which has everything
 -- Returns {'ok' | 'repeat', id in the audit, ''} | {'refused', code, player or item}
@@ -43,47 +43,49 @@ local function wrong(doc)
   end
 end
 
--- Why a player cannot give what he must and take what he gains: code and item; nil where he can.
-local function cannot(base, player, gain, need)
-  local key, grown = base .. ':inv:' .. player, 0
-  for item, change in pairs(gain) do
-    local have = tonumber(redis.call('HGET', key, item) or 0)
-    if have < (need[item] or 0) then return 'not-owned', item end
-    local after = have + change
-    if after > MOST then return 'over-bound', item end
-    grown = grown + (after > 0 and 1 or 0) - (have > 0 and 1 or 0)
+-- What a player will have of the items that change, written as HSET and HDEL take them; or nil, code and item where he
+-- cannot give what he must, or cannot have what he gains.
+local function weigh(base, player, gain, need)
+  local key, items, put, gone, grown = base .. ':inv:' .. player, {}, {}, {}, 0
+  for item in pairs(gain) do items[#items + 1] = item end
+  for i, have in ipairs(redis.call('HMGET', key, unpack(items))) do
+    local item, had = items[i], tonumber(have or 0)
+    if had < (need[item] or 0) then return nil, 'not-owned', item end
+    local after = had + gain[item]
+    if after > MOST then return nil, 'over-bound', item end
+    grown = grown + (after > 0 and 1 or 0) - (had > 0 and 1 or 0)
+    if after > 0 then
+      put[#put + 1], put[#put + 2] = item, whole(after)
+    else
+      gone[#gone + 1] = item
+    end
   end
-  if grown > 0 and redis.call('HLEN', key) + grown > HOLDINGS then return 'over-bound', player end
+  if grown > 0 and redis.call('HLEN', key) + grown > HOLDINGS then return nil, 'over-bound', player end
+  return { key = key, put = put, gone = gone }
 end
 
-local function refusal(base, doc, gain, need)
+-- What both players will have; or nil, code and player or item where the move cannot be made.
+local function weigh_both(base, doc, gain, need)
+  if doc.kind ~= 'grant' then
+    for i, known in ipairs(redis.call('SMISMEMBER', base .. ':players', doc.a, doc.b)) do
+      local player = i == 1 and doc.a or doc.b
+      if player ~= '' and known == 0 then return nil, 'unknown-player', player end
+    end
+  end
+  local outcomes = {}
   for _, player in ipairs({ doc.a, doc.b }) do
-    if player == '' then
+    if player ~= '' then
+      local outcome, code, what = weigh(base, player, gain[player], need[player])
+      if not outcome then return nil, code, what end
+      outcomes[#outcomes + 1] = outcome
+    else
       for item in pairs(need[player]) do -- made anew: there must be none
         local id = string.match(item, '#(.*)')
-        if id and redis.call('HEXISTS', base .. ':owners', id) == 1 then return 'exists', item end
-      end
-    else
-      if doc.kind ~= 'grant' and redis.call('SISMEMBER', base .. ':players', player) == 0 then
-        return 'unknown-player', player
-      end
-      local code, what = cannot(base, player, gain[player], need[player])
-      if code then return code, what end
-    end
-  end
-end
-
--- Add what each player gains to the inventories under `prefix`.
-local function add(prefix, gain)
-  for player, changes in pairs(gain) do
-    if player ~= '' then
-      for item, change in pairs(changes) do
-        if change ~= 0 and redis.call('HINCRBY', prefix .. player, item, whole(change)) == 0 then
-          redis.call('HDEL', prefix .. player, item)
-        end
+        if id and redis.call('HEXISTS', base .. ':owners', id) == 1 then return nil, 'exists', item end
       end
     end
   end
+  return outcomes
 end
 
 local function own(base, gain)
@@ -96,7 +98,30 @@ local function own(base, gain)
   end
 end
 
--- Write the audit. An entry that leaves it is added to what was `kept`, so that both together stay the whole.
+-- A bounded list is shortened by so many at once, when it is longer by as many: one by one costs twice as much.
+local function step(most) return math.min(32, math.max(1, math.floor(most / 8))) end
+
+-- Take the oldest entries out of the audit, and add them to what was `kept`: both together stay the whole.
+local function carry_over(base, length, count)
+  local sum = {}
+  local entries = redis.call('XRANGE', base .. ':audit', '-', '+', 'COUNT', count)
+  for _, entry in ipairs(entries) do
+    for player, changes in pairs((sums(cjson.decode(entry[2][4])))) do
+      sum[player] = sum[player] or {}
+      for item, change in pairs(changes) do sum[player][item] = (sum[player][item] or 0) + change end
+    end
+  end
+  for player, changes in pairs(sum) do
+    local key = base .. ':kept:' .. player
+    for item, change in pairs(changes) do
+      if player ~= '' and change ~= 0 and redis.call('HINCRBY', key, item, whole(change)) == 0 then
+        redis.call('HDEL', key, item)
+      end
+    end
+  end
+  redis.call('XTRIM', base .. ':audit', 'MAXLEN', length - #entries)
+end
+
 local function note(base, id, doc, text, most)
   local at = redis.call('XADD', base .. ':audit', '*', 'id', id, 'doc', text)
   for _, player in ipairs({ doc.a, doc.b }) do
@@ -105,41 +130,37 @@ local function note(base, id, doc, text, most)
       if redis.call('LPUSH', trail, at) >= PLAYER_KEPT + 20 then redis.call('LTRIM', trail, 0, PLAYER_KEPT - 1) end
     end
   end
-  local over = redis.call('XLEN', base .. ':audit') - most
-  if over > 0 then
-    -- Up to two for one, so that a bound that was lowered is reached too, in steps.
-    for _, entry in ipairs(redis.call('XRANGE', base .. ':audit', '-', '+', 'COUNT', math.min(2, over))) do
-      if entry[1] ~= at then
-        add(base .. ':kept:', (sums(cjson.decode(entry[2][4]))))
-        redis.call('XDEL', base .. ':audit', entry[1])
-      end
-    end
-  end
+  local length, some = redis.call('XLEN', base .. ':audit'), step(most)
+  -- Twice as many where the bound was lowered: it is reached too, in steps.
+  if length - most >= some then carry_over(base, length, math.min(length - most, 2 * some)) end
   return at
 end
 
 local function remember(base, id, ms, answer, now, most)
   redis.call('HSET', base .. ':done', id, answer)
   redis.call('ZADD', base .. ':recent', ms, id)
-  local over = redis.call('ZCARD', base .. ':recent') - most
+  local over, some = redis.call('ZCARD', base .. ':recent') - most, step(most)
   -- Whether the oldest are past their time is looked at now and then only, and then for more of them.
-  if over <= 0 and ms % 16 > 0 then return end
-  local oldest = redis.call('ZRANGE', base .. ':recent', 0, over > 0 and 1 or 63, 'WITHSCORES')
+  if over < some and ms % 16 > 0 then return end
+  local must = over >= some and over or 0
+  local oldest, out, forgotten = redis.call('ZRANGE', base .. ':recent', 0, 63, 'WITHSCORES'), {}, nil
   for i = 1, #oldest, 2 do
     local past = tonumber(oldest[i + 1]) <= now - REMEMBERED_MS
-    if past or over > 0 then
-      redis.call('ZREM', base .. ':recent', oldest[i])
-      redis.call('HDEL', base .. ':done', oldest[i])
-      -- Forgotten before its time: whatever is as old must be refused, or it could be made twice.
-      if not past then redis.call('SET', base .. ':forgotten', oldest[i + 1]) end
-      over = over - 1
-    end
+    if not past and #out >= must then break end
+    -- Forgotten before its time: whatever is as old must be refused, or it could be made twice.
+    if not past then forgotten = oldest[i + 1] end
+    out[#out + 1] = oldest[i]
   end
+  if #out > 0 then
+    redis.call('ZREM', base .. ':recent', unpack(out))
+    redis.call('HDEL', base .. ':done', unpack(out))
+  end
+  if forgotten then redis.call('HSET', base .. ':done', '', forgotten) end
 end
 
 register('items_move', function(keys, args)
   local base, id, ms, digest = keys[1], args[1], tonumber(args[2]), redis.sha1hex(args[5])
-  local known = redis.call('HGET', base .. ':done', id)
+  local known, forgotten = unpack(redis.call('HMGET', base .. ':done', id, ''))
   if known then
     local was, how, first, second = string.match(known, '^(%S+) (%S+) (%S+) (%S*)$')
     if was ~= digest then return { 'refused', 'other-content', '' } end
@@ -147,21 +168,22 @@ register('items_move', function(keys, args)
   end
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  local horizon = math.max(now - REMEMBERED_MS, tonumber(redis.call('GET', base .. ':forgotten') or 0))
-  if ms <= horizon then return { 'refused', 'stale', '' } end
+  if ms <= math.max(now - REMEMBERED_MS, tonumber(forgotten or 0)) then return { 'refused', 'stale', '' } end
   if ms > now + AHEAD_MS then return { 'refused', 'future', '' } end
   local doc = cjson.decode(args[5])
-  local answer, gain, need
+  local outcomes, gain, need
   local code, what = wrong(doc)
   if not code then
     gain, need = sums(doc)
-    code, what = refusal(base, doc, gain, need)
+    outcomes, code, what = weigh_both(base, doc, gain, need)
   end
-  if code then
-    answer = { 'refused', code, what }
-  else
+  local answer = { 'refused', code, what }
+  if outcomes then
     if doc.kind == 'grant' then redis.call('SADD', base .. ':players', doc.b) end
-    add(base .. ':inv:', gain)
+    for _, outcome in ipairs(outcomes) do
+      if #outcome.put > 0 then redis.call('HSET', outcome.key, unpack(outcome.put)) end
+      if #outcome.gone > 0 then redis.call('HDEL', outcome.key, unpack(outcome.gone)) end
+    end
     own(base, gain)
     answer = { 'ok', note(base, id, doc, args[5], tonumber(args[4])), '' }
   end
