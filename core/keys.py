@@ -50,7 +50,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.items}:audit` | stream | every move of items, the truth of the inventories together with `kept` |
 | `muster:{game.items}:kept:<player>` | hash | what the entries that left the audit came to, as `inv` |
 | `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
-| `muster:{game.items}:done` | hash | id of a move -> digest of its document, and its answer; '' -> up to which ms some were forgotten |
+| `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
 | `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, times |

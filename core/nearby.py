@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from core import keys
 from core.errors import NotFound
 from core.near import Near, check_question, nearest, questions
+from core.redis.client import function_call
 
 
 class Caller(Protocol):
     """What asking needs of a Redis client."""
 
-    async def call(self, function: str, base: str, *args: str | bytes | int | float) -> Any: ...
-
     async def do(self, *command: str | bytes | int | float) -> Any: ...
+
+    async def do_many(self, commands: Sequence[Sequence[str | bytes | int | float]]) -> list[Any]: ...
 
 
 async def find_near(
@@ -24,8 +25,8 @@ async def find_near(
     """The nearest `top` players within `radius_m` of a place, `but` left out. Raises Invalid, Unavailable."""
     check_question(lat, lon, radius_m, top)
     asked = questions(lat, lon, radius_m, top + bool(but))
-    calls = [db.call("near_find", base, *args) for base in keys.shards(game) for args in asked]
-    answers = await asyncio.gather(*calls)
+    calls = [function_call("near_find", base, *args) for base in keys.shards(game) for args in asked]
+    answers = await db.do_many(calls)
     return nearest(lat, lon, radius_m, top, answers, but=but)
 
 

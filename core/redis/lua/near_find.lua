@@ -6,7 +6,7 @@
 local SLACK = 8        -- the index is right to a metre; of players as near as the last one, some more are looked at
 local CLEAN = 1000     -- expired players taken out by one look
 local EXPIRED_MOST = 4000 -- more of them than that, not yet taken out, may hide others for the moment
-local FIRST_M = 250    -- the first circle looked at; each further one has four times the radius
+local FIRST_M = 1      -- the first circle looked at; each further one has four times the radius, so a crowd costs no more
 
 register('near_find', function(keys, args)
   local index, polar, till = keys[1] .. ':near', keys[1] .. ':near:polar', keys[1] .. ':near:until'
@@ -24,7 +24,10 @@ register('near_find', function(keys, args)
   local reach, names = math.min(FIRST_M, radius), nil
   if args[1] == '' then names = redis.call('SRANDMEMBER', polar, most) end
   while args[1] ~= '' do
-    names = redis.call('GEOSEARCH', index, 'FROMLONLAT', args[2], args[1], 'BYRADIUS', reach, 'm', 'ASC', 'COUNT', wanted)
+    local circle = { 'FROMLONLAT', args[2], args[1], 'BYRADIUS', reach, 'm', 'ASC', 'COUNT', wanted }
+    -- Within a metre the index cannot tell who is nearer: any of them will do.
+    if reach <= FIRST_M then circle[#circle + 1] = 'ANY' end
+    names = redis.call('GEOSEARCH', index, unpack(circle))
     if #names >= wanted or reach >= radius then break end
     reach = math.min(radius, reach * 4)
   end
