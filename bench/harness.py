@@ -115,6 +115,7 @@ def stack() -> Iterator[Stack]:
                 "REDIS_URL": redis.url,
                 "MUSTER_SECRET": secrets.token_hex(32),
                 "MUSTER_WEBAPI_PORT": str(port),
+                "MUSTER_WEBAPI_AUTH_PORT": str(free_port()),
                 "MUSTER_WEBAPI_METRICS_PORT": str(free_port()),
                 "MUSTER_MATCHMAKER_METRICS_PORT": str(free_port()),
                 "MUSTER_RUN_DIR": str(folder / "run"),

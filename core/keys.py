@@ -53,7 +53,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
 | `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
-| `muster:account:{player}` | hash | name, role, times |
+| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |

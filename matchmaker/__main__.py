@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from core import log
 from core.doorbell import Doorbell, open_doorbell
 from core.metrics import metrics_server
+from core.misspelt import warn_of_misspelt
 from core.redis.client import Database, open_database
 from core.serve import run
 from core.settings import Common, from_env
@@ -110,6 +111,7 @@ async def _start(stop: asyncio.Event) -> None:
     """Read the settings, where a wrong one is the operator's to hear of, and work. Raises Misconfigured."""
     common, settings = from_env(Common, os.environ), from_env(Settings, os.environ)
     log.setup("matchmaker", form=common.log_format, level=common.log_level)
+    warn_of_misspelt(os.environ)
     await main(common, settings, stop)
 
 

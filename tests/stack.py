@@ -45,7 +45,12 @@ def stack_env(folder: Path, **changes: str) -> dict[str, str]:
     }
     ports = {
         name: str(free_port())
-        for name in ("MUSTER_WEBAPI_PORT", "MUSTER_WEBAPI_METRICS_PORT", "MUSTER_MATCHMAKER_METRICS_PORT")
+        for name in (
+            "MUSTER_WEBAPI_PORT",
+            "MUSTER_WEBAPI_AUTH_PORT",
+            "MUSTER_WEBAPI_METRICS_PORT",
+            "MUSTER_MATCHMAKER_METRICS_PORT",
+        )
     }
     return clean | {"MUSTER_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)} | ports | changes
 

@@ -39,6 +39,8 @@ TUNING = frozenset(
         "MUSTER_VIEWS_S",
     }
 )
+# Set by a template where the operator says nothing.
+DEFAULTED = frozenset({"MUSTER_TRUSTED_PROXIES"})
 GAMES = ["KubernetesSettings", "gamepod.Settings"]
 
 Schema = dict[str, Any]
@@ -105,7 +107,7 @@ def _filled(node: Schema, shared: Schema) -> Schema:
 def own() -> frozenset[str]:
     """Variables that the templates set, from other options or from what only they know."""
     texts = (path.read_text() for kind in ("*.tpl", "*.yaml") for path in (CHART / "templates").rglob(kind))
-    return frozenset(name for text in texts for name in re.findall(r"\bMUSTER_[A-Z_]+\b", text))
+    return frozenset(name for text in texts for name in re.findall(r"\bMUSTER_[A-Z_]+\b", text)) - DEFAULTED
 
 
 def settings(*names: str) -> Schema:

@@ -1,4 +1,5 @@
-"""Write docs/settings.md and docs/arena.md from the settings classes: name, default, and the comment beside it.
+"""Write docs/settings.md and docs/arena.md from the settings classes: name, default, and the comment beside it; and
+core/setting_names.py, by which a service knows a misspelt variable.
 
 `make docs` runs it; a test fails where the page is stale.
 """
@@ -24,6 +25,7 @@ import webapi.settings
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 ARENA_PAGE = PAGE.with_name("arena.md")
+NAMES = PAGE.parent.parent / "core" / "setting_names.py"
 
 SECTIONS = [
     ("Every service", core.settings.Common),
@@ -73,10 +75,20 @@ def page() -> str:
     head = """# Settings
 
 Drawn from the settings classes by `make docs`. All are environment variables, read once at the start; a value that does
-not parse stops the service with a message that names the variable (exit code 78). `make run` sets
-`MUSTER_ALLOW_COMMANDS` and `MUSTER_OPEN_DEVELOPERS` to true, as it serves this machine alone.
+not parse stops the service with a message that names the variable (exit code 78). A `MUSTER_` variable that is none of
+these is told of in the log, with the closest one that is. `make run` sets `MUSTER_ALLOW_COMMANDS` and
+`MUSTER_OPEN_DEVELOPERS` to true, as it serves this machine alone.
 """
     return "\n\n".join([head.rstrip(), *(section(title, cls) for title, cls in SECTIONS)]) + "\n"
+
+
+def names() -> str:
+    """The module with the names of all settings."""
+    found = sorted({item.metadata["env"] for _, cls in SECTIONS for item in dataclasses.fields(cls)} - {"REDIS_URL"})
+    head = '"""Names of all settings of all services. Drawn from the settings classes by `make docs`."""\n\n'
+    imports = "from __future__ import annotations\n\nfrom typing import Final\n\n"
+    body = "".join(f'        "{name}",\n' for name in found)
+    return f"{head}{imports}NAMES: Final = frozenset(\n    {{\n{body}    }}\n)\n"
 
 
 def arena_page() -> str:
@@ -99,3 +111,4 @@ def arena_page() -> str:
 if __name__ == "__main__":
     PAGE.write_text(page())
     ARENA_PAGE.write_text(arena_page())
+    NAMES.write_text(names())

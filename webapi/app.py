@@ -16,9 +16,11 @@ from core.log import get
 from core.redis.batch import Batch
 from core.redis.client import open_database
 from core.settings import Common
+from webapi.audit import Audit
 from webapi.auth import Tokens
 from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
+from webapi.entrance import Entrance
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
@@ -73,6 +75,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     batch = Batch(db, metrics.redis_errors.inc)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
     accounts = Accounts(batch, secret, settings.access_s, settings.refresh_s)
+    login = Login(batch, accounts, passwords, settings, metrics)
+    entrance = Entrance(settings, secret, login, accounts, Tokens(secret, settings.access_s), Audit(metrics))
     tickets = Tickets(batch)
     streams = Streams(tickets, settings, metrics)
     bell = await stack.enter_async_context(
@@ -83,11 +87,12 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     return Services(
         settings=settings,
         secret=secret,
+        proxies=settings.proxies,
         batch=batch,
         bell=bell,
         metrics=metrics,
-        tokens=Tokens(secret, settings.access_s),
-        login=Login(batch, accounts, passwords, settings, metrics),
+        login=login,
+        entrance=entrance,
         accounts=accounts,
         games=Games(batch),
         tickets=tickets,

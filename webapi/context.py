@@ -13,9 +13,11 @@ from core.doorbell import Doorbell
 from core.errors import Forbidden, NotFound, Unauthorized
 from core.model import Role
 from core.redis.batch import Batch
-from webapi.auth import Caller, Tokens
+from webapi.auth import Caller
+from webapi.entrance import Entrance
 from webapi.login import Login
 from webapi.metrics import Metrics
+from webapi.origin import Origin, Proxies
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
@@ -34,11 +36,12 @@ class Services:
 
     settings: Settings
     secret: str
+    proxies: Proxies
     batch: Batch
     bell: Doorbell
     metrics: Metrics
-    tokens: Tokens
     login: Login
+    entrance: Entrance
     accounts: Accounts
     games: Games
     tickets: Tickets
@@ -85,14 +88,11 @@ class Call:
         return self.request.match_info[name]
 
     @property
-    def address(self) -> str:
+    def origin(self) -> Origin:
         """Where the request comes from, as far as the proxies before us can be trusted to say."""
-        hops = self.services.settings.trusted_proxies
-        if hops:
-            chain = [part.strip() for part in self.request.headers.get("X-Forwarded-For", "").split(",")]
-            if len(chain) >= hops and chain[-hops].isascii():
-                return chain[-hops][:64]
-        return self.request.remote or "unknown"
+        # A proxy may send the header in several lines, each going on where the one before ended.
+        header = ",".join(self.request.headers.getall("X-Forwarded-For", ()))
+        return Origin(self.services.proxies.forwarded(self.request.remote or "unknown", header), "rest")
 
     async def is_insider(self, game: str) -> bool:
         """Whether the caller may see the inside of this game: its developer, and admins."""
@@ -113,9 +113,7 @@ class Call:
         scheme, _, token = (header or "").partition(" ")
         if not token or scheme.lower() != "bearer":
             raise Unauthorized("this needs an access token: Authorization: Bearer ...", code="token-missing")
-        caller = self.services.tokens.verify(token.strip(), self.now_ms / 1000)
-        if await self.services.accounts.is_revoked(caller.session):
-            raise Unauthorized("the session has ended: log in again", code="token-revoked")
+        caller = await self.services.entrance.caller(token.strip(), self.now_ms)
         if roles is not None and caller.role not in roles:
             raise Forbidden(f"this is for {', '.join(sorted(roles))}; you are a {caller.role}")
         self._caller = caller

@@ -19,6 +19,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=128)]
 Attributes = Annotated[dict[str, str | float | list[str] | dict[str, float]], Meta(max_length=MAX_ATTRIBUTES)]
 Latencies = Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)]
 Rfc3339 = Annotated[str, Meta(description="UTC, RFC 3339 with milliseconds", extra_json_schema={"format": "date-time"})]
+SettableRole = Literal["player", "developer"]
 PlayerId = Annotated[str, Meta(max_length=64)]
 
 
@@ -27,7 +28,17 @@ class NewAccount(Struct, frozen=True, forbid_unknown_fields=True):
 
     name: Text
     password: Text
-    role: Literal["player", "developer"] = "player"
+    role: SettableRole = "player"
+
+
+class NewRole(Struct, frozen=True, forbid_unknown_fields=True):
+    role: SettableRole
+
+
+class NamedAccount(Struct, frozen=True, forbid_unknown_fields=True):
+    """A name as it is entered: whatever its case."""
+
+    name: Text
 
 
 class NewGuest(Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ H = TypeVar("H", bound=Handler)
 EVERYONE: Final[frozenset[Role]] = frozenset({"player", "developer", "admin", "server"})
 PLAYERS: Final[frozenset[Role]] = frozenset({"player", "developer", "admin"})  # developers try their own games
 DEVELOPERS: Final[frozenset[Role]] = frozenset({"developer", "admin"})
+ADMINS: Final[frozenset[Role]] = frozenset({"admin"})
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"

@@ -13,6 +13,7 @@ from core import keys
 from core.clock import new_id
 from core.errors import Conflict, Misconfigured, TooMany, Unauthorized
 from core.log import get
+from core.model import Role
 from core.redis.batch import Batch
 from core.redis.client import function_call
 from webapi.metrics import Metrics
@@ -64,16 +65,14 @@ class Login:
                 code="too-many-signups",
             )
 
-    async def register(self, name: str, password: str, role: str, now_ms: int) -> AccountRecord:
+    async def register(self, name: str, password: str, role: Role, now_ms: int) -> AccountRecord:
         """A new account. Raises Invalid, Conflict (the name is taken), Unavailable."""
         name = shown(name)
         check_password(password, name)
         if await self._accounts.login(name) is not None:  # spares a hash; `claim` decides
             raise Conflict(f"the name {name!r} is taken", code="name-taken")
         kept = await self._passwords.hash(password)
-        account = await self._accounts.claim(name, kept, role, now_ms)  # type: ignore[arg-type]
-        log.info("account registered", player=account.player, role=role)
-        return account
+        return await self._accounts.claim(name, kept, role, now_ms)
 
     async def enter(self, name: str, password: str, address: str, now_ms: int) -> AccountRecord:
         """The account of name and password. Raises Unauthorized, TooMany (locked out), Unavailable."""
@@ -85,7 +84,6 @@ class Login:
         await self._begin(counted, attempt, now_ms)
         record = await self._accounts.login(name)
         if not await self._passwords.verify(record.hash if record else None, password) or record is None:
-            log.info("login refused", address=address, player=record.account.player if record else None)
             raise Unauthorized("there is no account of this name and password", code="wrong-credentials")
         await self._batch.do_many([("ZREM", key, attempt) for key in counted])
         return record.account

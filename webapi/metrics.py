@@ -34,6 +34,18 @@ class Metrics:
         )
         self.redis_errors = Counter("muster_redis_errors", "Round trips to Redis that failed", registry=self.registry)
         self.locked_out = Counter("muster_logins_locked_out", "Logins refused by lock-out", registry=self.registry)
+        self.auth_events = Counter(
+            "muster_auth_events",
+            "Audit events; `reason` is the code of a refusal",
+            ["event", "via", "reason"],
+            registry=self.registry,
+        )
+        self.lines = Counter(
+            "muster_auth_lines", "Requests over TCP lines, by answer", ["type", "outcome"], registry=self.registry
+        )
+        self.line_connections = Gauge(
+            "muster_auth_connections", "Open connections to the auth listener", registry=self.registry
+        )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:

@@ -105,10 +105,10 @@ def _code(status: int) -> str:
     return HTTPStatus(status).phrase.lower().replace(" ", "-")
 
 
-def from_decode(error: Exception) -> Refused:
+def from_decode(error: Exception, what: str = "body") -> Refused:
     """What msgspec says of a body: malformed, or a rule broken at a place."""
     if not isinstance(error, msgspec.ValidationError):
-        return Malformed(f"the body is not JSON: {error}")
+        return Malformed(f"the {what} is not JSON: {error}")
     text, pointer = located(str(error))
     return Invalid(text, pointer=pointer)
 

@@ -9,19 +9,23 @@ from core.admission import Admission, prefixes
 from core.errors import Invalid, Misconfigured
 from core.settings import setting
 from webapi.names import check_password, shown
+from webapi.origin import Proxies
 
 # Bounds of numbers by field; 1 and 10^9 where nothing is said.
 LEAST: Final[dict[str, float]] = {
     "port": 0,
     "metrics_port": 0,
+    "auth_port": 0,
+    "auth_lines": 0,
     "trusted_proxies": 0,
     "allow_commands": 0,
     "open_developers": 0,
     "server_cpu_most": 0.01,
     "request_s": 0.1,
+    "auth_idle_s": 0.1,
     "heartbeat_s": 0.1,
 }
-MOST: Final[dict[str, float]] = {"port": 65_535, "metrics_port": 65_535}
+MOST: Final[dict[str, float]] = {"port": 65_535, "metrics_port": 65_535, "auth_port": 65_535}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,13 @@ class Settings:
     port: int = setting("MUSTER_WEBAPI_PORT", 22548)  # page and API
     metrics_host: str = setting("MUSTER_WEBAPI_METRICS_HOST", "127.0.0.1")  # in a pod 0.0.0.0: the scraper is elsewhere
     metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)  # Prometheus' format, at /metrics
+
+    auth_lines: bool = setting("MUSTER_AUTH_LINES", True)  # accounts over TCP too, a line of JSON each
+    auth_port: int = setting("MUSTER_WEBAPI_AUTH_PORT", 22550)  # of these lines, at the API's host
+    auth_connections: int = setting("MUSTER_AUTH_CONNECTIONS", 1000)  # over it at once, in this replica
+    auth_connections_address: int = setting("MUSTER_AUTH_CONNECTIONS_ADDRESS", 50)  # ... of one address
+    # For the whole of the next line to come, however slowly its bytes do, and for an answer to be taken.
+    auth_idle_s: float = setting("MUSTER_AUTH_IDLE_S", 30.0)
 
     # Commands run strangers' programs on this host: only for operators who trust their developers.
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
@@ -50,8 +61,14 @@ class Settings:
     request_s: float = setting("MUSTER_REQUEST_S", 10.0)  # body read and answered; streams and long polls excepted
     # Origins of browser games served elsewhere, comma-separated; * allows all (no cookies are ever used).
     cors_origins: str = setting("MUSTER_CORS_ORIGINS", "")
-    # Reverse proxies before us that append to X-Forwarded-For; 0 takes the peer's address.
+    # Proxies before us: they append to X-Forwarded-For, and begin a TCP connection with a line of the PROXY protocol,
+    # which is then asked for. 0 takes the peer's address.
     trusted_proxies: int = setting("MUSTER_TRUSTED_PROXIES", 0)
+    # Where the last of them speaks from, networks separated by commas; nobody else is believed. Loopback and private.
+    proxy_networks: str = setting(
+        "MUSTER_PROXY_NETWORKS",
+        "127.0.0.0/8,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,::1/128,fc00::/7",
+    )
 
     hash_threads: int = setting("MUSTER_HASH_THREADS", 2)  # argon2 takes 30 ms of a core and 19 MiB each
     hash_waiting: int = setting("MUSTER_HASH_WAITING", 64)  # two threads clear it in a second; beyond: 503
@@ -73,6 +90,10 @@ class Settings:
             least, most = LEAST.get(item.name, 1), MOST.get(item.name, 10**9)
             if isinstance(value, int | float) and not least <= value <= most:
                 raise Misconfigured(f"{value} is not within {least} and {most}", setting=name)
+        try:
+            self.proxies  # noqa: B018 - a wrong network is told now
+        except Invalid as error:
+            raise Misconfigured(error.detail, setting="MUSTER_PROXY_NETWORKS") from None
         self._check_admin()
 
     def _check_admin(self) -> None:
@@ -85,6 +106,11 @@ class Settings:
             check_password(self.admin_password, shown(self.admin_name))
         except Invalid as error:
             raise Misconfigured(error.detail, setting=f"MUSTER_ADMIN_{error.pointer[1:].upper()}") from None
+
+    @property
+    def proxies(self) -> Proxies:
+        """Who may say for whom a request is."""
+        return Proxies(self.trusted_proxies, self.proxy_networks)
 
     @property
     def admission(self) -> Admission:

@@ -13,6 +13,7 @@ import click
 from core.cli import demo, rebuild, secrets, up
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
+from core.misspelt import misspelt
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
 
@@ -39,7 +40,10 @@ def up_command(*, verbose: bool) -> None:
 
     Data is kept in .data (MUSTER_DATA_DIR). With REDIS_URL set, that Redis is used and none is started.
     """
-    raise SystemExit(up.run(from_env(StackSettings, os.environ), verbose=verbose))
+    settings = from_env(StackSettings, os.environ)
+    for name, meant in misspelt(os.environ):
+        up.say(f"{name} is no setting, and does nothing" + (f": is {meant} meant?" if meant else ""))
+    raise SystemExit(up.run(settings, verbose=verbose))
 
 
 @cli.command("demo")

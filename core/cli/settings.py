@@ -23,6 +23,7 @@ class StackSettings:
     secret: str = setting("MUSTER_SECRET", "", secret=True)  # empty: made once, kept in data_dir
     data_dir: str = setting("MUSTER_DATA_DIR", ".data")  # accounts, boards, logs; one stack at a time
     webapi_port: int = setting("MUSTER_WEBAPI_PORT", 22548)  # page and API
+    webapi_auth_port: int = setting("MUSTER_WEBAPI_AUTH_PORT", 22550)  # accounts over TCP lines
     webapi_metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)  # metrics of webapi
     matchmaker_metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # metrics of the matchmaker
     redis_port: int = setting("MUSTER_REDIS_PORT", 0)  # of the embedded one; 0 takes a free port
@@ -46,6 +47,7 @@ class StackSettings:
         """Fixed ports that must be free: the setting, the port, and what it is for."""
         found = {
             "MUSTER_WEBAPI_PORT": (self.webapi_port, "the page and the API"),
+            "MUSTER_WEBAPI_AUTH_PORT": (self.webapi_auth_port, "accounts over TCP"),
             "MUSTER_WEBAPI_METRICS_PORT": (self.webapi_metrics_port, "metrics of webapi"),
             "MUSTER_MATCHMAKER_METRICS_PORT": (self.matchmaker_metrics_port, "metrics of the matchmaker"),
         }
@@ -72,6 +74,7 @@ def service_env(
         "REDIS_URL": redis_url,
         "MUSTER_SECRET": secret,
         "MUSTER_WEBAPI_PORT": str(settings.webapi_port),
+        "MUSTER_WEBAPI_AUTH_PORT": str(settings.webapi_auth_port),
         "MUSTER_WEBAPI_METRICS_PORT": str(settings.webapi_metrics_port),
         "MUSTER_MATCHMAKER_METRICS_PORT": str(settings.matchmaker_metrics_port),
         "MUSTER_RUN_DIR": str(settings.data / "run"),

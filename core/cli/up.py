@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from core.cli.settings import StackSettings
+from core.cli.settings import LOOPBACK, StackSettings
 from core.cli.stack import Stack, Stopped
 
 
@@ -29,6 +29,8 @@ def run(settings: StackSettings, *, verbose: bool = False) -> int:
     code = 0
     with suppress(Stopped), Stack(settings, say, stop, verbose=verbose) as stack:
         print(f"\n  Muster is running:  {settings.url}\n", flush=True)
+        if settings.webapi_auth_port:
+            say(f"accounts over TCP lines: {LOOPBACK}:{settings.webapi_auth_port}")
         say(f"Ctrl-C stops everything; data and logs are in {settings.data_dir}")
         code = stack.watch()
         say("stopping")

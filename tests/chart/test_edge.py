@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart.local_edge import NGINX, directives
-from tests.chart.rendered import ALL, Render, pick
+from tests.chart.rendered import ALL, Render, environment, pick
 
 
 def configuration(render: Render, *arguments: str) -> str:
@@ -42,6 +42,7 @@ def test_limits_and_ports_are_those_of_the_values(rendered: Render) -> None:
         "limit_conn udp 30;",
         "server everything-webapi:80;",
         "proxy_pass everything-webapi:22551;",
+        "proxy_protocol on;",
         "listen 21000-21099 udp;",
         "proxy_pass 192.0.2.10:$server_port;",
     ):
@@ -56,6 +57,26 @@ def test_the_api_s_service_has_the_port_that_the_edge_leads_to(rendered: Render)
 
     assert ports("--values", str(ALL), name="everything-webapi") == {"http": 80, "auth": 22551}
     assert ports("--set", "edge.auth.enabled=true", name="muster-webapi") == {"http": 22548}
+
+
+def test_webapi_listens_for_lines_where_the_edge_leads_to_them(rendered: Render) -> None:
+    """At the edge's target port and as behind one proxy, unless more are said to be; without the edge not at all."""
+
+    def webapi(*arguments: str) -> tuple[dict[str, int], dict[str, str]]:
+        documents = rendered(*(part for argument in arguments for part in ("--set", argument)))
+        container = pick(documents, "Deployment", "muster-webapi")["spec"]["template"]["spec"]["containers"][0]
+        found = environment(documents, "muster-webapi")
+        names = ("MUSTER_AUTH_LINES", "MUSTER_WEBAPI_AUTH_PORT", "MUSTER_TRUSTED_PROXIES")
+        ports = {port["name"]: port["containerPort"] for port in container["ports"] if port["name"] == "auth"}
+        return ports, {name: found[name] for name in names if name in found}
+
+    auth = "edge.enabled=true,edge.auth.enabled=true,edge.auth.targetPort=4001"
+    through = {"MUSTER_WEBAPI_AUTH_PORT": "4001", "MUSTER_TRUSTED_PROXIES": "1"}
+    assert webapi() == ({}, {"MUSTER_AUTH_LINES": "false"})
+    assert webapi("edge.enabled=true") == ({}, {"MUSTER_AUTH_LINES": "false", "MUSTER_TRUSTED_PROXIES": "1"})
+    assert webapi(auth) == ({"auth": 4001}, through)
+    more = through | {"MUSTER_TRUSTED_PROXIES": "2"}
+    assert webapi(auth, "webapi.settings.MUSTER_TRUSTED_PROXIES=2") == ({"auth": 4001}, more)
 
 
 def test_what_is_not_asked_for_is_not_opened(rendered: Render) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.chart.images import REPOSITORY, TAG, nginx_image, valkey_image
 from tests.chart.players import completed, fly, queue, register_tanks, stream
-from tests.chart.release import prepared
+from tests.chart.release import Release, prepared
 from tests.chart.rendered import default_image
 from tests.cluster.addons import PORT as DNS_PORT
 from tests.cluster.api import until
@@ -24,8 +26,6 @@ pytestmark = pytest.mark.slow
 
 PORTS = {"first": 20000, "last": 20019}
 AUTH_PORT = 22550  # of the chart's defaults
-DOORBELL = 22549  # what listens for TCP in a pod of webapi; the listener that the edge is for does not exist yet
-GREETING = b"\xff"  # ZeroMQ's first byte
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def values(cluster: Cluster, python_image_name: str, tmp_path: Path) -> str:
     image = {"repository": repository, "tag": tag}
     edge = {
         "enabled": True,
-        "auth": {"enabled": True, "targetPort": DOORBELL},
+        "auth": {"enabled": True},
         "udp": {"enabled": True, "upstream": cluster.address},
     }
     path = tmp_path / "values.yaml"
@@ -46,12 +46,17 @@ def values(cluster: Cluster, python_image_name: str, tmp_path: Path) -> str:
         "games": {"image": image, "ports": PORTS},
         "redis": {"image": {"repository": REPOSITORY, "tag": TAG}, "persistence": {"enabled": False}},
         "secrets": {"admin": True},
-        "webapi": {"settings": {"MUSTER_TRUSTED_PROXIES": 1}},
         "edge": edge,
         "networkPolicy": {"dns": {"ports": [53, DNS_PORT]}},
     }
     path.write_text(yaml.safe_dump(given))
     return str(path)
+
+
+def addresses(cluster: Cluster, namespace: str) -> set[str]:
+    """Addresses of the release's pods."""
+    found = cluster.api.get(f"/api/v1/namespaces/{namespace}/pods")["items"]
+    return {pod["status"].get("podIP", "") for pod in found}
 
 
 def give_address(cluster: Cluster, namespace: str, name: str) -> str:
@@ -68,11 +73,24 @@ def give_address(cluster: Cluster, namespace: str, name: str) -> str:
     return address
 
 
+def over_lines(address: str, *requests: dict[str, Any]) -> list[dict[str, Any]]:
+    """Requests to the auth listener over one connection, and their answers."""
+    with socket.create_connection((address, AUTH_PORT), 10) as connection, connection.makefile("rb") as answers:
+        connection.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
+        return [json.loads(answers.readline()) for _ in requests]
+
+
+def audit(release: Release) -> list[dict[str, Any]]:
+    """Events that webapi told of who came in."""
+    said = release.cluster.kubectl("logs", "deployment/muster-webapi", "--namespace", release.namespace)
+    return [event for line in said.splitlines() if (event := json.loads(line)).get("part") == "audit"]
+
+
 @pytest.mark.parametrize("helm", [HELM3], indirect=True, ids=["helm3"])
 async def test_players_queue_and_play_through_the_edge(
     cluster: Cluster, namespace: str, helm: Helm, values: str
 ) -> None:
-    """One address for the API, a ticket's stream, a TCP port of webapi's pods and the match's UDP."""
+    """One address for the API, a ticket's stream, accounts over TCP and the match's UDP."""
     with prepared(cluster, helm, namespace, values, admin="root") as release:
         # Helm waits for the address.
         address, _ = await asyncio.gather(
@@ -98,5 +116,16 @@ async def test_players_queue_and_play_through_the_edge(
                 await asyncio.gather(*(started.wait() for started in playing))
             over.set()
             assert min(await asyncio.gather(*players)) > 0
-            with socket.create_connection((address, AUTH_PORT), 10) as connection:
-                assert connection.recv(1) == GREETING
+            account = {"name": "Ada", "password": "correct horse"}
+            kinds = ("register", "login")
+            answers = await asyncio.to_thread(over_lines, address, *({"type": kind, **account} for kind in kinds))
+            assert [answer["ok"] for answer in answers] == [True, True], answers
+            events = await asyncio.to_thread(audit, release)
+            by_door = {event["via"]: event["address"] for event in events}
+            # The same client's address at both doors, which is not the edge's.
+            assert by_door["tcp"] == by_door["rest"]
+            assert by_door["tcp"] not in await asyncio.to_thread(addresses, cluster, namespace)
+            assert [event["event"] for event in events if event["via"] == "tcp"] == [
+                "user_registered",
+                "user_logged_in",
+            ]

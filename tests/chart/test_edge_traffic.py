@@ -31,6 +31,7 @@ class Behind:
 
     release: asyncio.Event = field(default_factory=asyncio.Event)  # lets held requests and streams go on
     held: int = 0
+    clients: list[str] = field(default_factory=list)  # of the auth listener, as the edge tells them
     datagrams: list[bytes] = field(default_factory=list)
 
     async def forwarded(self, request: web.Request) -> web.Response:
@@ -61,7 +62,8 @@ class Behind:
         return peer
 
     async def lines(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Echoes each line."""
+        """Hears whose connection it is, and echoes each line after that."""
+        self.clients.append((await reader.readline()).split()[2].decode())
         while line := await reader.readline():
             writer.write(b"heard " + line)
         writer.close()
@@ -163,7 +165,7 @@ async def test_requests_are_limited_for_each_address(rendered: Render, tmp_path:
 
 async def test_tcp_connections_are_limited_for_each_address(rendered: Render, tmp_path: Path) -> None:
     """A second connection to the auth listener is closed unanswered; another address has its own."""
-    async with edge(rendered, tmp_path, "authConnections=1") as (places, _), asyncio.timeout(ANSWER_S):
+    async with edge(rendered, tmp_path, "authConnections=1") as (places, behind), asyncio.timeout(ANSWER_S):
         said = []
         kept = []
         for address in (ADA, ADA, GRACE):
@@ -175,6 +177,7 @@ async def test_tcp_connections_are_limited_for_each_address(rendered: Render, tm
             except ConnectionResetError:
                 said.append(b"")
         assert said == [b"heard login\n", b"", b"heard login\n"]
+        assert behind.clients == [ADA, GRACE]
         for writer in kept:
             writer.close()
 

@@ -125,6 +125,8 @@ def test_the_edge_reaches_the_api_and_nothing_behind_it(rendered: Render) -> Non
     assert not allowed(documents, INTERNET, EDGE, "TCP", 8081)
     assert allowed(documents, EDGE, WEBAPI, "TCP", 22548)
     assert allowed(documents, EDGE, WEBAPI, "TCP", 22550)
+    for other in (INTERNET, GAME, STRANGER, MATCHMAKER):
+        assert not allowed(documents, other, WEBAPI, "TCP", 22550)
     assert allowed(documents, EDGE, Somebody(cidr=f"{node}/32"), "UDP", 20000)
     assert not allowed(documents, EDGE, REDIS, "TCP", 6379)
     assert not allowed(documents, EDGE, MATCHMAKER, "TCP", 22549)

@@ -52,6 +52,31 @@ CASES: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         {"edge": {"enabled": True, "udp": {"enabled": True, "upstream": "192.0.2.1"}}},
         ("games.ports, 20000 to 24999, are more than 500 ports",),
     ),
+    *(
+        (
+            {"edge": {"enabled": True, "auth": {"enabled": True, "targetPort": port}}},
+            (f"edge.auth: targetPort, {port}, is webapi's port for {name}",),
+        )
+        for port, name in ((22548, "http"), (22549, "doorbell"), (8000, "webapi-metrics"))
+    ),
+    (
+        {"edge": {"enabled": True, "auth": {"enabled": True}}, "webapi": {"service": {"port": 22550}}},
+        ("edge.auth: targetPort, 22550, is webapi.service.port",),
+    ),
+    *(
+        (
+            {"edge": {"enabled": True, "auth": {"enabled": True, "port": port}}},
+            (f"edge.auth: port, {port}, is one that the edge has for HTTP",),
+        )
+        for port in (80, 8080, 8081)
+    ),
+    (
+        {
+            "edge": {"enabled": True, "auth": {"enabled": True}},
+            "webapi": {"settings": {"MUSTER_TRUSTED_PROXIES": 0}},
+        },
+        ("edge.auth: webapi.settings.MUSTER_TRUSTED_PROXIES is 0",),
+    ),
     ({"monitoring": {"rules": {"failedMatchesPercent": 150}}}, ("failedMatchesPercent", "100")),
     ({"networkPolicy": {"apiServer": {"ports": []}}}, ("ports",)),
 ]

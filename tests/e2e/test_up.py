@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -69,6 +70,21 @@ async def test_signal_stops_everything_in_the_middle_of_a_match(own: Stack, numb
     assert alive(state) == []
     assert not (own.data / "stack.json").exists()
     assert own.said().splitlines()[-2:] == ["muster: stopping", "muster: stopped"]
+
+
+async def test_accounts_over_tcp_are_at_a_port_of_their_own(tmp_path: Path) -> None:
+    """It says where, and who registers there logs in over REST; a misspelt setting is told of at the terminal."""
+    with running_stack(tmp_path, MUSTER_STREAM="7") as stack:
+        port = int(stack.env["MUSTER_WEBAPI_AUTH_PORT"])
+        assert f"muster: accounts over TCP lines: 127.0.0.1:{port}" in stack.said()
+        assert "muster: MUSTER_STREAM is no setting, and does nothing: is MUSTER_STREAMS meant?" in stack.said()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        account = {"name": "Ada", "password": "correct horse"}
+        writer.write(json.dumps({"type": "register", **account}).encode() + b"\n")
+        made = json.loads(await reader.readline())
+        writer.close()
+        async with stack.visit() as here:
+            assert (await here.call("POST", "/v1/login", account))["player"] == made["player"]
 
 
 async def test_second_run_finds_accounts_and_boards(own: Stack) -> None:
@@ -142,7 +158,13 @@ def up_to_its_end(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "setting",
-    ["MUSTER_WEBAPI_PORT", "MUSTER_WEBAPI_METRICS_PORT", "MUSTER_MATCHMAKER_METRICS_PORT", "MUSTER_REDIS_PORT"],
+    [
+        "MUSTER_WEBAPI_PORT",
+        "MUSTER_WEBAPI_AUTH_PORT",
+        "MUSTER_WEBAPI_METRICS_PORT",
+        "MUSTER_MATCHMAKER_METRICS_PORT",
+        "MUSTER_REDIS_PORT",
+    ],
 )
 def test_taken_port_is_one_line_that_names_the_setting(setting: str, tmp_path: Path) -> None:
     """A taken port is refused with exit code 78 before anything starts: the port, who has it, what to set."""

@@ -1,4 +1,7 @@
-"""doc_put, game_remove, login_claim, session_open, session_rotate, try_begin: registrations, accounts, sessions."""
+"""Registrations, accounts, sessions.
+
+doc_put, game_remove, login_claim, login_role, account_write, session_open, session_rotate, try_begin.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,32 @@ async def test_login_claim(client: Caller, data: Database) -> None:
     assert await client.call("login_claim", KEY, "p-1", *rest) == ["ok", "p-1"]
     assert await client.call("login_claim", KEY, "p-2", *rest) == ["taken", "p-1"]
     assert await data.do("HGET", KEY, "name") == "Ann"
+
+
+async def test_login_role(client: Caller, data: Database) -> None:
+    """Each change has a revision of its own, a repeat none; a name of somebody else, or of an admin, is not touched."""
+    await client.call("login_claim", KEY, "p-1", "hash", "Ann", "player", NOW)
+    assert await client.call("login_role", KEY, "p-1", "developer") == ["ok", 1]
+    assert await client.call("login_role", KEY, "p-1", "developer") == ["ok", 1]
+    assert await client.call("login_role", KEY, "p-1", "player") == ["ok", 2]
+    assert await client.call("login_role", KEY, "p-2", "developer") == ["gone"]
+    assert await data.do("HMGET", KEY, "role", "role_rev", "hash") == ["player", "2", "hash"]
+    await data.do("HSET", KEY, "role", "admin")
+    assert await client.call("login_role", KEY, "p-1", "player") == ["fixed", "admin"]
+    assert await client.call("login_role", KEY + "none", "p-1", "player") == ["gone"]
+
+
+async def test_account_write(client: Caller, data: Database) -> None:
+    """A role of an older revision replaces none of a newer one, and who comes with it is told the newer."""
+    assert await client.call("account_write", KEY, "Ann", "player", 0, NOW) == "player"
+    assert await client.call("account_write", KEY, "Ann", "developer", 1, NOW) == "developer"
+    assert await client.call("account_write", KEY, "Ann", "developer", 1, NOW) == "developer"
+    assert await client.call("account_write", KEY, "Ann", "player", 0, NOW) == "developer"
+    assert await client.call("account_write", KEY, "Ann", "player", 2, NOW) == "player"
+    assert await data.do("HGETALL", KEY) == {"name": "Ann", "role": "player", "role_rev": "2", "created_ms": str(NOW)}
+    # One that was written before roles had revisions.
+    await data.do("HDEL", KEY, "role_rev")
+    assert await client.call("account_write", KEY, "Ann", "developer", 0, NOW) == "developer"
 
 
 async def test_session_open(client: Caller, data: Database) -> None:

@@ -7,8 +7,10 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 
 import aiohttp
+import msgspec
 import pytest
 
 from core import keys
@@ -22,7 +24,7 @@ from tests.webapi.support import SECRET, Api
 
 
 async def _start(redis_url: str, **env: str) -> asyncio.subprocess.Process:
-    ports = {"MUSTER_WEBAPI_PORT": "0", "MUSTER_WEBAPI_METRICS_PORT": "0"}
+    ports = {"MUSTER_WEBAPI_PORT": "0", "MUSTER_WEBAPI_METRICS_PORT": "0", "MUSTER_WEBAPI_AUTH_PORT": "0"}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "webapi", stderr=asyncio.subprocess.PIPE,
         env=os.environ | {"REDIS_URL": redis_url, "MUSTER_SECRET": SECRET} | ports | env,
@@ -46,6 +48,42 @@ async def test_the_process_serves_and_stops_cleanly(redis_url: str) -> None:
     assert process.returncode == 0, errors
 
 
+async def test_the_process_listens_for_lines(redis_url: str) -> None:
+    """At a port of its own; the audit is written whatever the level of the log."""
+    port = free_port()
+    process = await _start(redis_url, MUSTER_WEBAPI_AUTH_PORT=str(port), MUSTER_LOG_LEVEL="error")
+
+    async def connected() -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        with suppress(OSError):
+            return await asyncio.open_connection("127.0.0.1", port)
+        return None
+
+    connection = await eventually(connected)
+    assert connection is not None
+    reader, writer = connection
+    writer.write(b'{"type":"register","id":1,"name":"Ada","password":"correct horse"}\n')
+    answer = msgspec.json.decode(await reader.readline())
+    assert (answer["ok"], answer["id"], answer["name"]) == (True, 1, "Ada")
+    process.send_signal(signal.SIGTERM)
+    assert await reader.read() == b""
+    writer.close()
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors
+    events = [msgspec.json.decode(line) for line in errors.splitlines()]
+    assert [(event["event"], event["player"]) for event in events] == [("user_registered", answer["player"])]
+
+
+async def test_a_misspelt_setting_is_told_of(redis_url: str) -> None:
+    """The service starts all the same, and its first line names the variable and the one that may have been meant."""
+    process = await _start(redis_url, MUSTER_STREAM="7")
+    assert process.stderr is not None
+    told = msgspec.json.decode(await process.stderr.readline())
+    assert (told["level"], told["variable"], told["meant"]) == ("warning", "MUSTER_STREAM", "MUSTER_STREAMS")
+    process.send_signal(signal.SIGTERM)
+    await process.communicate()
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("env", "setting"),
     [
@@ -54,6 +92,7 @@ async def test_the_process_serves_and_stops_cleanly(redis_url: str) -> None:
         ({"MUSTER_STREAMS": "many"}, "MUSTER_STREAMS"),
         ({"MUSTER_WEBAPI_PORT": "taken"}, "MUSTER_WEBAPI_PORT"),
         ({"MUSTER_WEBAPI_METRICS_PORT": "taken"}, "MUSTER_WEBAPI_METRICS_PORT"),
+        ({"MUSTER_WEBAPI_AUTH_PORT": "taken"}, "MUSTER_WEBAPI_AUTH_PORT"),
     ],
 )
 async def test_a_wrong_setting_is_named(redis_url: str, env: dict[str, str], setting: str) -> None:

@@ -1,17 +1,14 @@
-"""Accounts: sign up, log in, refresh, log out."""
+"""Accounts: sign up, log in, refresh, log out; and who may be a developer."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from core.clock import new_id
 from core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
 from webapi import documents as doc
 from webapi import records
-from webapi.auth import Refresh, read_refresh
 from webapi.context import Call
-from webapi.endpoint import EVERYONE, Table
-from webapi.names import GUEST_LEAST, shown
+from webapi.endpoint import ADMINS, EVERYONE, Table
 from webapi.store.accounts import AccountRecord
 
 TABLE: Final = Table("accounts")
@@ -20,56 +17,62 @@ TABLE: Final = Table("accounts")
 @TABLE.route("POST", "/v1/accounts", known=False, status=201, errors=(Conflict, Forbidden, TooMany))
 async def register(call: Call, body: doc.NewAccount) -> doc.Session:
     """Sign up. As a developer only where this installation lets everybody."""
-    if body.role == "developer" and not call.services.settings.open_developers:
-        raise Forbidden(
-            "this installation lets nobody sign up as a developer: its operator may with MUSTER_OPEN_DEVELOPERS=true"
-        )
-    await call.services.login.admit(call.address, call.now_ms)
-    return await _enter(call, await call.services.login.register(body.name, body.password, body.role, call.now_ms))
+    return _secret(call, await call.services.entrance.register(body, call.origin, call.now_ms))
+
+
+@TABLE.route("GET", "/v1/accounts", who=ADMINS, errors=(NotFound,))
+async def named(call: Call, query: doc.NamedAccount) -> doc.Account:
+    """Find an account by its name. Guests have none."""
+    record = await call.services.accounts.login(query.name)
+    if record is None:
+        raise NotFound(f"nobody has the name {query.name!r}")
+    return _account(record.account)
+
+
+@TABLE.route("PUT", "/v1/accounts/{player}/role", who=ADMINS, errors=(NotFound, Conflict))
+async def change_role(call: Call, body: doc.NewRole) -> doc.Account:
+    """Make somebody a developer, or a player again. Ends all of that account's sessions: the next login has the role.
+
+    Guests have no role to change, and admins are the operator's.
+    """
+    entrance = call.services.entrance
+    return _account(await entrance.change_role(call.path("player"), body.role, call.origin, call.caller))
 
 
 @TABLE.route("POST", "/v1/guests", known=False, status=201, errors=(TooMany,))
 async def guest(call: Call, body: doc.NewGuest) -> doc.Session:
     """Play without signing up. A guest is forgotten when the refresh token ends."""
-    player = new_id("player")
-    name = shown(body.name, GUEST_LEAST) if body.name is not None else f"Guest-{player[-5:]}"
-    await call.services.login.admit(call.address, call.now_ms)
-    return await _enter(call, AccountRecord(player, name, "player", call.now_ms, guest=True))
+    return _secret(call, await call.services.entrance.guest(body, call.origin, call.now_ms))
 
 
 @TABLE.route("POST", "/v1/login", known=False, errors=(Unauthorized, TooMany))
 async def login(call: Call, body: doc.Credentials) -> doc.Session:
     """Log in. After too many failures, of the name or from the address, nobody is let in for a while."""
-    return await _enter(call, await call.services.login.enter(body.name, body.password, call.address, call.now_ms))
+    return _secret(call, await call.services.entrance.login(body, call.origin, call.now_ms))
 
 
 @TABLE.route("POST", "/v1/refresh", known=False, errors=(Unauthorized,))
 async def refresh(call: Call, body: doc.RefreshToken) -> doc.Session:
     """Change a refresh token for new tokens. It is good once: a second use ends the session."""
-    old = read_refresh(call.services.secret, body.refresh_token)
-    account, new = await call.services.accounts.rotate(old, call.now_ms)
-    return _session(call, account, new)
+    return _secret(call, await call.services.entrance.refresh(body, call.now_ms))
 
 
 @TABLE.route("POST", "/v1/logout", who=EVERYONE, status=204)
 async def logout(call: Call) -> None:
     """End the session: all its tokens are void at once."""
-    await call.services.accounts.revoke(call.caller.player, call.caller.session)
+    await call.services.entrance.logout(call.caller)
 
 
 @TABLE.route("GET", "/v1/me", who=EVERYONE, errors=(NotFound,))
 async def me(call: Call) -> doc.Account:
     """Who the token says you are."""
-    account = await call.services.accounts.read(call.caller.player)
-    return doc.Account(account.player, account.name, account.role, account.guest, records.iso(account.created_ms))
+    return _account(await call.services.accounts.read(call.caller.player))
 
 
-async def _enter(call: Call, account: AccountRecord) -> doc.Session:
-    return _session(call, account, await call.services.accounts.open_session(account, call.now_ms))
+def _account(record: AccountRecord) -> doc.Account:
+    return doc.Account(record.player, record.name, record.role, record.guest, records.iso(record.created_ms))
 
 
-def _session(call: Call, account: AccountRecord, refresh: Refresh) -> doc.Session:
+def _secret(call: Call, session: doc.Session) -> doc.Session:
     call.headers["Cache-Control"] = "no-store"
-    services = call.services
-    access = services.tokens.mint(account.player, account.name, account.role, refresh.session, call.now_ms // 1000)
-    return doc.Session(account.player, account.name, account.role, access, refresh.text, services.settings.access_s)
+    return session

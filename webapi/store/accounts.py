@@ -2,14 +2,16 @@
 
 A name, its password and everything its account is made from come into being in one step (`login_claim`); the account
 is written from it, at the registration and again at each login, so a crash between the two leaves nothing broken.
-Guests have an account and no name to claim; they are forgotten when their refresh token ends.
+An admin changes a role there first: each change has a revision, so what is written later from an older reading does
+not undo it (`account_write`). Guests have an account and no name to claim; they are forgotten when their refresh
+token ends.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from core import keys
@@ -33,6 +35,7 @@ class AccountRecord:
     role: Role
     created_ms: int
     guest: bool = False
+    role_rev: int = 0  # counts the changes of the role
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +82,44 @@ class Accounts:
         found = await self._batch.do_many([("HGET", keys.account(player), "name") for player in players])
         return {player: name or "" for player, name in zip(players, found, strict=True)}
 
-    async def write(self, account: AccountRecord) -> None:
-        """Write an account from what is known of it. Repeatable."""
-        await self._batch.do_many(self._writing(account))
+    async def write(self, account: AccountRecord) -> AccountRecord:
+        """Write an account from what is known of it, and return it with the role that it has by now. Repeatable."""
+        if account.guest:
+            await self._batch.do_many(self._guest(account))
+            return account
+        role = await self._batch.call(
+            "account_write", keys.account(account.player), account.name, account.role, account.role_rev,
+            account.created_ms,
+        )  # fmt: skip
+        return replace(account, role=role)
 
-    async def open_session(self, account: AccountRecord, now_ms: int) -> Refresh:
-        """Write the account and open a session of it; its first refresh token."""
+    async def change_role(self, account: AccountRecord, role: Role) -> AccountRecord:
+        """Give an account another role. Raises NotFound, Conflict (an admin's).
+
+        Stopped between its two writes, the next login does the second; asked again, it changes nothing more.
+        """
+        reply = await self._batch.call("login_role", keys.login(fold(account.name)), account.player, role)
+        if reply[0] == "gone":
+            raise NotFound("there is no such account")
+        if reply[0] == "fixed":
+            raise Conflict(f"this is a {reply[1]}, whose role is not changed here", code="role-fixed")
+        return await self.write(replace(account, role=role, role_rev=int(reply[1])))
+
+    async def open_session(self, account: AccountRecord, now_ms: int) -> tuple[AccountRecord, Refresh]:
+        """Open a session of an account and write that; the account with the role that it has by now, and the session's
+        first refresh token.
+        """
         refresh = make_refresh(self._secret, account.player, new_id("session"), os.urandom(REFRESH_BYTES))
         opening = function_call(
             "session_open", keys.sessions(account.player), refresh.session, refresh.digest, now_ms,
             now_ms + self._refresh_s * 1000, SESSIONS_MOST,
         )  # fmt: skip
-        await self._batch.do_many([*self._writing(account), opening])
-        return refresh
+        if account.guest:
+            await self._batch.do_many([*self._guest(account), opening])
+            return account, refresh
+        # The session first: whoever changes the role either finds and ends it, or has written what is read back here.
+        await self._batch.do_many([opening])
+        return await self.write(account), refresh
 
     async def rotate(self, old: Refresh, now_ms: int) -> tuple[AccountRecord, Refresh]:
         """Change a refresh token for the next. Raises Unauthorized; a token that came before ends the session."""
@@ -125,18 +153,22 @@ class Accounts:
             ]
         )
 
+    async def revoke_all(self, player: str) -> None:
+        """End all sessions of a player. Stopped half-way, the rest goes on: ask again."""
+        for session in await self._batch.do("HKEYS", keys.sessions(player)):  # at most SESSIONS_MOST
+            await self.revoke(player, session)
+
     async def is_revoked(self, session: str) -> bool:
         """Whether access tokens of this session are void."""
         return bool(await self._batch.do("EXISTS", keys.revoked(session)))
 
-    def _writing(self, account: AccountRecord) -> list[tuple[Arg, ...]]:
+    def _guest(self, account: AccountRecord) -> list[tuple[Arg, ...]]:
         key = keys.account(account.player)
-        facts: list[Arg] = ["name", account.name, "role", account.role, "created_ms", account.created_ms]
-        if not account.guest:
-            return [("HSET", key, *facts)]
-        return [("HSET", key, *facts, "guest", 1), ("EXPIRE", key, self._refresh_s)]
+        facts = ("name", account.name, "role", account.role, "created_ms", account.created_ms, "guest", 1)
+        return [("HSET", key, *facts), ("EXPIRE", key, self._refresh_s)]
 
 
 def _account(player: str, found: Mapping[str, Any]) -> AccountRecord:
     role = cast(Role, found["role"])
-    return AccountRecord(player, found["name"], role, int(found["created_ms"]), "guest" in found)
+    created_ms, revision = int(found["created_ms"]), int(found.get("role_rev", 0))
+    return AccountRecord(player, found["name"], role, created_ms, "guest" in found, revision)

@@ -41,7 +41,8 @@ def test_ports_to_check_depend_on_whose_redis_it_is() -> None:
     assert "MUSTER_REDIS_PORT" not in StackSettings().ports
     assert StackSettings(redis_port=7000).ports["MUSTER_REDIS_PORT"][0] == 7000
     assert "MUSTER_REDIS_PORT" not in StackSettings(redis_port=7000, redis_url="redis://elsewhere").ports
-    assert StackSettings(webapi_metrics_port=0).ports.keys() == {"MUSTER_WEBAPI_PORT", "MUSTER_MATCHMAKER_METRICS_PORT"}
+    fixed = StackSettings(webapi_metrics_port=0, webapi_auth_port=0).ports
+    assert fixed.keys() == {"MUSTER_WEBAPI_PORT", "MUSTER_MATCHMAKER_METRICS_PORT"}
 
 
 def test_number_of_matchmakers_is_bounded() -> None:

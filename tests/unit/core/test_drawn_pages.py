@@ -22,6 +22,11 @@ def test_arena_page_is_fresh() -> None:
     assert draw_settings.ARENA_PAGE.read_text() == draw_settings.arena_page()
 
 
+def test_names_of_settings_are_fresh() -> None:
+    """core/setting_names.py is what `make docs` writes now."""
+    assert draw_settings.NAMES.read_text() == draw_settings.names()
+
+
 def test_every_setting_says_what_it_means() -> None:
     """Each field of each settings class has a comment beside it."""
     silent = [

@@ -1,0 +1,87 @@
+"""Who tried to come in: each attempt is one event, told here and nowhere else, whichever door it came through.
+
+An event is a line of the log (part `audit`) that no log level leaves out, and a count. Names are what a stranger typed:
+they are cut and made printable, so that none of them forges a line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Final, Literal, TypeAlias
+
+from core.clock import new_id, now_ms
+from core.errors import MusterError
+from core.log import get
+from webapi.metrics import Metrics
+from webapi.names import NAME_MOST
+from webapi.origin import Origin
+
+log = get("audit", always=True)
+
+Name: TypeAlias = Literal[
+    "user_registered", "user_registration_failed", "user_logged_in", "user_login_failed", "user_role_changed"
+]
+
+GONE: Final = "gone"  # the reason of an attempt whose client left, or whose time was over, before it was decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthEvent:
+    """One event. `reason` is the code of the refusal; `by` the admin who changed something."""
+
+    event: Name
+    id: str
+    at_ms: int
+    name: str
+    address: str
+    via: str
+    player: str = ""
+    role: str = ""
+    reason: str = ""
+    by: str = ""
+
+
+class Audit:
+    """See the module."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def tell(
+        self,
+        event: Name,
+        origin: Origin,
+        name: str,
+        *,
+        player: str = "",
+        role: str = "",
+        reason: str = "",
+        by: str = "",
+    ) -> None:
+        """Tell of an event, now."""
+        made = AuthEvent(
+            event=event, id=new_id("event"), at_ms=now_ms(), name=_printable(name), address=_printable(origin.address),
+            via=origin.via, player=player, role=role, reason=reason, by=by,
+        )  # fmt: skip
+        self._metrics.auth_events.labels(event, made.via, reason).inc()
+        fields = {key: value for key, value in asdict(made).items() if value != "" and key != "event"}
+        log.info(made.event, **fields)
+
+    @contextmanager
+    def attempt(self, failure: Name, origin: Origin, name: str) -> Iterator[None]:
+        """Tell of `failure` where the block raises, also where it is cancelled: a guess counts unanswered too."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.tell(failure, origin, name, reason=GONE)
+            raise
+        except Exception as error:
+            self.tell(failure, origin, name, reason=error.code if isinstance(error, MusterError) else MusterError.code)
+            raise
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[: 2 * NAME_MOST])

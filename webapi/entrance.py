@@ -1,0 +1,99 @@
+"""The ways in, whichever door is used: sign up, log in, refresh, log out. REST and TCP lines call these alone.
+
+So both have the same accounts, rules, limits and codes, and each attempt is one audit event.
+"""
+
+from __future__ import annotations
+
+from core.clock import new_id
+from core.errors import Conflict, Forbidden, Unauthorized
+from webapi import documents as doc
+from webapi.audit import Audit
+from webapi.auth import Caller, Refresh, Tokens, read_refresh
+from webapi.login import Login
+from webapi.names import GUEST_LEAST, shown
+from webapi.origin import Origin
+from webapi.settings import Settings
+from webapi.store.accounts import AccountRecord, Accounts
+
+
+class Entrance:
+    """See the module. Every method raises Unavailable."""
+
+    def __init__(
+        self, settings: Settings, secret: str, login: Login, accounts: Accounts, tokens: Tokens, audit: Audit
+    ) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._login = login
+        self._accounts = accounts
+        self._tokens = tokens
+        self._audit = audit
+
+    async def register(self, body: doc.NewAccount, origin: Origin, now_ms: int) -> doc.Session:
+        """A new account and its first session. Raises Forbidden, TooMany, Invalid, Conflict (the name is taken)."""
+        with self._audit.attempt("user_registration_failed", origin, body.name):
+            if body.role == "developer" and not self._settings.open_developers:
+                raise Forbidden(
+                    "this installation lets nobody sign up as a developer: its operator may with "
+                    "MUSTER_OPEN_DEVELOPERS=true, and an admin makes a player one with PUT /v1/accounts/{player}/role"
+                )
+            await self._login.admit(origin.address, now_ms)
+            account = await self._login.register(body.name, body.password, body.role, now_ms)
+        # Told before the session is opened: the account is there, whatever becomes of that.
+        self._audit.tell("user_registered", origin, account.name, player=account.player, role=account.role)
+        return await self._open(account, now_ms)
+
+    async def guest(self, body: doc.NewGuest, origin: Origin, now_ms: int) -> doc.Session:
+        """A player without an account to log in to. Raises TooMany, Invalid."""
+        player = new_id("player")
+        name = shown(body.name, GUEST_LEAST) if body.name is not None else f"Guest-{player[-5:]}"
+        await self._login.admit(origin.address, now_ms)
+        return await self._open(AccountRecord(player, name, "player", now_ms, guest=True), now_ms)
+
+    async def login(self, body: doc.Credentials, origin: Origin, now_ms: int) -> doc.Session:
+        """A new session of an account. Raises Unauthorized, TooMany (locked out)."""
+        with self._audit.attempt("user_login_failed", origin, body.name):
+            account = await self._login.enter(body.name, body.password, origin.address, now_ms)
+            session = await self._open(account, now_ms)
+        self._audit.tell("user_logged_in", origin, session.name, player=session.player, role=session.role)
+        return session
+
+    async def refresh(self, body: doc.RefreshToken, now_ms: int) -> doc.Session:
+        """New tokens for a refresh token, which is good once. Raises Unauthorized."""
+        account, new = await self._accounts.rotate(read_refresh(self._secret, body.refresh_token), now_ms)
+        return self._session(account, new, now_ms)
+
+    async def caller(self, access_token: str, now_ms: int) -> Caller:
+        """Whose access token this is. Raises Unauthorized, also where its session has ended."""
+        caller = self._tokens.verify(access_token, now_ms / 1000)
+        if await self._accounts.is_revoked(caller.session):
+            raise Unauthorized("the session has ended: log in again", code="token-revoked")
+        return caller
+
+    async def logout(self, caller: Caller) -> None:
+        """End the session that the caller's token is of."""
+        await self._accounts.revoke(caller.player, caller.session)
+
+    async def change_role(self, player: str, role: doc.SettableRole, origin: Origin, by: Caller) -> AccountRecord:
+        """Make `player` a player or a developer, and end all sessions of the other role.
+
+        Raises NotFound, Conflict (a guest, who has nothing to log in to; an admin, whom the settings name).
+        """
+        account = await self._accounts.read(player)
+        if account.guest:
+            raise Conflict("this is a guest, who is forgotten: only an account has a role", code="guest")
+        if account.role not in ("player", "developer"):
+            raise Conflict(f"this is a {account.role}, whose role is not changed here", code="role-fixed")
+        changed = await self._accounts.change_role(account, role)
+        self._audit.tell("user_role_changed", origin, account.name, player=player, role=role, by=by.player)
+        await self._accounts.revoke_all(player)
+        return changed
+
+    async def _open(self, account: AccountRecord, now_ms: int) -> doc.Session:
+        account, refresh = await self._accounts.open_session(account, now_ms)
+        return self._session(account, refresh, now_ms)
+
+    def _session(self, account: AccountRecord, refresh: Refresh, now_ms: int) -> doc.Session:
+        access = self._tokens.mint(account.player, account.name, account.role, refresh.session, now_ms // 1000)
+        return doc.Session(account.player, account.name, account.role, access, refresh.text, self._settings.access_s)
