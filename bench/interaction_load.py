@@ -8,7 +8,6 @@ game: per tick and player a `Move`, an `Attack` or an `Action`, as the arena mak
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ from core.api import connect
 from core.clock import iso, now_ms
 from core.interactions import Action, Attack, Interaction, Move
 from core.redis.lean import LeanRedis
+from gamepod.app import calm_collector
 from gamepod.flush import Flusher
 from gamepod.settings import Settings
 
@@ -30,6 +30,7 @@ TICK_HZ = 60
 ATTACK_EVERY = 10  # interactions of a player: the tenth is an attack, one in a hundred an action, the others are moves
 TARGET_TICKS = 60  # a player attacks another for a second, then somebody else
 FLAT_OUT = 4_000  # interactions that wait in a match that is written as fast as Redis takes them
+FLAT_TICKS = 5  # made in one turn, then
 PLAIN_PIPELINE = 1_000  # commands in a pipeline of the plain way
 
 
@@ -56,10 +57,12 @@ class Crowd:
         self.match = match
         self.players = [f"p-{match[2:]}-{i:03}" for i in range(players)]
         self.ticks = 0
+        self.made_s = 0.0  # CPU of making up what they do
         self._number = 0
 
     def tick(self, at_ms: int) -> list[Interaction]:
         """What everybody does in one tick."""
+        start_s = time.thread_time()
         self.ticks += 1
         made: list[Interaction] = []
         players, match, tick, number = self.players, self.match, self.ticks, self._number
@@ -74,6 +77,7 @@ class Crowd:
                 made.append(Attack(f"{match}-{number}", at_ms, player, players[i - ahead], 12.5))
             else:
                 made.append(Action(f"{match}-{number}", at_ms, player, "emote"))
+        self.made_s += time.thread_time() - start_s
         return made
 
     def states(self) -> dict[str, dict[str, Any]]:
@@ -118,7 +122,8 @@ class Writer:
                     self.flusher.add(self.crowd.tick(now_ms()))
                     due_s += 1 / TICK_HZ
             elif self.flusher.backlog.interactions < FLAT_OUT:
-                self.flusher.add(self.crowd.tick(now_ms()))
+                for _ in range(FLAT_TICKS):
+                    self.flusher.add(self.crowd.tick(now_ms()))
             else:
                 due_s = now_s + 0.005
             if now_s >= states_s:
@@ -150,6 +155,7 @@ async def write(plan: Plan) -> dict[str, Any]:
     return {
         "wall_s": after["at_s"] - before["at_s"],
         "cpu_s": after["cpu_s"] - before["cpu_s"],
+        "made_s": after["made_s"] - before["made_s"],
         "written": after["written"] - before["written"],
         "acks": [b - a for a, b in zip(before["acks"], after["acks"], strict=True)],
         "accepted_in_all": sum(w.flusher.backlog.accepted for w in writers),
@@ -164,7 +170,10 @@ async def _at(when_s: float, writers: list[Writer]) -> dict[str, Any]:
     stats = [writer.flusher.stats for writer in writers]
     acks = [sum(column) for column in zip(*(one.acks for one in stats), strict=True)]
     written = sum(one.written for one in stats)
-    return {"at_s": time.monotonic(), "cpu_s": time.process_time(), "written": written, "acks": acks}
+    made_s = sum(writer.crowd.made_s for writer in writers)
+    return {
+        "at_s": time.monotonic(), "cpu_s": time.process_time(), "made_s": made_s, "written": written, "acks": acks,
+    }  # fmt: skip
 
 
 async def _tell(path: str, writers: list[Writer]) -> None:
@@ -187,10 +196,10 @@ async def plain(plan: Plan) -> dict[str, Any]:
     crowds = [Crowd(match, plan.players) for match in plan.matches]
     client = Redis.from_url(plan.url)
     board = f"{keys.boards(plan.game)}:plain"
-    pipe, done, before = client.pipeline(transaction=False), 0, (0.0, 0.0, 0)
+    pipe, done, before = client.pipeline(transaction=False), 0, (0.0, 0.0, 0, 0.0)
     while (now_s := time.monotonic()) < plan.end_s:
         if not before[0] and now_s >= plan.begin_s:
-            before = (now_s, time.process_time(), done)
+            before = (now_s, time.process_time(), done, sum(crowd.made_s for crowd in crowds))
         for crowd in crowds:
             for one in crowd.tick(now_ms()):
                 base, at = keys.shard(plan.game, one[2]), iso(one.at_ms)
@@ -211,6 +220,7 @@ async def plain(plan: Plan) -> dict[str, Any]:
     return {
         "wall_s": time.monotonic() - before[0],
         "cpu_s": time.process_time() - before[1],
+        "made_s": sum(crowd.made_s for crowd in crowds) - before[3],
         "written": done - before[2],
     }
 
@@ -241,8 +251,7 @@ async def read(plan: Plan) -> dict[str, Any]:
 def main() -> None:
     """Run the plan in the first argument."""
     plan = Plan(**json.loads(sys.argv[1]))
-    gc.collect()
-    gc.freeze()
+    calm_collector()
     made = uvloop.run({"write": write, "plain": plain, "read": read}[plan.mode](plan))
     print(json.dumps(made), flush=True)
 

@@ -118,14 +118,11 @@ class Columns:
         self.ids, times, self.who = tuple(zip(*interactions, strict=False))[:3] if interactions else ((), (), ())
         self.short = _short(self.ids)
         self.runs = [(ms, len(list(same))) for ms, same in groupby(times)]
-        self.kinds = "".join([_LETTERS[type(one)] for one in interactions])
-        present = set(self.kinds)
-        if len(present) == 1:
-            self.rows: dict[str, Sequence[Any]] = {self.kinds[0]: interactions}
-        else:
-            self.rows = {
-                letter: [one for one in interactions if type(one) is KINDS[letter].type] for letter in sorted(present)
-            }
+        self.kinds = "".join(map(_LETTERS.__getitem__, map(type, interactions)))
+        self.rows: dict[str, Sequence[Any]] = {}
+        for letter in sorted(set(self.kinds)):
+            of_kind = KINDS[letter].type
+            self.rows[letter] = [one for one in interactions if type(one) is of_kind]
 
     def of(self, letter: str) -> Sequence[Any]:
         """The interactions of one kind, in their order."""

@@ -131,7 +131,9 @@ def make_states(states: Mapping[str, Mapping[str, Any]], at_ms: int) -> list[Sta
     """Present states by player, as they are packed: numbers shortened, lists as JSON, grouped by their fields."""
     groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for player, state in states.items():
-        groups.setdefault(tuple(state), []).append((player, *map(_text, state.values())))
+        # The most frequent first, and without a call: these are most of what is done here.
+        values = [repr(round(v, 7)) if type(v) is float else _text(v) for v in state.values()]
+        groups.setdefault(tuple(state), []).append((player, *values))
     return [States(at_ms, fields, rows) for fields, rows in groups.items()]
 
 
@@ -141,8 +143,6 @@ def state_fields(state: State) -> Fields:
 
 
 def _text(value: Any) -> str:
-    if type(value) is float:  # the most frequent first
-        return repr(round(value, 7))
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
