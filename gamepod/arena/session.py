@@ -173,12 +173,11 @@ class Session:
         """What the inventories said of a settlement: DONE, REFUSED, or UNKNOWN where they did not answer in time."""
         self._world.trading.settled(offer, stage, reason, exchange)
 
-    def retell(self, player: str) -> None:
+    def retell(self, record: Player) -> None:
         """Tell a player whose client knows nothing what he has, and how his trades stand."""
-        record = self._present(player)
-        self._world.trading.retell(player)
+        self._world.trading.retell(record.player)
         if record.items is not None:
-            self._world.trading.tell_inventory(player, record.items, self.tick)
+            self._world.trading.tell_inventory(record.player, record.items, self.tick)
 
     @property
     def settling(self) -> bool:

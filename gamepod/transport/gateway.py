@@ -238,7 +238,7 @@ class Gateway:
             world=world,
         )
         link.send(protocol.encode(welcome))
-        session.retell(record.player)
+        session.retell(record)
         shared = FrameBytes(session.snapshot(), self.limits.max_datagram_bytes)
         self._send_tick(self._by_link[link], session.tick, shared, full=True)
 
