@@ -33,7 +33,8 @@ MATCHES = 30  # of 100 players at 60 Hz: 180,000 interactions a second
 SECONDS = float(os.environ.get("MUSTER_BENCH_S", "60"))
 SHORT_S = min(10.0, SECONDS)
 WARM_S = 3.0  # imports, connections, and a board with everybody on it
-GROWTH = (1, 10, 100)
+GROWTH = (1, 10, 100)  # matches
+GROWTH_PLAYERS = 30  # in each of those: 1,800 interactions a second
 
 
 @dataclass
@@ -53,21 +54,28 @@ class Run:
 
 
 def measure(
-    matches: int, seconds: float, *, mode: str = "write", paced: bool = True, fsync: str = "everysec", read: bool = True
+    matches: int,
+    seconds: float,
+    *,
+    players: int = PLAYERS,
+    mode: str = "write",
+    paced: bool = True,
+    fsync: str = "everysec",
+    read: bool = True,
 ) -> Run:
     """One run on a Redis of its own."""
     with (
         tempfile.TemporaryDirectory(prefix="muster-bench-") as name,
         embedded_redis(Path(name) / "redis", free_port(), options=["--appendfsync", fsync]) as redis,
     ):
-        return _run(redis, matches, seconds, mode, paced, read)
+        return _run(redis, matches, players, seconds, mode, paced, read)
 
 
-def _run(redis: EmbeddedRedis, matches: int, seconds: float, mode: str, paced: bool, read: bool) -> Run:
+def _run(redis: EmbeddedRedis, matches: int, players: int, seconds: float, mode: str, paced: bool, read: bool) -> Run:
     ids = [f"m-{number:026}" for number in range(matches)]
     begin_s = time.monotonic() + WARM_S
     common: dict[str, Any] = {
-        "url": redis.url, "game": GAME, "players": PLAYERS, "begin_s": begin_s, "end_s": begin_s + seconds,
+        "url": redis.url, "game": GAME, "players": players, "begin_s": begin_s, "end_s": begin_s + seconds,
     }  # fmt: skip
     parts = [part for i in range(PROCESSES) if (part := ids[i::PROCESSES])]
     plans = [Plan(mode=mode, matches=part, paced=paced, **common) for part in parts]  # type: ignore[arg-type]
@@ -162,4 +170,4 @@ def main(report: Report) -> None:
     _tell(report, "appendfsync always", measure(MATCHES, SHORT_S, fsync="always"), promised=False)
     for matches in GROWTH:
         say(f"growth: {matches} matches")
-        _tell(report, f"{matches} matches", measure(matches, SHORT_S), promised=False)
+        _tell(report, f"{matches} matches", measure(matches, SHORT_S, players=GROWTH_PLAYERS), promised=False)

@@ -40,8 +40,8 @@ class Settings:
     log_level: str = setting("MUSTER_LOG_LEVEL", "info")  # debug, info, warning or error
     log_format: str = setting("MUSTER_LOG_FORMAT", "json")  # json, or text for people
 
-    # A crash of this process loses what happened since the last flush; with the way to Redis that is 50 ms.
-    flush_s: float = setting("MUSTER_FLUSH_S", 0.04)
+    # A crash of this process loses what happened since the last flush; with the work and the way that is 50 ms.
+    flush_s: float = setting("MUSTER_FLUSH_S", 0.03)
     # Views are read by people: twice a second is live to them, and half the cost of four times.
     views_s: float = setting("MUSTER_VIEWS_S", 0.5)
     # Counts of the activity board: a crash of this process leaves those of a second to `muster rebuild`.
