@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from core.interactions import Exchange, pack, unpack
 from core.items import Item
 from gamepod.arena import Session, TickOutput
 from gamepod.arena.commands import AcceptCommand, DeclineCommand, OfferCommand, ShootCommand
-from gamepod.arena.trading import Stage, Trade, TradeNews
+from gamepod.arena.trading import _MAY_FOLLOW, Stage, Trade, TradeNews
 from gamepod.transport.gateway import Gateway
 from tests.unit.arena.kit import Clock, FakeLink, authenticate, message, one_session, token
 
@@ -223,6 +225,43 @@ def test_the_state_shows_what_a_player_has() -> None:
     table.session.hold("bob", {"shell": 3})
     table.tick()
     assert [news.players for news in table.outputs[-1].news] == [("ann",)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_happens_each_offer_has_one_course(seed: int) -> None:
+    """Random commands, deaths, departures, answers: one offer a player, one settlement an offer, one end, in order."""
+    chance = random.Random(seed)
+    table, asked, answered = Table(), [], set()
+    for _ in range(1000):
+        player = chance.choice(("ann", "bob", "cid"))
+        if player not in table.session.present:
+            table.session.join(player, player.title(), "", 0)
+        table.place(player, chance.choice((5.0, 5.0, 5.0, 5.0, 90.0)))
+        number = chance.choice([*table.session._world.trading._trades] or [1])
+        kind = chance.randrange(9)
+        if kind < 3:
+            table.offer(player, chance.randrange(4))
+        elif kind < 6:
+            table.do(player, AcceptCommand(number) if chance.random() < 0.8 else DeclineCommand(number))
+        elif kind == 6 and chance.random() < 0.3:
+            table.session.leave(player)
+        elif kind == 7 and chance.random() < 0.3:
+            table.do(player, ShootCommand(target=chance.randrange(3)))
+        table.tick(chance.choice((1, 1, 5, 30)))
+        asked += [one.offer for output in table.outputs for one in output.settlements]
+        table.outputs.clear()
+        for offer in set(asked) - answered:
+            if chance.random() < 0.5:
+                answered.add(offer)
+                table.session.settled(offer, chance.choice((Stage.DONE, Stage.REFUSED, Stage.UNKNOWN)), exchange="x")
+        live = [trade.a.player for trade in table.session._world.trading._trades.values()]
+        assert len(live) == len(set(live))
+    assert len(asked) == len(set(asked)) > 0
+    courses: dict[int, list[Stage]] = {}
+    for row in table.told:
+        courses.setdefault(row.offer, []).append(row.stage)
+    assert all(_MAY_FOLLOW.get(a, ()) and b in _MAY_FOLLOW[a] for c in courses.values() for a, b in pairwise(c))
+    assert {course[-1] for course in courses.values()} >= {Stage.DONE, Stage.EXPIRED, Stage.CANCELLED}
 
 
 def told(session: Session, gateway: Gateway, clock: Clock, ticks: int = 1) -> None:
