@@ -29,7 +29,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from core.errors import Invalid
-from core.leaderboard import bucket_of
+from core.leaderboard import slot_of
 
 VERSION: Final = 2
 MAX_BATCH: Final = 2_000  # interactions; about 60 KB, appended in well under a millisecond
@@ -129,14 +129,14 @@ class Columns:
         return self.rows.get(letter, ())
 
     def counts(self) -> list[tuple[int, Sequence[str]]]:
-        """By bucket of the activity board, who acted in it; somebody who acted twice is there twice."""
-        buckets = {bucket_of(ms) for ms, _ in self.runs}
-        if len(buckets) == 1:
-            return [(buckets.pop(), self.who)]
+        """By slot of time of the activity board, who acted in it; somebody who acted twice is there twice."""
+        slots = {slot_of(ms) for ms, _ in self.runs}
+        if len(slots) == 1:
+            return [(slots.pop(), self.who)]
         found: dict[int, list[str]] = {}
         start = 0
         for ms, n in self.runs:
-            found.setdefault(bucket_of(ms), []).extend(self.who[start : start + n])
+            found.setdefault(slot_of(ms), []).extend(self.who[start : start + n])
             start += n
         return list(found.items())
 
@@ -250,10 +250,10 @@ def _values(code: str, text: str) -> tuple[Any, ...]:
 
 
 def count(interactions: Sequence[Interaction]) -> dict[tuple[int, str], int]:
-    """How many interactions each player did in each time bucket of the activity board."""
-    return flat_counts({bucket: Counter(who) for bucket, who in Columns(interactions).counts()})
+    """How many interactions each player did in each slot of time of the activity board."""
+    return flat_counts({slot: Counter(who) for slot, who in Columns(interactions).counts()})
 
 
 def flat_counts(counts: Mapping[int, Mapping[str, int]]) -> dict[tuple[int, str], int]:
-    """Counts by bucket and player under one key."""
-    return {(bucket, player): n for bucket, players in counts.items() for player, n in players.items()}
+    """Counts by slot and player under one key."""
+    return {(slot, player): n for slot, players in counts.items() for player, n in players.items()}

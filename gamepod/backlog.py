@@ -37,7 +37,7 @@ class Fold(NamedTuple):
     """What a batch means to the views and to the activity board."""
 
     views: Views
-    counts: list[tuple[int, Sequence[str]]]  # by bucket, who acted
+    counts: list[tuple[int, Sequence[str]]]  # by slot of time, who acted
 
 
 class Backlog:

@@ -27,7 +27,7 @@ from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
 from core.interactions import Interaction, flat_counts
-from core.leaderboard import bucket_of, count_args, score_args
+from core.leaderboard import count_args, score_args
 from core.near import near_calls
 from core.views import Call, Views, make_states, round_trips, view_calls
 from gamepod.backlog import Backlog
@@ -79,14 +79,14 @@ class Flusher:
         self._near = near  # positions go into the index of who is near, too
         self._calls: deque[Sequence[Call]] = deque()  # round trips of this beat that are still to be made
         self._staged = Views()  # what all calls of this beat were made from
-        self._counts: dict[int, Counter[str]] = {}  # by bucket
+        self._counts: dict[int, Counter[str]] = {}  # by slot
         self._board_calls = Outbox[BoardCall](lambda call: len(call.args) * BOARD_ARG_BYTES)
         self._board_number = 0
         self._flush_due_s = 0.0
         self._views_due_s = 0.0
         self._boards_due_s = 0.0
         self._pause_s = 0.0
-        self._wake = asyncio.Event()
+        self._asleep: asyncio.Future[None] | None = None
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
 
@@ -116,9 +116,8 @@ class Flusher:
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
-        bucket = bucket_of(now_ms())
-        for args in score_args(scores.items()):
-            self._number_board_call(bucket, args)
+        for args in score_args(scores.items(), now_ms()):
+            self._number_board_call(args)
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
@@ -142,17 +141,21 @@ class Flusher:
         """Write what is left, without waiting for the beat; `run` returns when all of it is written."""
         self._closing = True
         self._pause_s = 0.0
-        self._wake.set()
+        if self._asleep is not None:
+            _wake(self._asleep)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
             return
+        # Thirty times a second: a time-out around an event would cost as much as packing what came meanwhile.
+        loop = asyncio.get_running_loop()
+        self._asleep = loop.create_future()
+        timer = loop.call_later(seconds, _wake, self._asleep)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-                self._wake.clear()
-        except TimeoutError:
-            pass
+            await self._asleep
+        finally:
+            timer.cancel()
+            self._asleep = None
 
     async def _append(self) -> None:
         """Append what came since the last flush and all batches before it, each acknowledged before the next is sent.
@@ -175,8 +178,8 @@ class Flusher:
                 continue
             self.stats.appended(batch.size, now_s - batch.since_s)
             self._views.follow(fold.views)
-            for bucket, who in fold.counts:
-                self._counts.setdefault(bucket, Counter()).update(who)
+            for slot, who in fold.counts:
+                self._counts.setdefault(slot, Counter()).update(who)
             if states_due and self._states:
                 self._log_states()
                 self.backlog.seal(now_s)
@@ -252,12 +255,12 @@ class Flusher:
 
     def _freeze_counts(self) -> None:
         counts, self._counts = self._counts, {}
-        for bucket, args in count_args(flat_counts(counts)):
-            self._number_board_call(bucket, args)
+        for args in count_args(flat_counts(counts)):
+            self._number_board_call(args)
 
-    def _number_board_call(self, bucket: int, args: tuple[str | int, ...]) -> None:
+    def _number_board_call(self, args: tuple[str | int, ...]) -> None:
         self._board_number += 1
-        self._board_calls.put(BoardCall(self._board_number, (bucket, *args)))
+        self._board_calls.put(BoardCall(self._board_number, args))
 
     def _doubt(self) -> None:
         self.backlog.batches.doubt()
@@ -280,3 +283,8 @@ class Flusher:
             self.stats.away_since_s = None
             extra = {"away_s": round(away_s, 2), "dropped": self.backlog.dropped, "written": self.stats.written}
             log.warning("Redis is back: everything that was kept is written", extra=extra)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

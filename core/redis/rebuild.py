@@ -1,7 +1,7 @@
 """Makes a game's views and activity counts again from its log, which is the truth: after a wipe, a defect, a doubt.
 
 It reads the logs of all shards in order of time, ten minutes of each at once, a page of batches at a time; what it
-holds is one page and the counts of three buckets by player. Nothing is taken away first; stopped, it is run again.
+holds is one page and the counts of three buckets a player. Nothing is taken away first; stopped, it is run again.
 
 **Views** may be rebuilt while matches write: `views_write` leaves a newer view alone, so both together write what the
 log says. A view gets what is left of its time to live since Redis took its batch in; without any it is not written.
@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple
 from core import keys
 from core.errors import Invalid, MusterError
 from core.interactions import Columns, read_batch
-from core.leaderboard import BUCKET_S, count_args, oldest_bucket
+from core.leaderboard import BUCKET_S, bucket_of, count_args, oldest_bucket
 from core.redis.client import Database
 from core.redis.logreader import Entry, entry, entry_ms
 from core.views import VIEW_TTL_S, Views, round_trips, view_calls
@@ -158,8 +158,9 @@ class _Work:
             self.done.batches += 1
             self.done.interactions += len(batch.interactions)
             columns = Columns(batch.interactions)
-            for bucket, who in columns.counts():
-                self._counts.setdefault(bucket, Counter()).update(who)
+            for slot, who in columns.counts():
+                for player, n in Counter(who).items():
+                    self._counts.setdefault(bucket_of(slot, player), Counter())[player] += n
             if age_ms >= VIEW_TTL_S * 1000:
                 continue
             fresh = Views()
@@ -186,13 +187,11 @@ class _Work:
                 self.done.left += 1
 
     async def _set_bucket(self, bucket: int, counts: Counter[str], *, whole: bool) -> None:
-        name = f"{self._boards}:activity:{bucket}"
+        name = f"{self._boards}:counts:{bucket}"
         await self._add(bucket, await self._missing(name, counts, whole=whole))
         if whole:
             self.done.set += 1
             await self._add(bucket, await self._excess(name, counts))
-            for key in (name, f"{self._boards}:activity"):
-                await self._db.do("ZREMRANGEBYSCORE", key, "-inf", 0)
         else:
             self.done.raised += 1
 
@@ -202,22 +201,22 @@ class _Work:
         players = list(counts)
         for start in range(0, len(players), MEMBERS):
             chunk = players[start : start + MEMBERS]
-            for player, score in zip(chunk, await self._db.do("ZMSCORE", name, *chunk), strict=True):
-                found[player] = counts[player] - int(float(score or 0))
+            for player, had in zip(chunk, await self._db.do("HMGET", name, *chunk), strict=True):
+                found[player] = counts[player] - int(had or 0)
         return {player: n for player, n in found.items() if n > 0 or (n and whole)}
 
     async def _excess(self, name: str, counts: Counter[str]) -> dict[str, int]:
         """What players have on the board who are not in the log at all."""
         cursor, found = 0, dict[str, int]()
         while True:
-            cursor, rows = await self._db.do("ZSCAN", name, cursor, "COUNT", MEMBERS)
-            pairs = rows if not rows or isinstance(rows[0], list | tuple) else zip(rows[::2], rows[1::2], strict=True)
-            found |= {player: -int(float(score)) for player, score in pairs if player not in counts}
+            cursor, rows = await self._db.do("HSCAN", name, cursor, "COUNT", MEMBERS)
+            found |= {player: -int(had) for player, had in rows.items() if player not in counts}
             cursor = int(cursor)
             if not cursor:
                 return {player: n for player, n in found.items() if n}
 
     async def _add(self, bucket: int, counts: dict[str, int]) -> None:
         self.done.counts += len(counts)
-        for first, args in count_args({(bucket, player): n for player, n in counts.items()}):
-            await self._db.call("boards_add", self._boards, "", 0, first, *args)
+        # A bucket's beginning is a slot of it.
+        for args in count_args({(bucket, player): n for player, n in counts.items()}):
+            await self._db.call("boards_add", self._boards, "", 0, *args)

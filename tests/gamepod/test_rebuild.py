@@ -17,7 +17,7 @@ from bench.interaction_load import Crowd
 from core import keys
 from core.clock import now_ms
 from core.interactions import Action, Columns, pack
-from core.leaderboard import BUCKET_S, bucket_of
+from core.leaderboard import BUCKET_S, bucket_of, count_args, slot_of
 from core.redis.client import Database, open_database
 from core.redis.lean import LeanRedis
 from core.redis.rebuild import Rebuilt, rebuild
@@ -30,7 +30,7 @@ MATCHES = 12
 ROOT = Path(__file__).parents[2]
 VIEWS = ("attack", "move", "player")
 TTL_MS = 5_000  # a view's time to live begins when it is written, a rebuilt one's when Redis took in its batch
-KINDS = ("attack:*", "move:*", "player:*", "activity*", "buckets")
+KINDS = ("attack:*", "move:*", "player:*", "activity", "counts:*", "buckets")
 
 
 @pytest.fixture(scope="module", params=["valkey", "cluster"])
@@ -70,8 +70,8 @@ def dump(url: str) -> tuple[dict[str, Any], dict[str, int]]:
     ends: dict[str, int] = {}
     for client in nodes(url):
         for key in game_keys(client):
-            is_view = ":buckets" not in key and ":activity" not in key
-            found[key] = client.hgetall(key) if is_view else sorted(client.zrange(key, 0, -1, withscores=True))
+            is_set = key.endswith((":buckets", ":activity"))
+            found[key] = sorted(client.zrange(key, 0, -1, withscores=True)) if is_set else client.hgetall(key)
             ends[key] = client.pexpiretime(key)
         client.close()
     return found, ends
@@ -118,7 +118,7 @@ async def test_what_was_wiped_comes_back_byte_for_byte(
     """After a load every attack, position, player hash and count is rebuilt as it was, with the time it had left."""
     written = await play(url)
     before, ends_before = dump(url)
-    assert {key.split(":")[2] for key in before} == {"attack", "move", "player", "activity", "buckets"}
+    assert {key.split(":")[2] for key in before} == {"attack", "move", "player", "activity", "counts", "buckets"}
     wipe(url)
     assert dump(url) == ({}, {})
     done = await quiet_rebuild(data, monkeypatch)
@@ -137,8 +137,14 @@ async def test_wrong_counts_are_corrected(url: str, data: Database, monkeypatch:
     """A count too many, one too few, and a player who never acted: the board is what the log says."""
     await play(url, matches=2, ticks=5)
     before, _ = dump(url)
-    boards, bucket = keys.boards(GAME), bucket_of(now_ms())
-    await data.call("boards_add", boards, "", 0, bucket, "p-0-001", 7, "", "p-1-002", -2, "", "nobody", 3, "")
+    slot = slot_of(now_ms())
+    wrong = {"p-0-001": 7, "p-1-002": -2}
+    for args in count_args({(slot, player): n for player, n in wrong.items()}):
+        await data.call("boards_add", keys.boards(GAME), "", 0, *args)
+    # Who is in no batch at all is found where another of his bucket is.
+    bucket = bucket_of(slot, "p-0-001")
+    nobody = next(name for name in map(str, range(10_000)) if bucket_of(slot, name) == bucket)
+    await data.call("boards_add", keys.boards(GAME), "", 0, 0, nobody, bucket, 3, "")
     done = await quiet_rebuild(data, monkeypatch)
     assert dump(url)[0] == before
     assert done.counts == 3
@@ -175,13 +181,13 @@ async def append(db: Database, match: str, number: int, at_ms: int, player: str,
 async def test_a_trimmed_log_never_lowers_counts(url: str, data: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a bucket whose beginning is not in the log any more nobody knows less than the board does."""
     now = now_ms()
-    boards, bucket = keys.boards(GAME), bucket_of(now)
+    boards, bucket = keys.boards(GAME), bucket_of(slot_of(now), "alice")
     for number in range(1, 21):
         await append(data, "m-1", number, now, "alice", 5)
-    await data.call("boards_add", boards, "", 0, bucket, "alice", 20, "", "bob", 2, "")
+    await data.call("boards_add", boards, "", 0, 0, "alice", bucket, 20, "", "bob", bucket, 2, "")
     done = await quiet_rebuild(data, monkeypatch)
     assert (done.raised, done.set, done.counts) == (1, 0, 0)
-    await data.do("DEL", f"{boards}:activity", f"{boards}:activity:{bucket}")
+    await data.do("DEL", f"{boards}:activity", f"{boards}:counts:{bucket}")
     assert (await quiet_rebuild(data, monkeypatch)).raised == 1
     assert float(await data.do("ZSCORE", f"{boards}:activity", "alice")) == 5
 
@@ -191,14 +197,14 @@ async def test_late_interactions_old_ones_and_broken_entries(
 ) -> None:
     """What was logged late counts in the bucket of its time; what left the window, or is no batch, does not."""
     now = now_ms()
-    bucket = bucket_of(now)
+    bucket = bucket_of(slot_of(now), "alice")
     for number, age_s in enumerate((0, 3 * BUCKET_S, 3 * BUCKET_S, 2 * 86_400), 1):
         await append(data, "m-1", number, now - age_s * 1000, "alice", 100)
     await data.call("log_append", keys.shard(GAME, "m-2"), "m-2", 1, 1, b"[1,2]", 100)
     done = await quiet_rebuild(data, monkeypatch)
     assert (done.broken, done.interactions) == (1, 4)
     boards = keys.boards(GAME)
-    assert float(await data.do("ZSCORE", f"{boards}:activity:{bucket - 3 * BUCKET_S}", "alice")) == 2
+    assert await data.do("HGET", f"{boards}:counts:{bucket - 3 * BUCKET_S}", "alice") == "2"
     assert float(await data.do("ZSCORE", f"{boards}:activity", "alice")) == 3
 
 

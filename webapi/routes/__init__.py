@@ -16,6 +16,7 @@ from webapi.routes import (
     parties,
     players,
     queues,
+    seasons,
     service,
     tickets,
 )
@@ -28,6 +29,7 @@ TABLES: Final[tuple[Table, ...]] = (
     queues.TABLE,
     matches.TABLE,
     boards.TABLE,
+    seasons.TABLE,
     players.TABLE,
     items.TABLE,
     near.TABLE,
