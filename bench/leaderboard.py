@@ -262,7 +262,7 @@ async def _expire(url: str) -> None:
             taken += some
             seconds[int(since)] = seconds.get(int(since), 0) + some
             next_slot = began + slot + SLOT_S - time.perf_counter()
-            await asyncio.sleep(max(0.0, min(rest_s(left), next_slot)) if left else max(0.0, next_slot))
+            await asyncio.sleep(min(rest_s(left, next_slot), max(0.0, next_slot)))
         print(json.dumps({"taken": taken, "left": left, "took": took, "seconds": list(seconds.values())}))
 
 

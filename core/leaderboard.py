@@ -31,13 +31,12 @@ BUCKET_S: Final = 600  # 144 buckets of a player a day
 SLOT_S: Final = 10  # between the beginnings of two players' buckets: the board moves every ten seconds
 SLOTS: Final = BUCKET_S // SLOT_S
 WINDOW_S: Final = 86_400
-EXPIRE_STEP: Final = 100  # members taken out in one step: 2 ms of Redis on a board of a million
-LOOK_S: Final = 10.0  # between two looks where nothing was left to take out
-SPREAD_S: Final = 5.0  # what falls due in a slot is taken out over half of it
+EXPIRE_STEP: Final = 100  # members taken out in one step: 3 ms of Redis on a board of a million
+SPARE_S: Final = 1.0  # of a slot: what fell due is taken out evenly over the rest of it
 REST_S: Final = (0.02, 0.25)  # at least, and at most, between two steps where more is left
 MAX_TOP: Final = 1_000
 MAX_AROUND: Final = 500  # on each side
-MAX_PLAYERS_A_CALL: Final = 100  # of one boards_add: 2 ms of Redis on a board of a million
+MAX_PLAYERS_A_CALL: Final = 100  # of one boards_add: 3 ms of Redis on a board of a million
 TIE_DIGITS: Final = 11  # before the player in a member of a board whose ties are won by who was first
 
 
@@ -82,12 +81,12 @@ def is_past(at_ms: int, player: str, now_ms: int) -> bool:
     return bucket_of(slot_of(at_ms), player) < oldest_bucket(now_ms)
 
 
-def rest_s(left: int) -> float:
-    """Seconds until the next step of expiry, of a board where `left` members are due."""
-    if left <= 0:
-        return LOOK_S
+def rest_s(left: int, slot_s: float) -> float:
+    """Seconds until the next step of expiry: `left` members are due, and the slot goes on for `slot_s` seconds."""
     least, most = REST_S
-    return min(most, max(least, SPREAD_S * EXPIRE_STEP / left))
+    if left <= 0:
+        return max(least, slot_s)
+    return min(most, max(least, (slot_s - SPARE_S) * EXPIRE_STEP / left))
 
 
 def count_args(counts: Mapping[tuple[int, str], int]) -> Iterator[tuple[str | int, ...]]:

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from core.errors import Invalid, NotFound
 from core.model import Mode
 from core.season import MAX_SEASON
-from webapi import documents as doc
+from webapi import board_documents as doc
 from webapi.context import Call
 from webapi.endpoint import Table
 

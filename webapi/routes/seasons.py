@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct
 
 from core.errors import Conflict, Forbidden, NotFound
 from core.season import MAX_SEASON, Ended, Seasons
-from webapi import documents as doc
+from webapi import board_documents as doc
 from webapi.context import Call
 from webapi.endpoint import DEVELOPERS, Table
 from webapi.records import iso

@@ -11,7 +11,8 @@ from core.boards import BoardStore
 from core.errors import NotFound
 from core.redis.batch import Batch
 from core.season import RUNNING_FIELDS, Running, Seasons, read_running
-from webapi.documents import Board, Entry, PlayerViews, Position, Rank
+from webapi.board_documents import Board, Entry, Rank
+from webapi.documents import PlayerViews, Position
 from webapi.store.accounts import Accounts
 
 

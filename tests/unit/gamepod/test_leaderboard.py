@@ -10,7 +10,6 @@ from core.errors import Invalid, NotFound
 from core.leaderboard import (
     BUCKET_S,
     EXPIRE_STEP,
-    LOOK_S,
     MAX_PLAYERS_A_CALL,
     SLOT_S,
     SLOTS,
@@ -59,12 +58,18 @@ def test_buckets_begin_evenly() -> None:
 
 
 def test_expiry_is_spread_and_bounded() -> None:
-    """The more is due the shorter the rests, within bounds; where nothing is due the next look is a slot away."""
-    assert rest_s(0) == LOOK_S <= SLOT_S
-    rests = [rest_s(left) for left in (1, EXPIRE_STEP, 167 * EXPIRE_STEP, 10**6, 10**9)]
+    """What is due is taken out evenly over its slot, with bounded rests; where nothing is, the next slot is awaited."""
+    assert [rest_s(0, slot_s) for slot_s in (SLOT_S, 3.0, -1.0)] == [SLOT_S, 3.0, 0.02]
+    rests = [rest_s(left, SLOT_S) for left in (1, EXPIRE_STEP, 167 * EXPIRE_STEP, 10**6, 10**9)]
     assert rests == sorted(rests, reverse=True)
     assert (rests[0], rests[-1]) == (0.25, 0.02)
-    assert 167 * rests[2] < SLOT_S
+    left, passed, paces = 167 * EXPIRE_STEP, 0.0, []
+    while left:
+        left -= EXPIRE_STEP
+        paces.append(rest_s(left, SLOT_S - passed))
+        passed += paces[-1] if left else 0.0
+    assert passed < SLOT_S
+    assert max(paces[:100]) < 1.1 * min(paces[:100])
 
 
 def test_a_page_in_the_middle() -> None:
