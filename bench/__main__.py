@@ -16,6 +16,7 @@ HELPERS = {
     "players",
     "by_hand",
     "udp_players",
+    "interaction_crash",
     "kube",
     "quality_figure",
     "interaction_load",

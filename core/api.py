@@ -23,6 +23,7 @@ from core.clock import new_id, now_ms
 from core.errors import Invalid, Unavailable
 from core.ids import is_game_id
 from core.interactions import MAX_BATCH, Action, Attack, Columns, Interaction, Move, count, pack
+from core.inventory import Inventories
 from core.leaderboard import (
     EXPIRE_STEP,
     MAX_AROUND,
@@ -34,6 +35,8 @@ from core.leaderboard import (
     oldest_bucket,
     score_args,
 )
+from core.near import Near, near_calls
+from core.nearby import find_near, position_of
 from core.rating import Rating, read_rating
 from core.redis.client import Database, open_database
 from core.season import RUNNING_FIELDS, Seasons, read_running
@@ -69,6 +72,7 @@ class Muster:
         self._batches = 0
         self._counts = 0
         self._writing = asyncio.Lock()
+        self.items = Inventories(db, game)  # grant, take, exchange, inventory, audit
 
     async def read(self, key: str) -> Any:
         """What a key holds, or None where there is none.
@@ -98,19 +102,23 @@ class Muster:
         position: tuple[float, float] | None = None,
         at_s: float | None = None,
         move_ttl_s: int = 30,
+        near: bool = False,
     ) -> str:
         """Write one interaction: to the log, to the view of its kind, and to the activity board. Returns its id.
 
         With `target` it is an attack of `damage` hit points; with `position` (latitude, longitude in degrees) a move,
-        forgotten after `move_ttl_s` (10-60); else an action, named `what`. `at_s` is its UNIX time, by default now;
-        one that is older than the board's window is logged but no longer counts.
+        forgotten after `move_ttl_s` (10-60), and with `near` put into the index that `near` asks; else an action,
+        named `what`. `at_s` is its UNIX time, by default now; one that is older than the board's window is logged but
+        no longer counts.
         Raises Invalid, and Unavailable when Redis stays away (the interaction may then be written or not).
         """
         now = now_ms()
         one = _checked(now, player=player, what=what, target=target, damage=damage, position=position, at_s=at_s)
-        return (await self._add([one], move_ttl_s))[0]
+        return (await self._add([one], move_ttl_s, near))[0]
 
-    async def add_interactions(self, interactions: Sequence[Mapping[str, Any]], *, move_ttl_s: int = 30) -> list[str]:
+    async def add_interactions(
+        self, interactions: Sequence[Mapping[str, Any]], *, move_ttl_s: int = 30, near: bool = False
+    ) -> list[str]:
         """Write many (1-2000) at once, each a mapping of `add_interaction`'s arguments. Returns their ids in order.
 
         They are one batch of the log: a few round trips in all. Where one is refused, none is written, and the error's
@@ -126,7 +134,19 @@ class Muster:
                 raise Invalid(error.detail, pointer=f"{i}/{error.pointer}") from None
             except TypeError as error:
                 raise Invalid(f"not the arguments of add_interaction: {error}", pointer=str(i)) from None
-        return await self._add(made, move_ttl_s)
+        return await self._add(made, move_ttl_s, near)
+
+    async def near(self, of: str | tuple[float, float], *, radius_m: float = 1000.0, top: int = 20) -> list[Near]:
+        """The nearest `top` (1-1000) players within `radius_m` (at most 100 km) of a player, or of a position.
+
+        Of those in the index: of a game registered with `near`, and of `add_interaction(position=..., near=True)`.
+        Raises NotFound for a player without a position that is still kept, who is himself never among the answers.
+        """
+        if isinstance(of, str):
+            _check_player("of", of)
+            place = await position_of(self._db, self._game, of)
+            return await find_near(self._db, self._game, *place, radius_m=radius_m, top=top, but=of)
+        return await find_near(self._db, self._game, *of, radius_m=radius_m, top=top)
 
     async def cleanup_old_interactions(self) -> int:
         """Take what is older than 24 hours out of the activity board, in bounded steps. Returns how many entries.
@@ -209,16 +229,16 @@ class Muster:
             )
         return f"{keys.shard(self._game, rest.partition(':')[0])}:{key}"
 
-    async def _add(self, made: list[Callable[[str], Interaction]], move_ttl_s: int) -> list[str]:
+    async def _add(self, made: list[Callable[[str], Interaction]], move_ttl_s: int, near: bool) -> list[str]:
         if not 10 <= move_ttl_s <= 60:
             raise Invalid("a position is kept for 10-60 s", pointer="move_ttl_s")
         async with self._writing:
             first, self._number = self._number + 1, self._number + len(made)
             ids = [f"{self._writer}-{number}" for number in range(first, self._number + 1)]
-            await self._write([make(id_) for make, id_ in zip(made, ids, strict=True)], move_ttl_s)
+            await self._write([make(id_) for make, id_ in zip(made, ids, strict=True)], move_ttl_s, near)
         return ids
 
-    async def _write(self, interactions: list[Interaction], move_ttl_s: int) -> None:
+    async def _write(self, interactions: list[Interaction], move_ttl_s: int, near: bool) -> None:
         columns, now = Columns(interactions), now_ms()
         self._batches += 1
         payload = pack(columns, move_ttl_s=move_ttl_s)
@@ -228,6 +248,8 @@ class Muster:
         views.add(columns)
         for base, args in view_calls(self._game, views, move_ttl_ms=move_ttl_s * 1000):
             await self._send("views_write", base, *args)
+        for base, args in near_calls(self._game, views.moves.values(), ttl_s=move_ttl_s) if near else ():
+            await self._send("near_add", base, *args)
         counted = [one for one in interactions if not is_past(one.at_ms, one[2], now)]
         for args in count_args(count(counted)):
             self._counts += 1

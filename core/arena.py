@@ -70,6 +70,10 @@ class ArenaSettings:
     shot_mana: float = _within(10.0, 0.0, 10_000.0)  # ten shots in a burst
     friendly_fire: bool = False
 
+    # Exchanging items
+    trade_range_m: float = _within(20.0, 0.0, 5000.0)  # ten tanks' radii: those two stand together; 0 means no trade
+    trade_timeout_s: float = _within(15.0, 1.0, 120.0)  # an offer is open so long
+
     # Winning
     score_per_kill: int = _within(1, 0, 1000)  # a team kill costs as much, where friendly fire is on
     score_limit: int = _within(20, 0, 1_000_000)  # of a player, or a team's sum; 0 means none

@@ -10,7 +10,7 @@ can read it. Its members, the rows in the order in which things happened:
     at     [[UTC ms, rows], ...] runs of rows of the same moment
     names  [name, ...] of players and actions; a column of names is of positions in it
     who    column of names: the player that each row is about
-    m a c  per kind that occurs, its columns over its rows: KINDS says which
+    m a c x  per kind that occurs, its columns over its rows: KINDS says which
     states [[UTC ms, [field, ...], [[player, value, ...], ...]], ...] player hashes (row A4), values as they are stored
 
 A column of names or numbers is base 64 of little-endian unsigned 16 bit or IEEE 754 64 bit: exact, so a view made from
@@ -65,7 +65,19 @@ class Action(NamedTuple):
     what: str
 
 
-Interaction = Move | Attack | Action
+class Exchange(NamedTuple):
+    """Two players exchanged items (row A3). The items' audit is the truth of it; this is its place in the match."""
+
+    id: str
+    at_ms: int
+    player: str  # who offered
+    other: str  # who accepted
+    exchange: str  # id in the audit
+    gave: str  # "shell:3,sword#excalibur:1"
+    got: str
+
+
+Interaction = Move | Attack | Action | Exchange
 Fields = dict[str, str]  # of a hash
 
 
@@ -77,7 +89,12 @@ class Kind(NamedTuple):
 
 
 # A further kind of interaction is a class above and a line here; its letter is kept for ever.
-KINDS: Final[dict[str, Kind]] = {"m": Kind(Move, "dd"), "a": Kind(Attack, "nd"), "c": Kind(Action, "n")}
+KINDS: Final[dict[str, Kind]] = {
+    "m": Kind(Move, "dd"),
+    "a": Kind(Attack, "nd"),
+    "c": Kind(Action, "n"),
+    "x": Kind(Exchange, "nnnn"),
+}
 _LETTERS: Final[dict[type[Any], str]] = {kind.type: letter for letter, kind in KINDS.items()}
 
 

@@ -33,6 +33,9 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.N}:attack:<attacker>:<target>` | hash | latest attack (row A1) |
 | `muster:{game.N}:move:<player>` | hash | latest position, with a time to live (row A2) |
 | `muster:{game.N}:player:<player>` | hash | state of a player in play (row A4) |
+| `muster:{game.N}:near` | geo | who is near, in a game that asks for it: players by place, to look up their `move` |
+| `muster:{game.N}:near:polar` | set | ... players so near to a pole that the index has no place for them |
+| `muster:{game.N}:near:until` | zset | ... and when each of them leaves it, ms |
 | `muster:{game.boards}:activity` | zset | interactions of the last 24 h by player (row A5) |
 | `muster:{game.boards}:counts:<bucket>` | hash | ... of one time bucket of theirs |
 | `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |
@@ -46,6 +49,14 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.boards}:season:<season>:...` | | `score`, `rating` and `since` as they were when that season ended |
 | `muster:{game.boards}:rated:<match>` | string | the match has moved ratings, so that a repeat is recognised |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
+| `muster:{game.items}:inv:<player>` | hash | item -> quantity (row A3); `<kind>#<id>` -> 1 for a unique item |
+| `muster:{game.items}:owners` | hash | id of a unique item -> its owner |
+| `muster:{game.items}:players` | set | players whom items can be given |
+| `muster:{game.items}:audit` | stream | every move of items, the truth of the inventories together with `kept` |
+| `muster:{game.items}:kept:<player>` | hash | what the entries that left the audit came to, as `inv` |
+| `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
+| `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
+| `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
@@ -115,6 +126,11 @@ def shards(game_id: str) -> list[str]:
 def boards(game_id: str) -> str:
     """Base of a game's leaderboards: rank is a question over all players, so they share a slot."""
     return f"muster:{{{game_id}.boards}}"
+
+
+def items(game_id: str) -> str:
+    """Base of a game's items: an exchange takes from one player what it gives another, so they share a slot."""
+    return f"muster:{{{game_id}.items}}"
 
 
 def ratings(game_id: str, mode: str) -> str:

@@ -124,6 +124,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     rating: RatingSpec | None = None  # None: results move no ratings
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
+    near: bool = False  # positions are indexed, so that one can ask who is near
     accepting: bool = True  # false drains the game: no new tickets
     timers: Timers = Timers()
     limits: Limits = Limits()
@@ -186,6 +187,7 @@ class Match(Struct, frozen=True):
     acceptance_timeout_s: float | None = None  # its players are asked, and have so long; None: they are not
     region: str = ""  # where its players' latencies are best, if they told any
     rating_mode: str | None = None  # whose ratings its result moves ("" in a game without modes); None: nobody's
+    near: bool = False  # positions are indexed
 
     @property
     def tickets(self) -> list[str]:

@@ -28,6 +28,7 @@ from core.clock import now_ms
 from core.errors import MusterError
 from core.interactions import Interaction, flat_counts
 from core.leaderboard import count_args, score_args
+from core.near import near_calls
 from core.views import Call, Views, make_states, round_trips, view_calls
 from gamepod.backlog import Backlog
 from gamepod.flush_stats import FlushStats
@@ -63,7 +64,7 @@ BOARD_ARG_BYTES: Final = 70  # of memory, about
 class Flusher:
     """Writes one match's interactions. `run` is its task; `close` ends it."""
 
-    def __init__(self, redis: Caller, settings: Settings, *, move_ttl_s: int) -> None:
+    def __init__(self, redis: Caller, settings: Settings, *, move_ttl_s: int, near: bool = False) -> None:
         self.stats = FlushStats()
         self.backlog = Backlog(
             settings.buffer_interactions, settings.buffer_bytes, match=settings.match, move_ttl_s=move_ttl_s
@@ -75,6 +76,7 @@ class Flusher:
         self._boards = keys.boards(settings.game)
         self._views = Views()
         self._states: dict[str, Mapping[str, Any]] = {}  # not yet in the log
+        self._near = near  # positions go into the index of who is near, too
         self._calls: deque[Sequence[Call]] = deque()  # round trips of this beat that are still to be made
         self._staged = Views()  # what all calls of this beat were made from
         self._counts: dict[int, Counter[str]] = {}  # by slot
@@ -239,9 +241,12 @@ class Flusher:
         return self._closing or time.monotonic() < self._flush_due_s
 
     async def _write_views(self) -> None:
-        some = self._calls[0]
+        calls = [("views_write", base, args) for base, args in self._calls[0]]
+        if self._near and len(self._calls) == 1:  # behind all the views that it points to
+            found = near_calls(self._settings.game, self._staged.moves.values(), ttl_s=self._move_ttl_ms // 1000)
+            calls += [("near_add", base, args) for base, args in found]
         try:
-            await self._redis.call_many([("views_write", base, args) for base, args in some])
+            await self._redis.call_many(calls)
         except BaseException:
             self._views.put_back(self._staged)  # writing a view twice is writing it once
             self._calls.clear()

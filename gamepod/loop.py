@@ -23,6 +23,7 @@ import orjson
 from core.clock import new_id
 from core.doorbell import Doorbell, open_doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
+from core.inventory import Inventories
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
@@ -82,8 +83,9 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
                     match, state = await until_answered(lambda: store.attach(where))
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
-            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s)
-            life = Life(settings, match, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
+            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s, near=match.near)
+            items = Inventories(redis, settings.game, sends=1)
+            life = Life(settings, match, store, bell, flusher, items, stop, resumed=state is MatchState.RUNNING)
             return await life.run()
     finally:
         redis.close()
@@ -99,6 +101,7 @@ class Life:
         store: Store,
         bell: Doorbell,
         flusher: Flusher,
+        items: Inventories,
         stop: asyncio.Event,
         *,
         resumed: bool,
@@ -108,6 +111,7 @@ class Life:
         self._store = store
         self._bell = bell
         self._flusher = flusher
+        self._items = items
         self._stop = stop
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
@@ -167,7 +171,7 @@ class Life:
             return CommandGame(self._settings, self._match, self._server, sdk_port)
         from gamepod.arena_game import ArenaGame
 
-        return ArenaGame(self._settings, self._roster, self._flusher)
+        return ArenaGame(self._settings, self._roster, self._flusher, self._items)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""

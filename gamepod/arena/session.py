@@ -23,6 +23,7 @@ from gamepod.arena.pool import TankPool
 from gamepod.arena.scoring import MatchResult, rank_players, rank_teams, reached_score_limit, winner_of
 from gamepod.arena.spawn import spawn_place
 from gamepod.arena.tank import Physics, Player, Tank
+from gamepod.arena.trading import News, Settlement, Stage
 from gamepod.arena.turn import Turn, World
 
 
@@ -36,6 +37,8 @@ class TickOutput(NamedTuple):
     events: list[GameEvent]
     scene: Scene  # as it is until the next tick
     result: MatchResult | None
+    news: Sequence[News] = ()  # of trades and inventories, for some players only
+    settlements: Sequence[Settlement] = ()  # trades that both agreed to: the inventories decide
 
 
 class Personal(NamedTuple):
@@ -165,9 +168,36 @@ class Session:
             reason = self._why_over(now_ms)
             if reason:
                 self.result = self._rank(reason, now_ms)
+        trading = self._world.trading
+        news, settlements = trading.step(self.tick, self._world.tanks, over=self.over)
+        turn.settle()
         scene = self._world.scene
         scene.advance(self.tick, self._world.tanks, turn.rows)
-        return TickOutput(self.match, self.tick, now_ms, turn.interactions, turn.events, scene, self.result)
+        output = (self.match, self.tick, now_ms, turn.interactions, turn.events, scene, self.result)
+        return TickOutput(*output, news, settlements)
+
+    def settled(self, offer: int, stage: Stage, reason: str = "", exchange: str = "") -> None:
+        """What the inventories said of a settlement: DONE, REFUSED, or UNKNOWN where they did not answer in time."""
+        self._world.trading.settled(offer, stage, reason, exchange)
+
+    def retell(self, record: Player) -> None:
+        """Tell a player whose client knows nothing what he has, and how his trades stand."""
+        self._world.trading.retell(record.player)
+        if record.items is not None:
+            self._world.trading.tell_inventory(record.player, record.items, self.tick)
+
+    @property
+    def settling(self) -> bool:
+        """Whether a trade that both agreed to has not been told its outcome."""
+        return self._world.trading.settling
+
+    def hold(self, player: str, items: dict[str, int]) -> None:
+        """What a player has, as just read: told to him, and shown in his state. Nothing for one who is not present."""
+        record = self._players.get(player)
+        if record is not None and record.slot in self._world.tanks:
+            record.items = items
+            self._world.trading.tell_inventory(player, items, self.tick)
+            self._changed.add(player)
 
     def end(self, reason: str) -> None:
         """End the match at the next tick, for a reason of the caller's."""
@@ -278,7 +308,7 @@ class Session:
         record = self._players[player]
         tank = self._world.tanks[record.slot]
         lat, lon = self._world.projection.to_gps(tank.x, tank.y)
-        return {
+        state = {
             "hit_points": tank.hit_points,
             "mana": tank.mana,
             "stamina": tank.stamina,
@@ -292,6 +322,7 @@ class Session:
             "kills": record.kills,
             "deaths": record.deaths,
         }
+        return state if record.items is None else state | {"items": record.items}
 
 
 def _absent(player: str) -> NotFound:

@@ -17,14 +17,15 @@ from gamepod.arena.delta import EventRow, Scene
 from gamepod.arena.events import GameEvent
 from gamepod.arena.geo import Projection
 from gamepod.arena.intake import Refusals, check_move, check_shot
-from gamepod.arena.interactions import Attack, Interaction, Move
+from gamepod.arena.interactions import Attack, Exchange, Interaction, Move
 from gamepod.arena.tank import Physics, Player, Tank
+from gamepod.arena.trading import Trading, as_text
 
 
 class World:
     """What a session keeps from tick to tick and a turn works on: tanks, rules, ids, counters."""
 
-    __slots__ = ("ids", "match", "physics", "projection", "refusals", "scene", "spawns", "tanks")
+    __slots__ = ("ids", "match", "physics", "projection", "refusals", "scene", "spawns", "tanks", "trading")
 
     def __init__(self, match: str, physics: Physics, ids: Iterator[str]) -> None:
         settings = physics.settings
@@ -35,6 +36,7 @@ class World:
         self.projection = Projection(settings.origin_lat, settings.origin_lon)
         self.scene = Scene(settings)
         self.refusals = Refusals()
+        self.trading = Trading(settings)
         self.spawns = 0
 
 
@@ -67,8 +69,10 @@ class Turn:
                     owner.accepted += 1
                     if owner.interaction != "move":
                         _remember(owner, "move")
-            else:
+            elif isinstance(command, ShootCommand):
                 refusal = self._shoot(tank, owner, command)
+            else:
+                refusal = self.world.trading.command(tank, owner, command, self.world.tanks, self.tick)
             if refusal is not None:
                 self.world.refusals.count(owner, refusal)
         owner.pending.clear()
@@ -82,6 +86,15 @@ class Turn:
                 lat, lon = self.world.projection.to_gps(tank.x, tank.y)
                 place = {"x": tank.x, "y": tank.y, "lat": lat, "lon": lon, "speed": tank.speed}
                 self._event(names.TANK_MOVED, tank.owner.player, place)
+
+    def settle(self) -> None:
+        """The trades that ended become interactions, if items were moved."""
+        for trade in self.world.trading.take_done():
+            ids = (next(self.world.ids), self.at_ms, trade.a.player, trade.b.player, trade.exchange)
+            self.interactions.append(Exchange(*ids, as_text(trade.give), as_text(trade.get)))
+            trade.a.accepted += 1
+            _remember(trade.a, f"exchange:{trade.b.player}")
+            _remember(trade.b, f"exchange:{trade.a.player}")
 
     def _steer(self, tank: Tank, command: MoveCommand) -> Refusal | None:
         refusal = check_move(command)

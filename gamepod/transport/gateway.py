@@ -19,6 +19,7 @@ from gamepod.transport.auth_types import Authenticate, JoinRefused, PlayerClaims
 from gamepod.transport.encoding import TickBytes
 from gamepod.transport.limits import TokenBucket, TransportLimits
 from gamepod.transport.links import Client, GatewayStats, Link
+from gamepod.transport.news import NewsBytes
 from gamepod.transport.pace import Pace
 from gamepod.transport.protocol import BadMessage, ClientMessage, Error, Input, Join, Over, Ping, Pong, Rate
 from gamepod.transport.sight import Sight
@@ -154,6 +155,11 @@ class Gateway:
                 over = protocol.encode(Over(output.result))
                 for client in list(clients.values()):
                     self._tell_over(client, output.tick, over)
+            for news in output.news:
+                told = NewsBytes(news, output.tick)
+                for player in news.players:
+                    if (told_to := clients.get(player)) is not None:
+                        told.send(told_to.link)
         now = self.now_ms()
         if now >= self._next_sweep_ms:
             self._next_sweep_ms = now + SWEEP_MS
@@ -239,6 +245,7 @@ class Gateway:
             world=world,
         )
         link.send(protocol.encode(welcome))
+        session.retell(record)
         shared = TickBytes(session.scene, self.limits.max_datagram_bytes)
         tell_all(self._by_link[link], session.scene, shared)
 

@@ -152,6 +152,28 @@ class Snapshot(msgspec.Struct, tag="snapshot", tag_field="type"):
     full: bool = False
 
 
+class Trade(msgspec.Struct, tag="trade", tag_field="type"):
+    """How an offer between you and another player stands. A later one of the same `offer` replaces it."""
+
+    offer: int
+    state: str
+    by: int  # slot of who offered
+    to: int
+    give: dict[str, int]  # what `by` gives
+    get: dict[str, int]
+    until: int  # tick at which it expires, while it is `offered`
+    reason: str = ""
+
+
+class Inventory(msgspec.Struct, tag="inventory", tag_field="type"):
+    """What you have, as last read. It may come in parts, 1 to `parts`; one of a newer `tick` replaces all."""
+
+    tick: int
+    part: int
+    parts: int
+    items: dict[str, int]
+
+
 class Pong(msgspec.Struct, tag="pong", tag_field="type"):
     """The answer to a ping."""
 
@@ -172,7 +194,7 @@ class Over(msgspec.Struct, tag="over", tag_field="type"):
     result: MatchResult
 
 
-ServerMessage = Challenge | Welcome | Snapshot | Pong | Error | Over
+ServerMessage = Challenge | Welcome | Snapshot | Trade | Inventory | Pong | Error | Over
 
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _encoder = msgspec.json.Encoder()
