@@ -78,16 +78,26 @@ async def test_a_board_shows_the_best_and_where_one_stands(api: Api, db: Databas
 
 
 async def test_views_of_a_player(api: Api, db: Database) -> None:
-    """State and position as the game wrote them; one without the other is fine, neither is not found."""
-    await api.game()
-    ann = await api.guest("Ann")
+    """State and position as the game wrote them; one without the other is fine, neither is not found.
+
+    The player and the game's developer see them: another player would find whom the match hides, and what he has.
+    """
+    owner = await api.game()
+    ann, eve = await api.guest("Ann"), await api.guest("Eve")
+    token = ann["access_token"]
     path, base = f"/v1/games/tanks/players/{ann['player']}", keys.shard("tanks", ann["player"])
-    assert (await api.ask("GET", path)).problem == "no-such-player"
+    assert (await api.ask("GET", path, token=token)).problem == "no-such-player"
     await db.do("HSET", f"{base}:player:{ann['player']}", "hp", "80")
-    assert (await api.ask("GET", path)).body == {"player": ann["player"], "name": "Ann", "state": {"hp": "80"}}
+    for who in (ann, owner):
+        seen = await api.ask("GET", path, token=who["access_token"])
+        assert seen.body == {"player": ann["player"], "name": "Ann", "state": {"hp": "80"}}
+    assert (await api.ask("GET", path)).status == 401
+    for who in (eve, await api.account("another dev", "developer")):
+        assert (await api.ask("GET", path, token=who["access_token"])).problem == "not-yours"
+    assert (await api.ask("GET", path.replace("tanks", "none"), token=token)).problem == "no-such-game"
     at = "2026-11-21T08:34:00.123Z"
     await db.do("HSET", f"{base}:move:{ann['player']}", "id", "i-1", "lat", "48.1", "lon", "11.5", "at", at)
-    position = (await api.ask("GET", path)).body["position"]
+    position = (await api.ask("GET", path, token=token)).body["position"]
     assert position == {"id": "i-1", "lat": 48.1, "lon": 11.5, "at": at}
 
 
