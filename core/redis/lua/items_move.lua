@@ -34,11 +34,14 @@ local function wrong(doc)
   if doc.a == doc.b then return 'self', doc.a end
   if #doc.give + #doc.get == 0 then return 'nothing', '' end
   for _, side in ipairs({ doc.give, doc.get }) do
-    for i, item in ipairs(side) do
+    local named = {} -- not by their order: how Lua compares texts depends on the locale of Redis
+    for _, item in ipairs(side) do
       local n = item[2]
       local number = type(n) == 'number' and n >= 1 and n <= MOST and math.floor(n) == n
       if not number or (n > 1 and string.find(item[1], '#', 1, true)) then return 'bad-quantity', item[1] end
-      if i > 1 and side[i - 1][1] >= item[1] then return 'twice', item[1] end
+      local name = string.match(item[1], '#.*') or item[1] -- an id is that of one item, whatever its kind
+      if named[name] then return 'twice', item[1] end
+      named[name] = true
     end
   end
 end
