@@ -36,11 +36,12 @@ class Exchanges:
         self._inventories = inventories
         self._match = match
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading: dict[str, bool] = {}  # players whose items are being read -> whether to read them once more
 
     def joined(self, session: Session, player: str) -> None:
         """Read what a player brings; from now on items can be given to him."""
         if session.settings.trade_range_m:
-            self._start(self._load(session, player, join=True))
+            self._start(self._load(session, player))
 
     def settle(self, session: Session, settlement: Settlement) -> None:
         """Ask the inventories to make an exchange."""
@@ -87,11 +88,23 @@ class Exchanges:
             for player in (wanted.a, wanted.b):
                 await self._load(session, player)
 
-    async def _load(self, session: Session, player: str, *, join: bool = False) -> None:
-        read = self._inventories.open if join else self._inventories.inventory
+    async def _load(self, session: Session, player: str) -> None:
+        """Read what a player has and tell it: one at a time, so that none is overtaken, and joins do not pile up."""
+        if player in self._reading:
+            self._reading[player] = True
+            return
+        self._reading[player] = True
+        try:
+            while self._reading[player]:
+                self._reading[player] = False
+                await self._read(session, player)
+        finally:
+            del self._reading[player]
+
+    async def _read(self, session: Session, player: str) -> None:
         while player in session.present:
             try:
-                session.hold(player, as_names(await read(player)))
+                session.hold(player, as_names(await self._inventories.open(player)))
                 return
             except Unavailable:
                 await asyncio.sleep(PAUSE_S)

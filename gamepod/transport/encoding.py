@@ -19,6 +19,7 @@ from gamepod.arena.session import Personal
 HEAD_RESERVE_BYTES: Final = 345  # the longest head: every number at its widest
 
 PIECE_ROWS: Final = 6  # of tanks in a piece at most: pieces are what datagrams are filled with
+PIECE_SLOTS: Final = 32
 
 # Name of each list, and its rows in pieces: encoded rows with commas between them.
 Sections = list[tuple[bytes, list[bytes]]]
@@ -141,7 +142,7 @@ class TickBytes:
 
     def changes(self, seen: list[int], gone: list[int]) -> Body:
         """What one client is told because its area moved: slots that it sees now, and that it sees no more."""
-        return Body([(b"changed", self._pieces(seen)), (b"removed", [b"%d" % slot for slot in gone])], self._room)
+        return Body([(b"changed", self._pieces(seen)), (b"removed", _slots(gone))], self._room)
 
     def everything(self, cell: int) -> Body:
         """All that somebody in this cell may know, for one who has just joined."""
@@ -159,8 +160,7 @@ class TickBytes:
             for one in cells:
                 if one in due:
                     pieces += due[one]
-        gone = scene.gone(area)
-        removed = [b",".join([b"%d" % slot for slot in gone])] if gone else []
+        removed = _slots(scene.gone(area))
         shots, seen = self._events(ticks), area.whole
         events = [row for where, those in shots.items() if where in seen or where == EVERYWHERE for row in those]
         sections = [(b"changed", pieces), (b"removed", removed), (b"events", events), *self._for_all(ticks)]
@@ -197,6 +197,12 @@ class TickBytes:
             for cell, row in self._scene.events(ticks):
                 shots.setdefault(cell, []).append(_encode(row))
         return shots
+
+
+def _slots(slots: Iterable[int]) -> list[bytes]:
+    """Slots, each once, in pieces that any datagram has room for."""
+    found = [b"%d" % slot for slot in dict.fromkeys(slots)]
+    return [b",".join(found[first : first + PIECE_SLOTS]) for first in range(0, len(found), PIECE_SLOTS)]
 
 
 def _each(rows: Iterable[Any]) -> list[bytes]:

@@ -17,7 +17,7 @@ from gamepod.arena.tank import Player
 from gamepod.transport import protocol
 from gamepod.transport.auth_types import Authenticate, JoinRefused, PlayerClaims
 from gamepod.transport.encoding import TickBytes
-from gamepod.transport.limits import TokenBucket, TransportLimits
+from gamepod.transport.limits import Allowance, TransportLimits
 from gamepod.transport.links import Client, GatewayStats, Link
 from gamepod.transport.news import NewsBytes
 from gamepod.transport.pace import Pace
@@ -48,6 +48,7 @@ class Gateway:
         self._by_match: dict[str, dict[str, Client]] = {}
         self._early: dict[Link, int] = {}  # messages a stream sent before it joined
         self._absent: dict[tuple[str, str], int] = {}  # (match, player) -> when the tank is given up
+        self._allowed: dict[tuple[str, str], Allowance] = {}  # of all who were ever let in: a match bounds its roster
         self._next_sweep_ms = 0
 
     @property
@@ -121,8 +122,8 @@ class Gateway:
         """Give the link the player of a token, and send the welcome. Raises `JoinRefused`."""
         try:
             claims = self._authenticate(token)
-            self._check(claims)
             now = self.now_ms()
+            allowance = self._check(claims, now)
             session = self._sessions.get(claims.match)
             record = self._sessions.join(claims.match, claims.player, claims.name, claims.team, now)
         except Refused as error:
@@ -131,6 +132,7 @@ class Gateway:
             if isinstance(error, JoinRefused):
                 raise
             raise JoinRefused(error.code, error.detail) from None
+        self._allowed[claims.match, claims.player] = allowance
         self._attach(link, claims, session, record, now)
         self.stats.joins += 1
         self._welcome(link, record, session, now)
@@ -178,6 +180,8 @@ class Gateway:
             self._drop(client, code, detail)
         for key in [key for key in self._absent if key[0] == match]:
             del self._absent[key]
+        for key in [key for key in self._allowed if key[0] == match]:
+            del self._allowed[key]
 
     def close(self) -> None:
         """Disconnect everyone: the server stops."""
@@ -201,13 +205,18 @@ class Gateway:
                 del self._early[link]
                 link.close()
 
-    def _check(self, claims: PlayerClaims) -> None:
-        """Checks that come before a tank is taken."""
-        if claims.expires_at_ms <= self.now_ms():
+    def _check(self, claims: PlayerClaims, now: int) -> Allowance:
+        """Checks that come before a tank is taken. What the player may do is his own, however often he joins."""
+        if claims.expires_at_ms <= now:
             raise JoinRefused("token-expired", "the join token has expired")
         replaces = claims.player in self._by_match.get(claims.match, {})
         if not replaces and len(self._by_link) >= self.limits.max_clients:
             raise JoinRefused("server-full", f"{self.limits.max_clients} clients are connected")
+        who = claims.match, claims.player
+        allowance = self._allowed.get(who) or Allowance.new(self.limits, now)
+        if not allowance.joins.take(now):
+            raise JoinRefused("too-many-joins", "this player joins again and again: wait a second")
+        return allowance
 
     def _attach(self, link: Link, claims: PlayerClaims, session: Session, record: Player, now: int) -> None:
         present = self._by_link.get(link)
@@ -220,7 +229,7 @@ class Gateway:
             self.stats.replaced += 1
             self._drop(older, "replaced", "the player joined from elsewhere")
         self._absent.pop((claims.match, claims.player), None)
-        bucket = TokenBucket(self.limits.messages_per_second, self.limits.message_burst, now)
+        bucket = self._allowed[claims.match, claims.player].messages
         sight, pace = Sight(session.scene.cell_of[record.slot]), Pace(session.settings.tick_rate_hz)
         client = Client(link, claims.match, claims.player, session, record, sight, pace, bucket, now)
         self._by_link[link] = client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -24,6 +25,8 @@ class TransportLimits(Struct, frozen=True):
     message_burst: float = 300.0  # two seconds of them, after a stall of the network
     bad_messages: int = 20  # malformed ones before the connection is closed
     early_messages: int = 3  # other than a good join, before it
+    player_joins_per_second: float = 5.0  # each is answered with the whole world; a lost welcome is asked for again
+    player_join_burst: float = 20.0  # a network that comes and goes
 
     # Output
     max_datagram_bytes: int = 1200  # passes every path without fragments (the figure QUIC settled on)
@@ -61,6 +64,21 @@ class TokenBucket:
             return False
         self._level -= 1.0
         return True
+
+
+class Allowance(NamedTuple):
+    """What one player may do: it stays his when he joins anew, or joining would be a way around it."""
+
+    messages: TokenBucket
+    joins: TokenBucket
+
+    @classmethod
+    def new(cls, limits: TransportLimits, now_ms: int) -> Allowance:
+        """The whole of it."""
+        return cls(
+            TokenBucket(limits.messages_per_second, limits.message_burst, now_ms),
+            TokenBucket(limits.player_joins_per_second, limits.player_join_burst, now_ms),
+        )
 
 
 class AddressLimiter:

@@ -180,6 +180,36 @@ def test_too_many_messages_close_a_stream_but_only_thin_out_datagrams() -> None:
     assert house.gateway.stats.rate_limited == 2
 
 
+def test_joining_anew_gives_nobody_more_messages() -> None:
+    """A player has one allowance: another connection goes on with what the last one left."""
+    house = House(limits=TransportLimits(messages_per_second=1.0, message_burst=2.0))
+    for _ in range(2):
+        house.gateway.received(house.joined("ann"), message("ping", t=1))
+    spent, bob = house.joined("ann"), house.joined("bob")
+    for link in (spent, bob):
+        house.gateway.received(link, message("ping", t=1))
+    assert [m["code"] for m in spent.take()] == ["rate-limited"]
+    assert [m["type"] for m in bob.take()] == ["pong"]
+    house.clock.pass_s(1.0)
+    house.gateway.received(again := house.joined("ann"), message("ping", t=1))
+    assert [m["type"] for m in again.take()] == ["pong"]
+
+
+def test_a_player_who_joins_again_and_again_is_told_to_wait() -> None:
+    """Each join is answered with the whole world: over the rate it is refused, and who is in stays in."""
+    house = House(limits=TransportLimits(player_joins_per_second=1.0, player_join_burst=2.0))
+    house.joined("ann")
+    link = house.joined("ann")
+    with pytest.raises(JoinRefused) as caught:
+        house.joined("ann")
+    assert caught.value.code == "too-many-joins"
+    assert house.gateway.joined(link)
+    house.joined("bob")
+    house.clock.pass_s(1.0)
+    house.joined("ann")
+    assert link.closed
+
+
 def test_malformed_messages_are_told_and_then_end_it() -> None:
     """Each malformed message is answered with an error; after a number of them the client is dropped."""
     house = House(limits=TransportLimits(bad_messages=3))

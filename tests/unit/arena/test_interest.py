@@ -312,6 +312,23 @@ def test_a_crowd_is_told_in_bounded_pieces() -> None:
     assert len(view.tanks) == 200
 
 
+def test_many_who_leave_at_once_are_told_in_datagrams_that_fit() -> None:
+    """Two hundred tanks leave: all are told to be gone, each once, and no datagram is over the bound."""
+    house = House(dataclasses.replace(RULES, capacity=200, refresh_s=10.0), players=1)
+    others = [f"o{number}" for number in range(398)]
+    for some in (others[:199], others[199:]):
+        for player in some:
+            house.manager.join(MATCH, player, "P", "", 0)
+        house.tick()
+        for player in some:
+            house.manager.leave(MATCH, player, "left", 0)
+    house.links[0].take()
+    house.tick()
+    assert max(map(len, house.links[0].raw)) <= 1200
+    removed = [slot for snapshot in house.links[0].take("snapshot") for slot in snapshot.get("removed", ())]
+    assert sorted(removed) == list(range(1, 399))
+
+
 def test_those_in_one_cell_share_their_bytes() -> None:
     """What two clients in one cell are told is put together once."""
     house = House(players=2)
