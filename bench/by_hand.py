@@ -55,6 +55,7 @@ async def make_match(services: Stack, db: Database, players: int = 2, arena: dic
         "MUSTER_JOIN_KEY": match_key(services.env["MUSTER_SECRET"], match.id),
         "MUSTER_ADDRESS": "127.0.0.1",
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
     }
     del env["MUSTER_SECRET"]

@@ -71,5 +71,6 @@ def server_environment(
         "MUSTER_RUN_DIR": run_dir,
         # Many servers share this host: none can have the fixed ports.
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
     }

@@ -129,6 +129,7 @@ async def test_a_started_server_has_not_loaded_what_it_never_uses(stage: Stage) 
         "REDIS_URL": stage.url,
         "MUSTER_RUN_DIR": str(stage.folder),
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
     }
     process = subprocess.Popen([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE)
