@@ -56,8 +56,8 @@ Reasons of `fail`: {", ".join(f"`{r}`" for r in FAIL_REASONS)}; because of a pla
 {diagram(SERVER, "Scheduled")}
 
 As its SDK sees it; the states are Agones'. A server has its match from the start: once its players know the address,
-`ready_told` and `allocated` follow each `ready_asked` at once. `reserved` for a time is followed by `reserve_over`, unless
-the game says something else before.
+`ready_told` and `allocated` follow each `ready_asked` at once. `reserved` for a time is followed by `reserve_over`,
+unless the game says something else before.
 """
 
 
