@@ -1,4 +1,4 @@
-"""The sidecar of a game: its memory with REST only and after gRPC, its start, what a request costs, how late a watch is."""
+"""The sidecar of a game: memory with REST only and after gRPC, its start, what a request costs, how late a watch is."""
 
 from __future__ import annotations
 
@@ -137,12 +137,14 @@ async def _grpc(report: Report, pid: int, port: int) -> None:
 
 async def _measure(report: Report, services: Stack) -> None:
     async with open_database(services.redis.url) as db:
-        took = []
+        took, cpu = [], []
         for _ in range(STARTS):
             process, _, _, ms = await _started(services, db)
             took.append(ms)
+            cpu.append(_cpu_s(process.pid) * 1000)
             await _ended(process)
         report.figure("start -> the SDK answers, median", statistics.median(took[1:]), "ms", at_most=300)
+        report.figure("... CPU until Ready, median", statistics.median(cpu[1:]), "ms", at_most=300)
         process, rest, grpc_port, _ = await _started(services, db)
         try:
             await (await Rest.to(rest)).call("POST", "/health", b"{}")

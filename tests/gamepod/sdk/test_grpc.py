@@ -198,6 +198,16 @@ async def test_grpc_is_loaded_with_the_first_connection_only(tmp_path: Path) -> 
         assert not loaded(sidecar, "libssl")
 
 
+async def test_without_grpc_installed_rest_works(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """A gamepod without the extra turns gRPC away, says in its log what to install, and answers REST."""
+    monkeypatch.setitem(sys.modules, "gamepod.sdk.grpc_face", None)
+    async with side() as local:
+        reader, _ = await asyncio.open_connection("127.0.0.1", local.ports.grpc)
+        assert await reader.read() == b""
+        assert (await local.call("POST", "/ready", {}))[0] == 200
+    assert "install muster[grpc]" in caplog.text
+
+
 def test_the_generated_modules_are_those_of_the_proto_files(tmp_path: Path) -> None:
     """`make proto` would change nothing."""
     root = Path(__file__).parents[3]
