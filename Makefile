@@ -2,6 +2,7 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 B ?=
+T ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo check static unit test test-deps images docs proto bench fmt lock clean
@@ -33,8 +34,8 @@ static: install
 unit: install
 	@$(BIN)/python -m pytest -q tests/unit tests/test_tidy.py
 
-test: install test-deps static  ## Install what the tests need, then check and every test, with coverage
-	@tools/test.sh
+test: install test-deps static  ## Install what the tests need, then check and every test; T='--lane stack' or T=tests/e2e
+	@tools/test.sh $(T)
 
 test-deps: install
 	@tools/install-test-deps.sh

@@ -18,23 +18,25 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from core import keys
+from core.boards import BoardStore
 from core.clock import new_id, now_ms
 from core.errors import Invalid, Unavailable
 from core.ids import is_game_id
 from core.interactions import Action, Attack, Interaction, Move, Views, count, pack, view_calls
 from core.leaderboard import (
     EXPIRE_STEP,
+    MAX_AROUND,
     MAX_TOP,
     Board,
     Entry,
-    around_range,
     count_args,
-    entries,
     is_past,
     oldest_bucket,
+    score_args,
 )
 from core.rating import Rating, read_rating
 from core.redis.client import Database, open_database
+from core.season import RUNNING_FIELDS, Seasons, read_running
 
 SENDS: Final = 4  # of one write before Unavailable reaches the caller
 PAUSE_S: Final = 0.1  # before the second, doubled each time: a restart of Redis takes about a second
@@ -60,6 +62,7 @@ class Muster:
     def __init__(self, db: Database, game: str) -> None:
         self._db = db
         self._game = game
+        self._boards = BoardStore(db, game)
         self._writer = new_id("session")  # names our numbered writes
         self._number = 0
         self._writing = asyncio.Lock()
@@ -99,9 +102,7 @@ class Muster:
         Raises Invalid, and Unavailable when Redis stays away (the interaction may then be written or not).
         """
         now = now_ms()
-        at_ms = now if at_s is None else round(_finite("at_s", at_s) * 1000)
-        if at_ms > now + FUTURE_MS or at_ms < 0:
-            raise Invalid("at_s lies in the future, or before 1970", pointer="at_s")
+        at_ms = _at_ms(at_s, now)
         if not 10 <= move_ttl_s <= 60:
             raise Invalid("a position is kept for 10-60 s", pointer="move_ttl_s")
         _check_player("player", player)
@@ -117,47 +118,73 @@ class Muster:
 
         The running stack does this by itself; a program without one calls it before it reads the board.
         """
-        removed, taken = 0, EXPIRE_STEP
-        while taken >= EXPIRE_STEP:
+        removed, left = 0, 1
+        while left:
             oldest = oldest_bucket(now_ms())
-            taken = int(await self._db.call("boards_expire", keys.boards(self._game), oldest, EXPIRE_STEP))
-            removed += taken
+            taken, left = await self._db.call("boards_expire", keys.boards(self._game), oldest, EXPIRE_STEP)
+            removed += int(taken)
         return removed
 
-    async def get_leaderboard(self, *, top: int = 10, board: Board = "activity", mode: str = "") -> list[Entry]:
-        """The first `top` (1-1000) lines of a board, best first. `mode`: of the rating board, in a game with modes."""
+    async def add_score(self, player: str, score: float, *, at_s: float | None = None) -> None:
+        """Put a score on the score board, reached at `at_s` (UNIX time, by default now).
+
+        Only a player's best stays, so the same score may be told again. Raises Invalid.
+        """
+        _check_player("player", player)
+        at_ms = _at_ms(at_s, now_ms())
+        for args in score_args([(player, _finite("score", score))], at_ms):
+            await self._send("boards_add", keys.boards(self._game), "", 0, *args)
+
+    async def get_leaderboard(
+        self, *, top: int = 10, start: int = 1, board: Board = "activity", mode: str = "", season: int | None = None
+    ) -> list[Entry]:
+        """`top` (1-1000) lines of a board, best first, from rank `start` on.
+
+        `mode`: of the rating board, in a game with modes. `season`: one that has ended, by default the running one;
+        NotFound is raised for one that is not kept. Raises Invalid.
+        """
         if not 1 <= top <= MAX_TOP:
             raise Invalid(f"top is 1-{MAX_TOP}", pointer="top")
-        return await self._range(self._board(board, mode), 0, top - 1)
+        if start < 1:
+            raise Invalid("ranks start at 1", pointer="start")
+        return (await self._boards.view(board, mode=mode, season=season, first=start - 1, count=top)).entries
 
     async def rating(self, player: str, *, mode: str = "") -> Rating:
         """What is believed of the player's skill; a newcomer's rating for one without a rated match."""
-        return read_rating(await self._db.do("HGET", keys.ratings(self._game, mode), player))
+        fields, stored = await self._db.do_many(
+            [
+                ("HMGET", keys.seasons(self._game), *RUNNING_FIELDS),
+                ("HGET", keys.ratings(self._game, mode), player),
+            ]
+        )
+        return read_rating(stored, read_running(fields))
 
-    async def rank(self, player: str, *, board: Board = "activity", mode: str = "") -> Entry | None:
-        """The player's line, or None for one who is not on the board."""
-        key = self._board(board, mode)
-        rank, score = await self._db.do_many([("ZREVRANK", key, player), ("ZSCORE", key, player)])
-        return None if rank is None or score is None else Entry(int(rank) + 1, player, float(score))
+    async def rank(
+        self, player: str, *, board: Board = "activity", mode: str = "", season: int | None = None
+    ) -> Entry | None:
+        """The player's line, with rank and score, or None for one who is not on the board."""
+        return (await self._boards.view(board, mode=mode, season=season, player=player)).own
 
     async def neighbours(
-        self, player: str, *, around: int = 2, board: Board = "activity", mode: str = ""
+        self, player: str, *, around: int = 2, board: Board = "activity", mode: str = "", season: int | None = None
     ) -> list[Entry]:
         """The lines from `around` (0-500) before the player's to as many after; empty for one not on the board."""
-        if not 0 <= around <= MAX_TOP // 2:
-            raise Invalid(f"around is 0-{MAX_TOP // 2}", pointer="around")
-        mine = await self.rank(player, board=board, mode=mode)
-        if mine is None:
-            return []
-        return await self._range(self._board(board, mode), *around_range(mine.rank, around))
+        if not 0 <= around <= MAX_AROUND:
+            raise Invalid(f"around is 0-{MAX_AROUND}", pointer="around")
+        view = await self._boards.view(board, mode=mode, season=season, player=player, around=around)
+        return view.neighbours or ([view.own] if view.own else [])
 
-    async def _range(self, key: str, first: int, last: int) -> list[Entry]:
-        return entries(_plain("zset", await self._db.do("ZRANGE", key, first, last, "REV", "WITHSCORES")), first)
+    async def seasons(self) -> Seasons:
+        """The running season, and those that ended and are kept (12), newest first."""
+        return await self._boards.seasons()
 
-    def _board(self, board: Board, mode: str) -> str:
-        if mode and board != "rating":
-            raise Invalid("only the rating board has modes", pointer="mode")
-        return keys.board(self._game, board, mode)
+    async def end_season(self, season: int, *, carry: float = 1.0) -> Seasons:
+        """End the running season, which is to be named: called again it ends nothing more.
+
+        Its score and rating boards become its archive. `carry` (0-1) of each player's skill goes into the next.
+        Raises Invalid, and Conflict where that season has not begun.
+        """
+        return await self._boards.end_season(season, carry=carry, now_ms=now_ms())
 
     def _full(self, key: str) -> str:
         kind, _, rest = key.partition(":")
@@ -174,9 +201,9 @@ class Muster:
         views.add([one])
         for base, args in view_calls(self._game, views, move_ttl_s=move_ttl_s):
             await self._send("views_write", base, *args)
-        if not is_past(one.at_ms, now):
-            for bucket, rest in count_args(count([one])):
-                await self._send("boards_add", keys.boards(self._game), self._writer, number, bucket, *rest)
+        if not is_past(one.at_ms, one[2], now):
+            for args in count_args(count([one])):
+                await self._send("boards_add", keys.boards(self._game), self._writer, number, *args)
 
     async def _send(self, function: str, base: str, *args: str | bytes | int) -> None:
         for attempt in range(SENDS):
@@ -213,6 +240,13 @@ def _interaction(
     if not 1 <= len(what) <= 64:
         raise Invalid("`what` has 1-64 characters", pointer="what")
     return Action(id_, at_ms, player, what)
+
+
+def _at_ms(at_s: float | None, now: int) -> int:
+    at_ms = now if at_s is None else round(_finite("at_s", at_s) * 1000)
+    if at_ms > now + FUTURE_MS or at_ms < 0:
+        raise Invalid("at_s lies in the future, or before 1970", pointer="at_s")
+    return at_ms
 
 
 def _check_player(name: str, player: str) -> None:

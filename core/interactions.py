@@ -22,7 +22,7 @@ import orjson
 from core import keys
 from core.clock import iso
 from core.errors import Invalid
-from core.leaderboard import bucket_of
+from core.leaderboard import slot_of
 
 VERSION: Final = 1
 MAX_BATCH: Final = 2_000  # interactions; about 60 KB, appended in well under a millisecond
@@ -119,10 +119,10 @@ def _row(prefix: str, first_ms: int, names: list[str], row: list[Any]) -> Intera
 
 
 def count(interactions: Iterable[Interaction]) -> dict[tuple[int, str], int]:
-    """How many interactions each player did in each time bucket of the activity board."""
+    """How many interactions each player did in each slot of time of the activity board."""
     counts: dict[tuple[int, str], int] = {}
     for one in interactions:
-        key = (bucket_of(one.at_ms), one[2])
+        key = (slot_of(one.at_ms), one[2])
         counts[key] = counts.get(key, 0) + 1
     return counts
 

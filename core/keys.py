@@ -33,11 +33,16 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.N}:move:<player>` | hash | latest position, with a time to live (row A2) |
 | `muster:{game.N}:player:<player>` | hash | state of a player in play (row A4) |
 | `muster:{game.boards}:activity` | zset | interactions of the last 24 h by player (row A5) |
-| `muster:{game.boards}:activity:<bucket>` | zset | ... of one time bucket |
+| `muster:{game.boards}:counts:<bucket>` | hash | ... of one time bucket of theirs |
 | `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |
-| `muster:{game.boards}:score` | zset | best score by player |
+| `muster:{game.boards}:expiring` | hash | bucket that is being expired -> where the last step stopped |
+| `muster:{game.boards}:score` | zset | best score by time and player (`core.leaderboard`) |
+| `muster:{game.boards}:rating` | zset | least skill by time and player; `rating:<mode>` in a game with modes |
+| `muster:{game.boards}:since:<board>` | hash | player -> the time in his member of that board |
 | `muster:{game.boards}:ratings` | hash | player -> skill (`core.rating`); `ratings:<mode>` in a game with modes |
-| `muster:{game.boards}:rating` | zset | least skill by player; `rating:<mode>` in a game with modes |
+| `muster:{game.boards}:modes` | set | modes in which ratings have moved in the running season, '' in a game without |
+| `muster:{game.boards}:seasons` | hash | `now`, `since`, `carry`, `first`; `e:<season>` of each kept (`core.season`) |
+| `muster:{game.boards}:season:<season>:...` | | `score`, `rating` and `since` as they were when that season ended |
 | `muster:{game.boards}:rated:<match>` | string | the match has moved ratings, so that a repeat is recognised |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
@@ -109,9 +114,8 @@ def ratings(game_id: str, mode: str) -> str:
     return f"{boards(game_id)}:ratings:{mode}" if mode else f"{boards(game_id)}:ratings"
 
 
-def board(game_id: str, name: str, mode: str = "") -> str:
-    """A leaderboard. Only the rating board has modes."""
-    return f"{boards(game_id)}:{name}:{mode}" if mode else f"{boards(game_id)}:{name}"
+def seasons(game_id: str) -> str:
+    return f"{boards(game_id)}:seasons"
 
 
 def login(folded_name: str) -> str:

@@ -10,6 +10,7 @@ skill that a player has at the least: it begins at 0 and grows with what is know
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -17,6 +18,7 @@ import msgspec
 
 from core.errors import Invalid
 from core.model import MAX_ATTRIBUTES, RatingSpec, TicketPlayer
+from core.season import FIRST, Running
 
 BETA: Final = 250.0  # of skill a player's form on the day deviates by
 TAU: Final = 5.0  # added to sigma's square at each match: skill changes, so a rating never freezes
@@ -42,21 +44,36 @@ class Rating(NamedTuple):
         """What the board shows."""
         return round(self.mu - DEVIATIONS * self.sigma, SHOWN_DIGITS)
 
-    def text(self) -> str:
-        """As it is stored."""
-        return f"{round(self.mu, DIGITS)!r} {round(self.sigma, DIGITS)!r} {self.matches}"
+    def text(self, season: int = FIRST.number) -> str:
+        """As it is stored, in a season."""
+        return f"{round(self.mu, DIGITS)!r} {round(self.sigma, DIGITS)!r} {self.matches} {season}"
 
 
 NEWCOMER: Final = Rating()
 
 
-def read_rating(text: str | None) -> Rating:
-    """A stored rating; the newcomer's where there is none, or none that can be read."""
+def read_rating(text: str | None, running: Running = FIRST) -> Rating:
+    """A stored rating as it came into the running season; the newcomer's where there is none, or none to be read."""
     try:
-        mu, sigma, matches = (text or "").split()
-        return Rating(float(mu), float(sigma), int(matches))
+        mu, sigma, matches, season = (text or "").split()
+        return carried(Rating(float(mu), float(sigma), int(matches)), running.share(int(season)))
     except ValueError:
         return NEWCOMER
+
+
+def carried(rating: Rating, share: float) -> Rating:
+    """A rating of which only a share (0-1) goes on: 1 leaves it as it is, 0 makes a newcomer.
+
+    What is believed is drawn to the newcomer's mean, and what is not carried over is as unknown as a newcomer's skill.
+    So it makes no difference whether two seasons hand over a half each, or one a quarter.
+    """
+    if share == 1.0:
+        return rating
+    if share == 0.0:
+        return NEWCOMER
+    mu = NEWCOMER.mu + share * (rating.mu - NEWCOMER.mu)
+    sigma = math.sqrt((share * rating.sigma) ** 2 + (1 - share * share) * NEWCOMER.sigma**2)
+    return Rating(round(mu, DIGITS), round(sigma, DIGITS), rating.matches)
 
 
 def mode_of(spec: RatingSpec, attributes: Mapping[str, object], pointer: str = "") -> str:
@@ -83,12 +100,16 @@ def match_mode(spec: RatingSpec | None, players: Sequence[TicketPlayer]) -> str 
 
 
 def with_ratings(
-    spec: RatingSpec, mode: str, players: Sequence[TicketPlayer], stored: Sequence[str | None]
+    spec: RatingSpec,
+    mode: str,
+    players: Sequence[TicketPlayer],
+    stored: Sequence[str | None],
+    running: Running = FIRST,
 ) -> list[TicketPlayer]:
     """The players of a ticket with their `stored` ratings, and its mode, whatever was asked for. Raises Invalid."""
     filled = []
     for i, (player, text) in enumerate(zip(players, stored, strict=True)):
-        attributes = player.attributes | {spec.attribute: read_rating(text).attribute}
+        attributes = player.attributes | {spec.attribute: read_rating(text, running).attribute}
         if mode:
             attributes |= {spec.mode_attribute: mode}
         if len(attributes) > MAX_ATTRIBUTES:

@@ -24,7 +24,7 @@ from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
 from core.interactions import Interaction, Views, count, state_fields, unpack, view_calls
-from core.leaderboard import bucket_of, count_args, score_args
+from core.leaderboard import count_args, score_args
 from gamepod.backlog import Backlog
 from gamepod.outbox import Outbox
 from gamepod.settings import Settings
@@ -110,9 +110,8 @@ class Flusher:
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
-        bucket = bucket_of(now_ms())
-        for args in score_args(scores.items()):
-            self._number_board_call(bucket, args)
+        for args in score_args(scores.items(), now_ms()):
+            self._number_board_call(args)
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
@@ -205,12 +204,12 @@ class Flusher:
 
     def _freeze_counts(self) -> None:
         counts, self._counts = self._counts, {}
-        for bucket, args in count_args(counts):
-            self._number_board_call(bucket, args)
+        for args in count_args(counts):
+            self._number_board_call(args)
 
-    def _number_board_call(self, bucket: int, args: tuple[str | int, ...]) -> None:
+    def _number_board_call(self, args: tuple[str | int, ...]) -> None:
         self._board_number += 1
-        self._board_calls.put(BoardCall(self._board_number, (bucket, *args)))
+        self._board_calls.put(BoardCall(self._board_number, args))
 
     def _doubt(self) -> None:
         self.backlog.batches.doubt()

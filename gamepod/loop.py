@@ -117,6 +117,7 @@ class Life:
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
         self._over = False  # nothing more happens in the match
+        self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
         self._ending = asyncio.Event()  # set with `_lost`
 
@@ -232,8 +233,9 @@ class Life:
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
         """Write what is left, then tell the match. Returns the exit code."""
         self._over = True
-        if outcome is not None and outcome.scores:
-            self._flusher.add_scores(outcome.scores)
+        scores = outcome.scores if outcome is not None and outcome.scores else self._scores
+        if scores and self._lost is None and (outcome is None or outcome.event == "finish"):
+            self._flusher.add_scores(scores)
         self._flusher.close()
         if not await self._in_time(asyncio.shield(flushing)):
             waiting = self._flusher.backlog.interactions
@@ -303,8 +305,10 @@ class Life:
 
     async def _report(self, text: bytes) -> None:
         """Keep what the game tells of its players in Redis, from where ratings read it. Raises Invalid, MusterError."""
-        standings(self._roster.match.players, read_report(text))
+        report = read_report(text)
+        standings(self._roster.match.players, report)
         await self._store.report(text)
+        self._scores = {it.player: it.score for it in report.players if it.score is not None}
 
 
 async def _listen(handler: Handler, host: str, port: int, setting: str) -> HttpServer:

@@ -1,20 +1,17 @@
 """Keeps the activity board of one game to its window: what is older than 24 hours leaves the totals (rows A5, A8).
 
-Buckets close every ten minutes; all members of one leave together, in bounded steps with a rest between them, so that
-Redis never works on it for more than about a millisecond at a time.
+Players' buckets end ten seconds apart (`core.leaderboard`), so what falls due at a time is a sixtieth of ten minutes'
+players. It leaves in bounded steps with a rest between them, so Redis never works on it for more than milliseconds.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import time
 
 from core import keys
 from core.clock import now_ms
-from core.leaderboard import EXPIRE_STEP, oldest_bucket
+from core.leaderboard import EXPIRE_STEP, SLOT_S, oldest_bucket, rest_s
 from core.redis.client import Database
-
-LOOK_S: Final = 30.0  # a twentieth of a bucket: late enough to cost nothing, early enough not to be seen
-REST_S: Final = 0.05  # between two steps of a large bucket: Redis is free for 98 % of the time
 
 
 class Boards:
@@ -22,8 +19,12 @@ class Boards:
 
     def __init__(self, db: Database, game: str) -> None:
         self._db, self._base = db, keys.boards(game)
+        self._slot_ends_s = 0.0  # monotonic; each game counts slots from its first step, so not all look at once
 
     async def step(self) -> float:
         """Take out one step's worth. Returns the seconds until the next. Raises Unavailable."""
-        taken = await self._db.call("boards_expire", self._base, oldest_bucket(now_ms()), EXPIRE_STEP)
-        return REST_S if int(taken) == EXPIRE_STEP else LOOK_S
+        now_s = time.monotonic()
+        if now_s >= self._slot_ends_s:
+            self._slot_ends_s = now_s + SLOT_S
+        _, left = await self._db.call("boards_expire", self._base, oldest_bucket(now_ms()), EXPIRE_STEP)
+        return rest_s(int(left), self._slot_ends_s - now_s)

@@ -36,6 +36,7 @@ class Result:
     match: str
     mode: str
     standings: Standings
+    ended_ms: int = 0
 
     @property
     def players(self) -> list[str]:
@@ -51,7 +52,7 @@ class Unrated:
     faulty: bool = False
 
 
-def result_of(match: str, row: Sequence[str | None]) -> Result | Unrated:
+def result_of(match: str, row: Sequence[str | None], ended_ms: int = 0) -> Result | Unrated:
     """What a finished match says to ratings. `row`: state, doc, reason, result and report as Redis has them.
 
     What a game told by itself (`report`) goes before what its server said at the end.
@@ -72,7 +73,7 @@ def result_of(match: str, row: Sequence[str | None]) -> Result | Unrated:
         return Unrated(match, f"the match cannot be read: {error}", faulty=True)
     if len(found.sides) < 2:
         return Unrated(match, "one side alone")
-    return Result(match, document.rating_mode or "", found)
+    return Result(match, document.rating_mode or "", found, ended_ms)
 
 
 def rate(found: Standings, before: Mapping[str, Rating]) -> dict[str, Rating]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from core import keys, log
 from core.rating import Rating, read_rating
 from core.redis.client import Database
+from core.season import RUNNING_FIELDS, Running, read_running
 from matchmaker.rating import Result, Unrated, rate, result_of
 from matchmaker.shared import Shared
 
@@ -45,7 +46,8 @@ class Ratings:
         notes = {it.match: self._note(it) for it in found if isinstance(it, Unrated)}
         changed = False
         if results:
-            calls = await self._moves(results, await self._stored(results))
+            running, stored = await self._stored(results)
+            calls = await self._moves(results, stored, running)
             for it, reply in zip(results, await self._shared.db.call_many(calls), strict=True):
                 self._count("rated" if reply == "ok" else str(reply))
                 if reply == "changed":
@@ -60,35 +62,39 @@ class Ratings:
         return 0.0 if changed else self._shared.settings.poll_s
 
     async def _unrated(self, db: Database) -> list[Result | Unrated]:
-        matches = list(await db.do("ZRANGE", f"{self._base}:unrated", 0, AT_ONCE - 1))
-        rows = await db.do_many([("HMGET", keys.match(self._game, match), *ROW) for match in matches])
+        matches = await db.do("ZRANGE", f"{self._base}:unrated", 0, AT_ONCE - 1, "WITHSCORES")
+        rows = await db.do_many([("HMGET", keys.match(self._game, match), *ROW) for match, _ in matches])
         found = []
-        for match, row in zip(matches, rows, strict=True):
-            found.append(result_of(match, row))
+        for (match, ended_ms), row in zip(matches, rows, strict=True):
+            found.append(result_of(match, row, int(float(ended_ms))))
             await asyncio.sleep(0)  # players wait for the loop, and nobody for a rating
         return found
 
-    async def _stored(self, results: Sequence[Result]) -> Kept:
-        """The ratings of all players of these, in one round trip."""
+    async def _stored(self, results: Sequence[Result]) -> tuple[Running, Kept]:
+        """The running season, and the ratings of all players of these, in one round trip."""
         wanted: dict[str, dict[str, None]] = {}
         for it in results:
             wanted.setdefault(it.mode, {}).update(dict.fromkeys(it.players))
         commands = [("HMGET", keys.ratings(self._game, mode), *players) for mode, players in wanted.items()]
-        found = await self._shared.db.do_many(commands)
-        return {
+        season, *found = await self._shared.db.do_many(
+            [("HMGET", keys.seasons(self._game), *RUNNING_FIELDS), *commands]
+        )
+        return read_running(season), {
             (mode, player): text or ""
             for (mode, players), texts in zip(wanted.items(), found, strict=True)
             for player, text in zip(players, texts, strict=True)
         }
 
-    async def _moves(self, results: Sequence[Result], stored: Kept) -> list[tuple[str, str, list[Any]]]:
+    async def _moves(
+        self, results: Sequence[Result], stored: Kept, running: Running
+    ) -> list[tuple[str, str, list[Any]]]:
         """A write for each, computed from what those before it leave behind."""
         calls = []
         for it in results:
-            before = {player: read_rating(stored[it.mode, player]) for player in it.players}
+            before = {player: read_rating(stored[it.mode, player], running) for player in it.players}
             after = rate(it.standings, before)
-            calls.append(("ratings_write", self._boards, _write(it, stored, after)))
-            stored.update({(it.mode, player): rating.text() for player, rating in after.items()})
+            calls.append(("ratings_write", self._boards, _write(it, stored, after, running.number)))
+            stored.update({(it.mode, player): rating.text(running.number) for player, rating in after.items()})
             await asyncio.sleep(0)
         return calls
 
@@ -102,7 +108,7 @@ class Ratings:
         self._shared.metrics.rated.labels(self._name, outcome).inc()
 
 
-def _write(it: Result, stored: Kept, after: Mapping[str, Rating]) -> list[Any]:
+def _write(it: Result, stored: Kept, after: Mapping[str, Rating], season: int) -> list[Any]:
     """Arguments of `ratings_write`."""
-    rows = [(player, stored[it.mode, player], new.text(), new.board_score) for player, new in after.items()]
-    return [it.match, it.mode, *(word for row in rows for word in row)]
+    rows = [(player, stored[it.mode, player], new.text(season), new.board_score) for player, new in after.items()]
+    return [it.match, it.mode, season, it.ended_ms, *(word for row in rows for word in row)]

@@ -12,7 +12,8 @@ from core.redis.client import Database, open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.support import free_port
 
-pytest_plugins = ["tests.cluster.fixture"]  # a real Kubernetes, started when the first test asks for it
+# A real Kubernetes and a real Docker daemon, each started when the first test asks for it.
+pytest_plugins = ["tests.cluster.fixture", "tests.docker.fixture"]
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:

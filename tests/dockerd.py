@@ -20,7 +20,7 @@ from typing import Any, Final
 from tests.cluster import packages
 from tests.cluster.api import until
 from tests.cluster.binaries import say
-from tests.cluster.layout import Layout, free_network, saved_layout
+from tests.cluster.layout import Layout, claimed_layout, saved_layout
 from tests.cluster.sandbox import Sandbox, SandboxError, sweep
 
 NAME: Final = "docker"
@@ -82,10 +82,9 @@ class Docker:
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
-        folder = self.layout.folder
         options = {
             "host": self.url,
-            "data-root": folder / "docker",
+            "data-root": self.layout.store / "docker",
             "exec-root": "/run/docker",
             "pidfile": "/run/docker.pid",
             "cgroup-parent": self.layout.cgroup,
@@ -116,7 +115,7 @@ def up(name: str = NAME, *, tied: bool = False) -> Docker:
     packages.ensure(packages.DOCKER)
     sweep()
     down(name)
-    docker = Docker(Layout(name, free_network()))
+    docker = Docker(claimed_layout(name))
     try:
         docker.sandbox.create(tied=tied)
         docker.start()

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+import random
 import socket
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+PORTS: Final = range(10_000, 30_000)
+CANDIDATES: Final = itertools.cycle(random.SystemRandom().sample(PORTS, len(PORTS)))
+
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that nobody has right now, another at each call.
+
+    It is none of those that the kernel gives to whoever connects, so that it stays free until the test's own program
+    takes it, however many others connect meanwhile.
+    """
+    for port in itertools.islice(CANDIDATES, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no free port in {PORTS}")
 
 
 async def eventually(check: Callable[[], Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.05) -> T:

@@ -1,14 +1,25 @@
 #!/bin/sh
-# tools/test.sh: every test, with coverage of this process and of the services it starts. Pytest's closing line is
-# repeated after the coverage report, so that the last line says how it went.
+# tools/test.sh: the tests, with coverage of pytest and of the services that it starts. The last line says how it went.
+#
+#   tools/test.sh                      every test, in lanes that run beside each other (tools/lanes.py)
+#   tools/test.sh --lane stack rest    these lanes
+#   tools/test.sh tests/e2e -k name    one pytest with these arguments
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p .cache
-log=.cache/pytest.log
-status=.cache/pytest.status
+log=.cache/test.log
+status=.cache/test.status
+
+run() {
+    if [ "${1:---lane}" != --lane ]; then
+        exec .venv/bin/python -m coverage run -m pytest "$@"
+    fi
+    [ $# -eq 0 ] || shift
+    exec .venv/bin/python -m tools.lanes "$@"
+}
 
 rm -f .coverage .coverage.*
-{ code=0; .venv/bin/coverage run -m pytest "$@" || code=$?; echo "$code" >"$status"; } 2>&1 | tee "$log"
+{ code=0; (run "$@") || code=$?; echo "$code" >"$status"; } 2>&1 | tee "$log"
 .venv/bin/coverage combine --quiet 2>/dev/null || true
 .venv/bin/coverage report --skip-covered --skip-empty --sort=cover | tail -40
 echo

@@ -256,27 +256,6 @@ class Backfill(Struct, frozen=True):
     created_at: Rfc3339
 
 
-class Entry(Struct, frozen=True):
-    rank: int
-    player: str
-    name: str
-    score: float
-
-
-class Rank(Struct, frozen=True):
-    rank: int
-    score: float
-
-
-class Board(Struct, frozen=True):
-    """Ranks begin at 1. `player` and `neighbours` where a player was asked for and is on the board."""
-
-    board: str
-    entries: list[Entry]
-    player: Rank | UnsetType = UNSET
-    neighbours: list[Entry] | UnsetType = UNSET
-
-
 class Position(Struct, frozen=True):
     id: str
     lat: float

@@ -46,7 +46,8 @@ def build() -> Library:
     digest = hashlib.sha256(body.encode()).hexdigest()[:10]
     name = f"muster_{digest}"
     head = (
-        f"#!lua name={name}\nlocal function register(name, fn) redis.register_function(name .. '_{digest}', fn) end\n"
+        f"#!lua name={name}\nlocal function register(name, fn, ...)\n"
+        f"  redis.register_function{{ function_name = name .. '_{digest}', callback = fn, flags = {{ ... }} }}\nend\n"
     )
     return Library(name, head + body, {fn: f"{fn}_{digest}" for fn in sources})
 

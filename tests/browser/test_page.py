@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
+from core import keys
+from core.boards import BoardStore
+from core.clock import now_ms
+from core.redis.client import open_database
 from tests.browser.conftest import OpenTab, Register
 from tests.browser.player import Player
 from tests.stack import Stack, running_stack
@@ -100,3 +104,37 @@ async def test_a_narrow_screen_needs_no_sideways_scrolling(open_tab: OpenTab) ->
     await page.set_viewport_size({"width": 375, "height": 740})
     overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert await page.evaluate(overflow) == 0
+
+
+async def test_boards_by_rating_mode_and_season(open_tab: OpenTab, register: Register, stack: Stack) -> None:
+    """Ratings can be looked at by mode, and a season that is over beside the one that runs; activity has no seasons."""
+    rules = {
+        "ruleLanguageVersion": "1.0",
+        "playerAttributes": [{"name": "skill", "type": "number"}, {"name": "mode", "type": "string"}],
+        "teams": [{"name": "all", "minPlayers": 2, "maxPlayers": 2}],
+    }
+    shape = {"teams": [], "rules": rules, "rating": {"modes": ["duel", "squad"]}}
+    game = register("page-boards", shape)
+    await fill_boards(stack, game)
+    page = await open_tab()
+    board = page.locator("section", has=page.get_by_role("heading", name="Leaderboard"))
+    await board.get_by_label("Game").select_option(game)
+    await board.get_by_text("No one is on this board yet").wait_for()
+    await board.get_by_label("Season").select_option("1")
+    await board.get_by_role("cell", name="777").wait_for()
+    await board.get_by_role("button", name="Rating").click()
+    await board.get_by_role("cell", name="1,234").wait_for()
+    await board.get_by_label("Mode").select_option("squad")
+    await board.get_by_text("No one was on this board.").wait_for()
+    await board.get_by_role("button", name="Activity").click()
+    await board.get_by_text("No one is on this board yet").wait_for()
+    assert await board.get_by_label("Season").count() == 0
+
+
+async def fill_boards(stack: Stack, game: str) -> None:
+    """A score and a rating, and the season over."""
+    async with open_database(stack.redis_url) as db:
+        base = keys.boards(game)
+        await db.call("boards_add", base, "", 0, 0, "p-1", 0, 0, 777)
+        await db.call("ratings_write", base, "m-1", "duel", 1, 0, "p-1", "", "1500.0 88.6 9 1", 1234)
+        await BoardStore(db, game).end_season(1, carry=1, now_ms=now_ms())

@@ -8,9 +8,6 @@ import pytest
 
 from tests.chart.rendered import Render, render
 from tests.cluster.binaries import HELM3, HELM4, program
-from tests.docker.conftest import client, dockerd, images
-
-__all__ = ["client", "dockerd", "images"]  # fixtures: a Docker daemon, and what it built
 
 
 @pytest.fixture(scope="session", params=[HELM3, HELM4], ids=["helm3", "helm4"])

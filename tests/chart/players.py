@@ -1,21 +1,15 @@
-"""Players of the tanks for tests of a release: they queue through the API and play over UDP."""
+"""Players of the tanks for tests of a release: they queue and wait through the API. tests/duel.py plays."""
 
 from __future__ import annotations
 
-import asyncio
-import random
 import urllib.request
 from typing import Any
 
 from core.cli.games import BUILT_IN
-from core.cli.pilot import Pilot
 from core.cli.rest import Rest
-from core.cli.wires import open_wire
 from tests.chart.release import Release
 from tests.cluster.api import until
 
-SILENT_S = 5.0
-ROUND_S = 0.05
 MATCHED_S = 30.0  # a pod starts on two busy cores
 
 
@@ -57,32 +51,3 @@ def stream(url: str, player: Rest, ticket: str) -> str:
     request.add_header("Authorization", f"Bearer {player.token}")
     with urllib.request.urlopen(request, timeout=MATCHED_S) as answer:
         return str(answer.read(), "utf-8")
-
-
-async def fly(ticket: dict[str, Any], started: asyncio.Event, over: asyncio.Event, address: str = "") -> int:
-    """Play over UDP until told to stop; how many snapshots came. Fails where the server goes silent.
-
-    `address` '' is the one that the player is told.
-    """
-    connection = ticket["connection"]
-    port = next(p["port"] for p in connection["ports"] if p["protocol"] == "udp")
-    pilot = Pilot(random.Random(1), resend=True)
-
-    def heard(message: bytes) -> None:
-        if pilot.heard(message) == "snapshot":
-            started.set()
-
-    where = address or connection["address"]
-    wire = await open_wire("udp", where, port, ticket["join_token"], heard, lambda _: None)
-    try:
-        silent = 0.0
-        while not over.is_set():
-            seen = pilot.snapshots
-            if pilot.player:
-                wire.send(pilot.input())
-            await asyncio.sleep(ROUND_S)
-            silent = 0.0 if pilot.snapshots > seen else silent + ROUND_S
-            assert silent < SILENT_S, "no snapshot for 5 s"
-        return pilot.snapshots
-    finally:
-        await wire.close()

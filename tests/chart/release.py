@@ -72,6 +72,11 @@ class Release:
         found = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"]
         return {pod["metadata"]["name"] for pod in found}
 
+    def settled(self, pods: int) -> bool:
+        """Whether there are so many pods, none of them about to go."""
+        found = self.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/pods")["items"]
+        return len(found) == pods and not [pod for pod in found if "deletionTimestamp" in pod["metadata"]]
+
     def objects(self) -> set[str]:
         """Everything in the namespace by kind and name, and ours outside of all; events are nobody's."""
         kubectl = self.cluster.kubectl

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.chart.images import REPOSITORY, TAG, nginx_image, valkey_image
-from tests.chart.players import completed, fly, queue, register_tanks, stream
+from tests.chart.players import completed, queue, register_tanks, stream
 from tests.chart.release import Release, prepared
 from tests.chart.rendered import default_image
 from tests.cluster.addons import PORT as DNS_PORT
@@ -21,6 +21,7 @@ from tests.cluster.binaries import HELM3
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
 from tests.cluster.policy_engine import policies_enforced
+from tests.duel import fly
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +111,8 @@ async def test_players_queue_and_play_through_the_edge(
             assert tickets[0]["connection"]["address"] == cluster.address
             over, playing = asyncio.Event(), [asyncio.Event() for _ in tickets]
             players = [
-                asyncio.create_task(fly(t, started, over, address)) for t, started in zip(tickets, playing, strict=True)
+                asyncio.create_task(fly(t["connection"] | {"address": address}, t["join_token"], started, over))
+                for t, started in zip(tickets, playing, strict=True)
             ]
             async with asyncio.timeout(20):
                 await asyncio.gather(*(started.wait() for started in playing))

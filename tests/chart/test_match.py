@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 from tests.chart.images import REPOSITORY, TAG, valkey_image
-from tests.chart.players import completed, fly, queue, register_tanks
+from tests.chart.players import completed, queue, register_tanks
 from tests.chart.release import prepared
 from tests.cluster.api import until
 from tests.cluster.binaries import HELM3
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
+from tests.duel import fly
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,10 @@ async def test_a_match_in_a_pod_plays_through_an_upgrade(
         tickets = [await asyncio.to_thread(completed, player, ticket) for player, ticket in seats]
         match = tickets[0]["match"]
         over, playing = asyncio.Event(), [asyncio.Event() for _ in tickets]
-        players = [asyncio.create_task(fly(t, started, over)) for t, started in zip(tickets, playing, strict=True)]
+        players = [
+            asyncio.create_task(fly(t["connection"], t["join_token"], started, over))
+            for t, started in zip(tickets, playing, strict=True)
+        ]
         for started in playing:
             async with asyncio.timeout(20):
                 await started.wait()

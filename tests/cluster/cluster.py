@@ -22,13 +22,14 @@ from tests.cluster.certificates import make_secrets
 from tests.cluster.components import PAUSE_IMAGE, components
 from tests.cluster.counters import RequestCounts, request_counts
 from tests.cluster.images import static_image
-from tests.cluster.layout import Layout, free_network, saved_layout
+from tests.cluster.layout import Layout, claimed_layout, saved_layout
 from tests.cluster.sandbox import Sandbox, SandboxError, run, sweep
 
 Document = dict[str, Any]
 
 NAME: Final = "cluster"  # of the one that the command line and the fixture share
 START_S: Final = 120.0  # a busy machine; 10 s where it is idle
+GRACE_S: Final = 1  # of pods that a test leaves, whatever they ask for
 FIELD_MANAGER: Final = "tests"
 
 
@@ -88,7 +89,7 @@ class Cluster:
         finally:
             # The controller that empties namespaces looks again only after seconds if it finds pods: they go first.
             pods = f"/api/v1/namespaces/{name}/pods"
-            self.api.send("DELETE", pods)
+            self.api.send("DELETE", f"{pods}?gracePeriodSeconds={GRACE_S}")
             until(lambda: not self.api.get(pods)["items"], f"no pods in {name}", within_s=60)
             self.api.send("DELETE", f"/api/v1/namespaces/{name}")
 
@@ -127,10 +128,11 @@ class Cluster:
             path.write_text(content)
         self.sandbox.start(component, part.command)
 
-    def restart(self, component: str) -> None:
-        """Kill and start a component, and wait until the cluster is whole again."""
-        self.kill(component)
-        self.start(component)
+    def restart(self, *names: str) -> None:
+        """Kill and start components, and wait until the cluster is whole again."""
+        for component in names:
+            self.kill(component)
+            self.start(component)
         self.wait_until_ready()
 
     @contextlib.contextmanager
@@ -190,7 +192,7 @@ def up(name: str = NAME, *, tied: bool = False) -> Cluster:
         binaries.ensure(build)
     sweep()
     down(name)
-    cluster = Cluster(Layout(name, free_network()))
+    cluster = Cluster(claimed_layout(name))
     try:
         cluster.sandbox.create(tied=tied)
         bring_up(cluster)

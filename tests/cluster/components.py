@@ -59,7 +59,7 @@ def flags(options: Mapping[str, object]) -> Command:
 def etcd(layout: Layout) -> tuple[Command, dict[Path, str]]:
     options = {
         "name": "test",
-        "data-dir": layout.folder / "etcd",
+        "data-dir": layout.store / "etcd",
         "listen-client-urls": ETCD_URL,
         "advertise-client-urls": ETCD_URL,
         "listen-peer-urls": "http://127.0.0.1:2380",
@@ -214,7 +214,7 @@ def containerd_configuration(layout: Layout) -> str:
     """Configuration of containerd 1.6 and 1.7, whose CRI section has this name."""
     folder = layout.folder
     return f"""version = 2
-root = "{folder}/containerd"
+root = "{layout.store}/containerd"
 state = "/run/containerd"
 # Those need kernel modules, devices or programs that a test machine lacks, and they say so at each start.
 disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",

@@ -1,4 +1,4 @@
-"""Where one sandbox keeps its files and which addresses it has. Values; but for `free_network` it looks at nothing.
+"""Where one sandbox keeps its files and which addresses it has. Values; only `claimed_layout` looks at the machine.
 
 Each sandbox has a network of its own, 10.<network>.0.0/16, that exists on this machine alone: a link of two addresses
 (this machine .0.1, the sandbox .0.2), the pods' addresses and the Services' addresses. One route leads to all of it.
@@ -6,7 +6,10 @@ Each sandbox has a network of its own, 10.<network>.0.0/16, that exists on this 
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import random
 import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
@@ -94,6 +97,11 @@ class Layout:
         return self.folder / "logs"
 
     @property
+    def store(self) -> Path:
+        """Where programs inside keep images and data: in memory if there is plenty, so nobody outside sees into it."""
+        return self.folder / "store"
+
+    @property
     def secrets(self) -> Path:
         return self.folder / "secrets"
 
@@ -125,10 +133,29 @@ def saved_layout(name: str) -> Layout | None:
         return None
 
 
+def claimed_layout(name: str) -> Layout:
+    """A layout with a network that nobody has, written down so that nobody else takes it.
+
+    Several test runs may ask at once: who asks holds a lock on the folder of temporary files.
+    """
+    folder = os.open(tempfile.gettempdir(), os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        made = Layout(name, free_network())
+        made.save()
+        return made
+    finally:
+        os.close(folder)
+
+
 def free_network() -> int:
-    """A network that no route of this machine leads to. Raises RuntimeError if all are taken."""
+    """A network that no route of this machine leads to, and no sandbox that was not taken down has claimed."""
+    saved = Path(tempfile.gettempdir()).glob("muster-*/layout.json")
+    layouts = (saved_layout(path.parent.name.removeprefix("muster-")) for path in saved)
+    claimed = {layout.network for layout in layouts if layout is not None}
     routes = subprocess.run(["ip", "-4", "route", "show", "table", "all"], check=True, capture_output=True, text=True)
-    for network in NETWORKS:
-        if f"10.{network}." not in routes.stdout:
+    # By chance, so that the network of one that was just taken down is not the next one's.
+    for network in random.sample(NETWORKS, len(NETWORKS)):
+        if network not in claimed and f"10.{network}." not in routes.stdout:
             return network
     raise RuntimeError("no free network: sandboxes left over? `python -m tests.cluster down`")

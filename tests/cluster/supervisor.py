@@ -34,6 +34,9 @@ REQUEST_BYTES: Final = 1 << 20
 # its key, containerd its shims' sockets.
 OVERLAID: Final = ("/etc", "/var/lib", "/var/log")
 
+STORE: Final = "store"
+PLENTY_GIB: Final = 12  # each of three sandboxes that tests have at once takes 2 at most
+
 # A kubelet writes these and they belong to the whole machine; it is given files of its own in their place.
 PRIVATE_SYSCTLS: Final = (
     "kernel/panic",
@@ -61,11 +64,20 @@ def prepare(folder: Path, hostname: str) -> None:
         upper.mkdir(parents=True)
         work.mkdir(parents=True)
         run("mount", "-t", "overlay", "-o", f"lowerdir={path},upperdir={upper},workdir={work}", "overlay", path)
+    keep_in_memory(folder / STORE)
     for name in PRIVATE_SYSCTLS:
         keep_private(Path("/proc/sys") / name, folder / "sysctls" / name.replace("/", "."))
     for name, value in NETWORK_SYSCTLS.items():
         with contextlib.suppress(FileNotFoundError):  # the bridge's exists only once the kernel has that part
             Path("/proc/sys/net", name).write_text(value)
+
+
+def keep_in_memory(store: Path) -> None:
+    """Make the folder for images and data: in memory where that is plentiful, for disks take a minute to write all."""
+    store.mkdir()
+    available = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+    if int(available.split()[1]) >> 20 >= PLENTY_GIB:
+        run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(store))
 
 
 def keep_private(sysctl: Path, copy: Path) -> None:

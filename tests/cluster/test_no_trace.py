@@ -16,7 +16,7 @@ from tests.cluster.binaries import PAUSE, program
 from tests.cluster.cluster import Cluster, down, running, up
 from tests.cluster.components import PAUSE_IMAGE
 from tests.cluster.images import static_image
-from tests.cluster.layout import Layout, free_network, saved_layout
+from tests.cluster.layout import Layout, claimed_layout, saved_layout
 from tests.cluster.sandbox import ROOT, Sandbox, is_running, sweep
 from tests.cluster.trace import Trace, difference, living, processes, trace
 from tests.dockerd import down as docker_down
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.slow
 # Starts a tied sandbox with a program in it, as a test run does, and waits to be killed.
 STARTER = """
 import sys, time
-from tests.cluster.layout import Layout, free_network
+from tests.cluster.layout import claimed_layout
 from tests.cluster.sandbox import Sandbox
-sandbox = Sandbox(Layout(sys.argv[1], free_network()))
+sandbox = Sandbox(claimed_layout(sys.argv[1]))
 sandbox.create(tied=True)
 sandbox.start("sleeper", ["sleep", "600"])
 print(sandbox.pid(), flush=True)
@@ -49,10 +49,10 @@ def name() -> Iterator[str]:
     Sandbox(saved_layout(own) or Layout(own, 0)).destroy()
 
 
-def assert_gone(before: Trace, seen: frozenset[tuple[int, str]]) -> None:
-    """Nothing is left, and every process that was seen in the sandbox is dead."""
+def assert_gone(before: Trace, layout: Layout, seen: frozenset[tuple[int, str]]) -> None:
+    """Nothing of the sandbox is left, and every process that was seen in it is dead."""
     assert living(seen) == set()
-    assert difference(before, trace()) == {}
+    assert difference(before, trace(), layout) == {}
 
 
 def pause_pod() -> dict[str, object]:
@@ -78,11 +78,11 @@ def test_down_leaves_nothing_of_a_cluster_with_a_pod(name: str) -> None:
     run_a_pod(cluster)
     seen = processes(cluster.layout)
     assert len(seen) > len(cluster.components)  # containers and their shims are among them
-    showing = difference(before, trace())
+    showing = difference(before, trace(), cluster.layout)
     assert set(showing) <= {"links", "addresses and routes", "control groups", "folders", "sysctls"}
     assert all(cluster.layout.link in line for line in showing["sysctls"])  # those that each link has
     down(name)
-    assert_gone(before, seen)
+    assert_gone(before, cluster.layout, seen)
 
 
 def test_a_killed_starter_takes_its_sandbox_along(name: str) -> None:
@@ -103,16 +103,27 @@ def test_a_killed_starter_takes_its_sandbox_along(name: str) -> None:
     assert saved_layout(name) == layout  # too young: it might be about to start
     os.utime(layout.folder / "layout.json", (0, 0))
     sweep()
-    assert_gone(before, seen)
+    assert_gone(before, layout, seen)
 
 
 def test_destroy_removes_a_half_made_sandbox(name: str) -> None:
     """A sandbox that never got as far as running anything goes like any other."""
     before = trace()
-    layout = Layout(name, free_network())
+    layout = claimed_layout(name)
     layout.save()
     Sandbox(layout).destroy()
-    assert_gone(before, frozenset())
+    assert_gone(before, layout, frozenset())
+
+
+def test_what_is_another_sandbox_s_is_no_trace() -> None:
+    """Sandboxes that come and go meanwhile are left out of the comparison; what is left of this one is not."""
+    own, other = Layout("trace-1", 201), Layout("trace-12", 202)
+    before: Trace = {"links": frozenset({"eth0", other.link})}
+    items = [f"10.201.0.0/16 dev {own.link}", f"/tmp/{own.hostname}", "/run/anything", f"conf/{own.link}/x = 1"]
+    others = [f"10.202.0.0/16 dev {other.link}", f"/tmp/{other.hostname}", f"conf/{other.link}/x = 1"]
+    assert difference(before, {"links": frozenset({"eth0", *items, *others})}, own) == {
+        "links": [f"+ {item}" for item in sorted(items)]
+    }
 
 
 def test_docker_daemon_leaves_nothing(name: str) -> None:
@@ -128,4 +139,4 @@ def test_docker_daemon_leaves_nothing(name: str) -> None:
     assert docker.request("GET", "/containers/pause/json")["State"]["Running"]
     seen = processes(docker.layout)
     docker_down(name)
-    assert_gone(before, seen)
+    assert_gone(before, docker.layout, seen)

@@ -1,7 +1,8 @@
 """What a sandbox could leave on this machine, as sets to compare before and after. It only looks.
 
-Other programs come and go meanwhile, so this names what cannot be theirs: the machine's mounts, links, routes, firewall
-rules, sysctls and folders of state in full, and of processes and control groups those that belonged to the sandbox.
+Other programs come and go meanwhile, other sandboxes among them, so this names what cannot be theirs: the machine's
+mounts, links, routes, firewall rules, sysctls and folders of state but for what bears another sandbox's name, and of
+processes and control groups those that belonged to the sandbox.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Trace = dict[str, frozenset[str]]
 # Where the programs of a cluster write when they are not told otherwise.
 STATE_FOLDERS: Final = ("/etc", "/etc/cni", "/opt", "/run", "/run/netns", "/usr/libexec", "/var/lib", "/var/log")
 SYSCTLS: Final = ("kernel", "net", "vm")
+# What a layout calls its link, and its folder and control group.
+NAMES: Final = re.compile(r"\bmuster\d+\b|\bmuster-[\w-]+")
 # Counters and random numbers that move by themselves.
 RESTLESS: Final = re.compile(r"random/|pty/nr|ns_last_pid|/perf_event_max_sample_rate|nf_conntrack_count|stat_refresh")
 
@@ -40,16 +43,22 @@ def trace() -> Trace:
     }
 
 
-def difference(before: Trace, after: Trace) -> dict[str, list[str]]:
-    """What came (+) and what went (-), by kind; empty if nothing did."""
+def difference(before: Trace, after: Trace, layout: Layout) -> dict[str, list[str]]:
+    """What came (+) and what went (-), by kind; empty if nothing did. What bears another sandbox's name is left out."""
     changes = {
         kind: [
-            *(f"+ {item}" for item in sorted(after[kind] - seen)),
-            *(f"- {item}" for item in sorted(seen - after[kind])),
+            *(f"+ {item}" for item in sorted(after[kind] - seen) if not is_others(item, layout)),
+            *(f"- {item}" for item in sorted(seen - after[kind]) if not is_others(item, layout)),
         ]
         for kind, seen in before.items()
     }
     return {kind: items for kind, items in changes.items() if items}
+
+
+def is_others(item: str, layout: Layout) -> bool:
+    """Whether a link, folder or control group of sandboxes is named there, and not one of this sandbox's."""
+    named = set(NAMES.findall(item))
+    return bool(named) and not named & {layout.link, layout.hostname}
 
 
 def processes(layout: Layout) -> frozenset[tuple[int, str]]:

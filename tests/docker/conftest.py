@@ -1,4 +1,4 @@
-"""A real Docker daemon with the images of this tree, built as a release would be, without a registry."""
+"""Images of programs, a Redis that containers reach, and a place for whole matches in containers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ import pytest
 
 from core.redis.client import open_database
 from core.redis.embedded import find_server
-from tests.cluster import packages
 from tests.cluster.api import until
 from tests.docker.ground import Ground, matchmaker_env
 from tests.docker.rig import TAG
-from tests.dockerd import Docker, docker_daemon
+from tests.dockerd import Docker
 from tests.matchmaker.support import matchmakers
-from tools.build_images import BUILD_S, build_all
 
 REDIS_PORT = 16379
 
@@ -31,30 +29,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.slow)
-
-
-@pytest.fixture(scope="session")
-def dockerd() -> Iterator[Docker]:
-    """A Docker daemon. Where none can run the test is skipped with the reason (in CI a skip is a failure)."""
-    reason = packages.unavailable(packages.DOCKER)
-    if reason:
-        pytest.skip(f"no Docker here: {reason}")
-    with docker_daemon() as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="session")
-def client(dockerd: Docker) -> Iterator[docker.DockerClient]:
-    """The daemon with the package's own client."""
-    made = docker.DockerClient(dockerd.url, timeout=BUILD_S)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="session")
-def images(client: docker.DockerClient) -> dict[str, docker.models.images.Image]:
-    """muster/gamepod, muster/service and example/shifumi with TAG, by name."""
-    return build_all(client, tag=TAG)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ class Ground:
         async def none_left() -> bool:
             return not self.containers(name)
 
-        await eventually(none_left, within_s=within_s)
+        await eventually(none_left, within_s=within_s, every_s=0.2)
 
     async def running(self, ticket: str) -> tuple[str, dict[str, Any]]:
         """The match that the ticket is COMPLETED with, and where it is played."""

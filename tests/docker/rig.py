@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,6 +21,7 @@ from tests.dockerd import Docker
 from tests.matchmaker.launcher_behaviour import SLEEP
 
 TAG = "test"
+ENDS_S = 10.0
 
 
 def nobody(game: str, match: str) -> None:
@@ -50,6 +53,9 @@ class DockerRig:
             yield made
         finally:
             await made.close(stop_servers=False)
+            for thread in threading.enumerate():  # none outlives the test: it reads what pytest changes between tests
+                if thread.name == "docker-events":
+                    await asyncio.to_thread(thread.join, ENDS_S)
             for container in self.containers(made):
                 container.remove(force=True)
 

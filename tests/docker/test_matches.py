@@ -6,38 +6,13 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
-from typing import Any
 
-from core.cli.pilot import Pilot
-from core.cli.wires import Kind, open_wire
 from core.model import Limits, Port, Ready, Resources, Server, Timers
 from tests.docker.ground import GAME, Ground, spec
 from tests.docker.rig import TAG
+from tests.duel import join, throw
 from tests.matchmaker.support import match, over, queue, register, status, ticket
 from tests.support import eventually
-
-
-async def join(kind: Kind, connection: dict[str, Any], token: str) -> dict[str, Any]:
-    """Join, play until the match is over, and return its result."""
-    port = next(port["port"] for port in connection["ports"] if port["protocol"] == kind)
-    pilot, changed = Pilot(random.Random(1), resend=kind == "udp"), asyncio.Event()
-
-    def heard(message: bytes) -> None:
-        pilot.heard(message)
-        if pilot.over:
-            changed.set()
-
-    wire = await open_wire(kind, connection["address"], port, token, heard, lambda _: changed.set())
-    try:
-        async with asyncio.timeout(30):
-            while not changed.is_set():
-                if pilot.player:
-                    wire.send(pilot.input())
-                await asyncio.sleep(0.05)
-    finally:
-        await wire.close()
-    assert pilot.result is not None, pilot.errors
-    return dict(pilot.result)
 
 
 async def test_a_match_of_the_arena_on_two_transports(ground: Ground) -> None:
@@ -54,15 +29,6 @@ async def test_a_match_of_the_arena_on_two_transports(ground: Ground) -> None:
     assert (ended["state"], ended["reason"]) == ("ENDED", "finished")
     assert len(json.loads(ended["result"])["players"]) == 2
     await ground.gone()
-
-
-async def throw(connection: dict[str, Any], throws: bytes) -> bytes:
-    """Play these throws; returns the answers."""
-    reader, writer = await asyncio.open_connection(connection["address"], connection["ports"][0]["port"])
-    writer.write(throws)
-    answers = await reader.read()
-    writer.close()
-    return answers
 
 
 async def test_a_game_in_an_image_of_its_own(ground: Ground) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core import keys
+from core.boards import BoardStore
 from core.clock import now_ms
 from core.errors import Unavailable
 from core.interactions import MAX_BATCH, Action, Attack, Interaction, Move, unpack
@@ -77,8 +78,8 @@ async def test_lost_requests_and_replies_neither_lose_nor_double(db: Database, s
     assert {player: float(n) for player, n in board.items()} == {
         f"p-{i}": float(sum(1 for j in range(200) if j % 7 == i)) for i in range(7)
     }
-    scores = dict(await db.do("ZRANGE", f"{keys.boards(GAME)}:score", 0, -1, "WITHSCORES"))
-    assert {player: float(n) for player, n in scores.items()} == {"p-0": 5.0, "p-1": -1.0}
+    scores = (await BoardStore(db, GAME).view("score", count=10)).entries
+    assert [(entry.player, entry.score) for entry in scores] == [("p-0", 5.0), ("p-1", -1.0)]
     assert float(await db.do("HGET", f"{keys.shard(GAME, 'p-3')}:move:p-3", "lat")) == 0.199  # of 199, the last of p-3
     assert redis.most_under_way == 1
     assert flusher.empty

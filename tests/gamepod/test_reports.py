@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import Any
 
 import pytest
 
+from core.boards import BoardStore
 from core.model import MatchPlayer, Server
 from core.report import MAX_REPORT_BYTES
-from tests.gamepod.stage import Stage
+from tests.gamepod.stage import GAME, Stage
 from tests.gamepod.test_command_match import call, gone, pid_of, sdk_match
 
 
@@ -38,6 +41,29 @@ async def test_a_report_is_kept_until_the_match_is_over(stage: Stage) -> None:
     assert json.loads(ended["report"]) == ranked(other, one, map="mars")
     assert json.loads(ended["result"]).keys() == {"exit_code"}  # by its own handler, or before it had one
     assert await pod.ended() == 0
+
+
+async def test_reported_scores_are_on_the_board_once_the_match_is_over(stage: Stage) -> None:
+    """The scores of the last report count when the match ends as it should; those of one that crashed do not."""
+    board = BoardStore(stage.db, GAME)
+    for how, wanted in (("/shutdown", [40.5, 12.0]), ("kill", [40.5, 12.0])):
+        match, pod, port = await sdk_match(stage)
+        one, other = match.players
+        await call(port, "POST", "/ready")
+        await stage.reached(match, "RUNNING")
+        for best in (90, 40.5):
+            report = {"players": [{"player": one.id, "score": 12}, {"player": other.id, "score": best}]}
+            assert await send(port, report) == (200, {})
+        assert len((await board.view("score", count=9)).entries) == (0 if how == "/shutdown" else 2)
+        if how == "kill":
+            os.kill(await pid_of(pod), signal.SIGKILL)
+            await stage.reached(match, "FAILED")
+        else:
+            await call(port, "POST", how)
+            await stage.reached(match, "ENDED")
+        await pod.ended()
+        found = (await board.view("score", count=9)).entries
+        assert [entry.score for entry in found] == wanted
 
 
 async def test_a_report_outlives_its_sidecar(stage: Stage) -> None:

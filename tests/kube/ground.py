@@ -125,8 +125,7 @@ class Ground:
         """Inside, the API server does not run; afterwards the others do not wait for their next try."""
         with self.cluster.without("kube-apiserver"):
             yield
-        for component in ("kube-controller-manager", "kube-scheduler", "kubelet"):  # up to a minute
-            self.cluster.restart(component)
+        self.cluster.restart("kube-controller-manager", "kube-scheduler", "kubelet")  # up to a minute
 
     def pods(self) -> dict[str, Document]:
         """All pods of the namespace by name."""
@@ -145,7 +144,7 @@ class Ground:
             pods = self.pods()
             return name not in pods if name else not pods
 
-        await eventually(is_gone, within_s=within_s)
+        await eventually(is_gone, within_s=within_s, every_s=0.2)
 
     async def running(self, ticket: str, *, within_s: float = 40.0) -> tuple[str, Document]:
         """The match that the ticket is COMPLETED with, and where it is played."""

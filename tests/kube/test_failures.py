@@ -31,7 +31,7 @@ async def failed(ground: Ground, server: Server, *, tries: int = 2, start_s: flo
 
 async def test_an_image_that_is_missing(ground: Ground) -> None:
     """The match failed to launch, and the developer reads which image and why."""
-    found = await failed(ground, Server(image="missing.example/game:1", resources=SMALL))
+    found = await failed(ground, Server(image="missing.example/game:1", resources=SMALL), tries=1)
     assert found["reason"] == "launch_failed"
     assert "missing.example/game:1" in found["result"]["detail"]
 

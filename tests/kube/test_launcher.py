@@ -16,6 +16,7 @@ from tests.support import eventually
 pytestmark = pytest.mark.slow
 
 SLEEP = "import time; print('here', flush=True); time.sleep(600)"
+AWAY_S = 8.0  # the game ends meanwhile
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
 
 
@@ -101,10 +102,11 @@ async def test_an_end_is_told(ground: Ground, code: str, exit_code: int, detail:
 
 async def test_what_can_never_run(ground: Ground) -> None:
     """A missing image, or what is none, is told with the kubelet's words."""
+    images = ("missing.example/game:1", "not a name")
     async with ground.launcher() as made:
-        for image in ("missing.example/game:1", "not a name"):
-            wanted = await ground.known(Server(image=image, resources=SMALL))
-            await made.start(wanted)
+        matches = [await ground.known(Server(image=image, resources=SMALL)) for image in images]
+        await asyncio.gather(*(made.start(wanted) for wanted in matches))  # the kubelet gives up after 10 s each
+        for wanted, image in zip(matches, images, strict=True):
             assert (await says(made, wanted.id, image)).stuck
 
 
@@ -184,7 +186,7 @@ async def test_the_api_server_is_away(ground: Ground) -> None:
         with ground.without_api_server():
             with pytest.raises(LaunchRetryable, match="cannot be reached"):
                 await made.start(late)
-            await asyncio.sleep(20)
+            await asyncio.sleep(AWAY_S)
             assert not (await made.seen())[short.id].ended
             assert await made.tail(short.id) == []
 

@@ -4,44 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from pathlib import Path
 
 import pytest
 
-from core.cli.pilot import Pilot
-from core.cli.wires import Kind, open_wire
 from core.model import Port, Ready, Server
-from tests.kube.ground import GAME, SMALL, Document, Ground, image_server, spec
+from tests.duel import join, throw
+from tests.kube.ground import GAME, SMALL, Ground, image_server, spec
 from tests.matchmaker.support import match, over, queue, register
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
 
 SHIFUMI = (Path(__file__).parents[2] / "examples" / "shifumi" / "server.py").read_text()
-
-
-async def join(kind: Kind, connection: Document, token: str) -> Document:
-    """Join, play until the match is over, and return its result."""
-    port = next(port["port"] for port in connection["ports"] if port["protocol"] == kind)
-    pilot, changed = Pilot(random.Random(1), resend=kind == "udp"), asyncio.Event()
-
-    def heard(message: bytes) -> None:
-        pilot.heard(message)
-        if pilot.over:
-            changed.set()
-
-    wire = await open_wire(kind, connection["address"], port, token, heard, lambda _: changed.set())
-    try:
-        async with asyncio.timeout(30):
-            while not changed.is_set():
-                if pilot.player:
-                    wire.send(pilot.input())
-                await asyncio.sleep(0.05)
-    finally:
-        await wire.close()
-    assert pilot.result is not None, pilot.errors
-    return dict(pilot.result)
 
 
 @pytest.mark.parametrize("network", ["host_port", "host_network", "none"])
@@ -62,15 +37,6 @@ async def test_a_match_of_the_arena_by_udp(ground: Ground, network: str) -> None
     assert (ended["state"], ended["reason"]) == ("ENDED", "finished")
     assert len(json.loads(ended["result"])["players"]) == 2
     await ground.gone()
-
-
-async def throw(connection: Document, throws: bytes) -> bytes:
-    """Play these throws; returns the answers."""
-    reader, writer = await asyncio.open_connection(connection["address"], connection["ports"][0]["port"])
-    writer.write(throws)
-    answers = await reader.read()
-    writer.close()
-    return answers
 
 
 @pytest.mark.parametrize("network", ["host_port", "host_network", "none"])

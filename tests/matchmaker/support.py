@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from core.redis.client import Database
 from tests.support import eventually
 
 ROOT = Path(__file__).parents[2]
+LOOK_S = 0.2  # between two looks at all processes of the machine, which cost 20 ms
 STANDIN = f"{sys.executable} {Path(__file__).with_name('standin.py')}"
 
 
@@ -133,7 +134,7 @@ class Matchmakers:
         async def none_left() -> bool:
             return not self.servers(match)
 
-        await eventually(none_left, within_s=within_s)
+        await eventually(none_left, within_s=within_s, every_s=LOOK_S)
 
     async def server_of(self, match: str) -> psutil.Process:
         """The main process of the server of `match`, once it runs."""
@@ -141,7 +142,7 @@ class Matchmakers:
         async def main() -> psutil.Process | None:
             return next((p for p in self.servers(match) if "MUSTER_JOIN_KEY" in p.environ()), None)
 
-        return await eventually(main)
+        return await eventually(main, every_s=LOOK_S)
 
 
 @contextmanager
@@ -174,4 +175,5 @@ def matchmakers(redis_url: str, folder: Path) -> Iterator[Matchmakers]:
                 process.kill()
                 process.wait()
         for server in made.servers():
-            server.kill()
+            with suppress(psutil.NoSuchProcess):  # it was just about to end
+                server.kill()

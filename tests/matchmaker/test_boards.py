@@ -13,9 +13,9 @@ from tests.support import eventually
 async def test_old_interactions_leave_the_board(db: Database, stack: Matchmakers) -> None:
     """Counts of a bucket older than 24 h are taken out, however many steps it takes; younger ones stay."""
     base, oldest = keys.boards("duel"), oldest_bucket(now_ms())
-    many = [value for n in range(EXPIRE_STEP + 10) for value in (f"p-{n}", 1, "")]
-    await db.call("boards_add", base, "", 0, oldest - 600, *many)
-    await db.call("boards_add", base, "", 0, oldest + 1200, "p-0", 7, "")
+    many = [value for n in range(EXPIRE_STEP + 10) for value in (f"p-{n}", oldest - 600, 1, "")]
+    await db.call("boards_add", base, "", 0, 0, *many)
+    await db.call("boards_add", base, "", 0, 0, "p-0", oldest + 1200, 7, "")
     await register(db, "duel", spec())
     stack.start()
 

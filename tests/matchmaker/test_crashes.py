@@ -59,7 +59,12 @@ async def test_two_replicas_share_games_and_one_takes_over(db: Database, stack: 
     tickets = {game: [await queue(db, game), await queue(db, game)] for game in GAMES}
     for game, (one, _) in tickets.items():
         await status(db, game, one, "COMPLETED")
-    assert len(await _owners(db)) == 1
+
+    async def all_by_one() -> bool:  # on a busy machine a lease may lapse for a moment
+        found = await _owners(db)
+        return len(found) == 1 and "" not in found
+
+    await eventually(all_by_one)
 
 
 async def test_a_stalled_owner_is_fenced_off(db: Database, stack: Matchmakers) -> None:

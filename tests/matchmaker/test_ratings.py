@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core import keys
+from core.boards import BoardStore
 from core.errors import Unavailable
 from core.model import GameSpec, Match, MatchPlayer, RatingSpec, Server, Timers
 from core.rating import Rating, read_rating
@@ -130,7 +131,7 @@ async def test_a_rating_that_changes_while_it_is_computed(db: Database) -> None:
         def __getattr__(self, name: str) -> Any:
             async def call(*args: Any) -> Any:
                 if name == "call_many":
-                    await db.call("ratings_write", BOARDS, "other", "", "ann", "", "1600.0 400.0 1", 400)
+                    await db.call("ratings_write", BOARDS, "other", "", 1, 0, "ann", "", "1600.0 400.0 1 1", 400)
                 return await getattr(db, name)(*args)
 
             return call
@@ -200,7 +201,8 @@ async def test_a_match_moves_ratings(db: Database, stack: Matchmakers) -> None:
     one, _ = await queue(db, GAME), await queue(db, GAME)
     played = await _played(db, one)
     assert await _moved(db, 2) == _expected([played])
-    assert await db.do("ZREVRANGE", keys.board(GAME, "rating"), 0, -1) == list(played)
+    board = await BoardStore(db, GAME).view("rating", count=10)
+    assert [entry.player for entry in board.entries] == list(played)
 
 
 async def test_a_game_without_ratings(db: Database, stack: Matchmakers) -> None:
@@ -254,7 +256,7 @@ async def test_from_a_rating_to_a_match(db: Database, redis_url: str, stack: Mat
         strong, weak, other = [await api.guest(name) for name in ("Strong", "Weak", "Other")]
         for guest, mu in ((strong, 2000), (weak, 1500), (other, 1990)):
             await db.call(
-                "ratings_write", BOARDS, guest["player"], "", guest["player"], "", f"{mu}.0 90.0 20", mu - 270
+                "ratings_write", BOARDS, guest["player"], "", 1, 0, guest["player"], "", f"{mu}.0 90.0 20 1", mu - 270
             )
         tickets = [
             await api.ticket(guest, GAME, attributes={"skill": says})

@@ -69,7 +69,7 @@ async def write(client: Caller, name: str, stop: asyncio.Event) -> int:
     while not stop.is_set():
         number += 1
         assert (await until_done(client, "log_append", LOG, name, number, 1, b"x", 9999, number - 1))[0] != "gap"
-        assert (await until_done(client, "boards_add", BOARDS, name, number, 600, name, 1, ""))[0] != "gap"
+        assert (await until_done(client, "boards_add", BOARDS, name, number, 0, name, 600, 1, ""))[0] != "gap"
         await asyncio.sleep(0.005)
     return number
 

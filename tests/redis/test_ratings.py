@@ -7,6 +7,7 @@ import json
 import pytest
 
 from core import keys
+from core.leaderboard import read_view
 from core.redis.client import Caller, Database
 from tests.redis.conftest import Game
 from tests.redis.steps import NOW, create, duel, lease, register, step
@@ -85,31 +86,37 @@ async def test_a_report_is_kept_while_the_match_is_played(game: Game) -> None:
     assert await game.call("match_report", "m9", "s1", "{}") == ["gone", ""]
 
 
+async def shown(client: Caller, mode: str = "") -> list[tuple[str, float]]:
+    """The rating board."""
+    reply = await client.call("board_read", BOARDS, "", f"rating{mode}", 0, 10, "", 0)
+    return [(entry.player, entry.score) for entry in read_view(reply, "rating", None, None).entries]
+
+
 async def test_ratings_move_once(client: Caller, data: Database) -> None:
     """All players of a match move, with the board; the same match again moves nobody."""
     args = ("ann", "", "1600 400 1", 400, "bob", "", "1400 400 1", 200)
-    assert await client.call("ratings_write", BOARDS, "m1", "", *args) == "ok"
-    assert await client.call("ratings_write", BOARDS, "m1", "", *args) == "repeat"
+    assert await client.call("ratings_write", BOARDS, "m1", "", 1, 9, *args) == "ok"
+    assert await client.call("ratings_write", BOARDS, "m1", "", 1, 9, *args) == "repeat"
     assert dict(await data.do("HGETALL", f"{BOARDS}:ratings")) == {"ann": "1600 400 1", "bob": "1400 400 1"}
-    assert float(await data.do("ZSCORE", f"{BOARDS}:rating", "ann")) == 400
+    assert await shown(client) == [("ann", 400.0), ("bob", 200.0)]
     assert await data.do("TTL", f"{BOARDS}:rated:m1") > 100_000
 
 
 async def test_ratings_that_changed_meanwhile(client: Caller, data: Database) -> None:
     """Where one rating is not the one that was computed from, nobody's moves, and the match may come again."""
-    await client.call("ratings_write", BOARDS, "m1", "", "ann", "", "1600 400 1", 400)
+    await client.call("ratings_write", BOARDS, "m1", "", 1, 9, "ann", "", "1600 400 1", 400)
     stale = ("bob", "", "1400 400 1", 200, "ann", "", "1700 400 1", 500)
-    assert await client.call("ratings_write", BOARDS, "m2", "", *stale) == "changed"
+    assert await client.call("ratings_write", BOARDS, "m2", "", 1, 9, *stale) == "changed"
     assert dict(await data.do("HGETALL", f"{BOARDS}:ratings")) == {"ann": "1600 400 1"}
     assert await data.do("ZCARD", f"{BOARDS}:rating") == 1
     fresh = ("bob", "", "1400 400 1", 200, "ann", "1600 400 1", "1700 390 2", 530)
-    assert await client.call("ratings_write", BOARDS, "m2", "", *fresh) == "ok"
+    assert await client.call("ratings_write", BOARDS, "m2", "", 1, 9, *fresh) == "ok"
 
 
 async def test_each_mode_has_ratings_of_its_own(client: Caller, data: Database) -> None:
     """What moves in one mode is not seen in another."""
-    await client.call("ratings_write", BOARDS, "m1", "duel", "ann", "", "1600 400 1", 400)
-    assert await client.call("ratings_write", BOARDS, "m2", "squad", "ann", "", "1500 400 1", 300) == "ok"
+    await client.call("ratings_write", BOARDS, "m1", "duel", 1, 9, "ann", "", "1600 400 1", 400)
+    assert await client.call("ratings_write", BOARDS, "m2", "squad", 1, 9, "ann", "", "1500 400 1", 300) == "ok"
     assert await data.do("HGET", f"{BOARDS}:ratings:duel", "ann") == "1600 400 1"
-    assert float(await data.do("ZSCORE", f"{BOARDS}:rating:squad", "ann")) == 300
+    assert await shown(client, ":squad") == [("ann", 300.0)]
     assert await data.do("EXISTS", f"{BOARDS}:ratings") == 0

@@ -19,8 +19,8 @@ MODES = {"players_per_match": None, "rules": RULES, "rating": {"modes": ["duel",
 
 async def _rate(db: Database, player: str, mu: float, *, mode: str = "", game: str = "tanks") -> None:
     """Give a player a rating, as a match would."""
-    args = (player, "", f"{mu} 100.0 9", mu - 300)
-    reply = await db.call("ratings_write", keys.boards(game), f"m-{player}-{mode}", mode, *args)
+    args = (player, "", f"{mu} 100.0 9 1", mu - 300)
+    reply = await db.call("ratings_write", keys.boards(game), f"m-{player}-{mode}", mode, 1, 0, *args)
     assert reply == "ok"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core import keys
+from core.leaderboard import score_args
 from core.redis.client import Database
 from tests.webapi.support import Api, claim, end, make_ready, next_event, open_api
 
@@ -57,8 +58,8 @@ async def test_a_board_shows_the_best_and_where_one_stands(api: Api, db: Databas
     """The first of a board with their names, the rank of one, and who stands around him."""
     await api.game()
     guests = [await api.guest(f"P{i}") for i in range(5)]
-    for i, guest in enumerate(guests):
-        await db.do("ZADD", f"{keys.boards('tanks')}:score", 100 - i, guest["player"])
+    for args in score_args([(guest["player"], 100 - i) for i, guest in enumerate(guests)], 0):
+        await db.call("boards_add", keys.boards("tanks"), "", 0, *args)
     third = guests[2]["player"]
     board = (await api.ask("GET", f"/v1/games/tanks/boards/score?top=2&player={third}&around=1")).body
     assert [(entry["rank"], entry["name"], entry["score"]) for entry in board["entries"]] == [

@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from webapi.endpoint import Table
-from webapi.routes import accounts, boards, games, matches, overview, parties, players, queues, service, tickets
+from webapi.routes import (
+    accounts,
+    boards,
+    games,
+    matches,
+    overview,
+    parties,
+    players,
+    queues,
+    seasons,
+    service,
+    tickets,
+)
 
 TABLES: Final[tuple[Table, ...]] = (
     service.TABLE,
@@ -15,6 +27,7 @@ TABLES: Final[tuple[Table, ...]] = (
     queues.TABLE,
     matches.TABLE,
     boards.TABLE,
+    seasons.TABLE,
     players.TABLE,
     parties.TABLE,
     overview.TABLE,

@@ -246,8 +246,8 @@ async def _with_ratings(call: Call, game: Game, players: list[TicketPlayer]) -> 
         return players
     asker = next(i for i, player in enumerate(players) if player.id == call.caller.player)
     mode = rating.mode_of(spec, players[asker].attributes, f"/players/{asker}")
-    stored = await call.services.boards.ratings(game.id, mode, [player.id for player in players])
-    return rating.with_ratings(spec, mode, players, stored)
+    running, stored = await call.services.boards.ratings(game.id, mode, [player.id for player in players])
+    return rating.with_ratings(spec, mode, players, stored, running)
 
 
 def _asked_at(pointer: str, players: list[TicketPlayer], body: doc.NewTicket, asker: str) -> str:

@@ -6,10 +6,13 @@ from typing import Any
 
 from msgspec import UNSET
 
-from core import keys
+from core import keys, leaderboard
+from core.boards import BoardStore
 from core.errors import NotFound
 from core.redis.batch import Batch
-from webapi.documents import Board, Entry, PlayerViews, Position, Rank
+from core.season import RUNNING_FIELDS, Running, Seasons, read_running
+from webapi.board_documents import Board, Entry, Rank
+from webapi.documents import PlayerViews, Position
 from webapi.store.accounts import Accounts
 
 
@@ -20,33 +23,38 @@ class Boards:
         self._batch = batch
         self._accounts = accounts
 
-    async def ratings(self, game: str, mode: str, players: list[str]) -> list[str | None]:
-        """The players' ratings as stored."""
-        return list(await self._batch.do("HMGET", keys.ratings(game, mode), *players))
+    async def ratings(self, game: str, mode: str, players: list[str]) -> tuple[Running, list[str | None]]:
+        """The running season, and the players' ratings as stored."""
+        season, stored = await self._batch.do_many(
+            [("HMGET", keys.seasons(game), *RUNNING_FIELDS), ("HMGET", keys.ratings(game, mode), *players)]
+        )
+        return read_running(season), list(stored)
 
-    async def board(self, game: str, board: str, key: str, *, top: int, player: str | None, around: int) -> Board:
-        """The first `top` of a board, the rank of `player` and `around` neighbours on each side. Raises NotFound."""
-        asked: list[tuple[str | int, ...]] = [
-            ("EXISTS", keys.registration(game)),
-            ("ZREVRANGE", key, 0, top - 1, "WITHSCORES") if top else ("ZREVRANGE", key, 1, 0, "WITHSCORES"),
-        ]
-        if player is not None:
-            asked += [("ZREVRANK", key, player), ("ZSCORE", key, player)]
-        exists, first, *own = await self._batch.do_many(asked)
-        if not exists:
-            raise NotFound(f"there is no game {game!r}", code="no-such-game")
-        rank = int(own[0]) if own and own[0] is not None and own[1] is not None else None
-        near: Any = []
-        start = max(0, (rank or 0) - around)
-        if rank is not None and around:
-            near = await self._batch.do("ZREVRANGE", key, start, rank + around, "WITHSCORES")
-        names = await self._accounts.names(list({member for member, _ in [*first, *near]}))
+    async def board(self, game: str, board: str, **what: Any) -> Board:
+        """A page of a board; `what` as `core.boards.BoardStore.view` takes it. Raises NotFound, Invalid."""
+        await self._registered(game)
+        seen = await BoardStore(self._batch, game).view(board, **what)
+        names = await self._accounts.names(list({entry.player for entry in [*seen.entries, *seen.neighbours]}))
         return Board(
             board=board,
-            entries=_entries(first, 0, names),
-            player=UNSET if rank is None else Rank(rank + 1, float(own[1])),
-            neighbours=_entries(near, start, names) if near else UNSET,
+            season=UNSET if board == "activity" else seen.season,
+            entries=_entries(seen.entries, names),
+            player=UNSET if seen.own is None else Rank(seen.own.rank, seen.own.score),
+            neighbours=_entries(seen.neighbours, names) if seen.neighbours else UNSET,
         )
+
+    async def seasons(self, game: str) -> Seasons:
+        """The running season and those kept. Raises NotFound."""
+        await self._registered(game)
+        return await BoardStore(self._batch, game).seasons()
+
+    async def end_season(self, game: str, season: int, carry: float, now_ms: int) -> Seasons:
+        """End a season, once. Raises Conflict where it has not begun."""
+        return await BoardStore(self._batch, game).end_season(season, carry=carry, now_ms=now_ms)
+
+    async def _registered(self, game: str) -> None:
+        if not await self._batch.do("EXISTS", keys.registration(game)):
+            raise NotFound(f"there is no game {game!r}", code="no-such-game")
 
     async def views(self, game: str, player: str) -> PlayerViews:
         """What a game last wrote of a player. Raises NotFound where it wrote nothing that is still kept."""
@@ -68,7 +76,5 @@ class Boards:
         return PlayerViews(player, name or "", state, where)
 
 
-def _entries(pairs: list[tuple[str, float]], start: int, names: dict[str, str]) -> list[Entry]:
-    return [
-        Entry(start + i + 1, member, names.get(member, ""), float(score)) for i, (member, score) in enumerate(pairs)
-    ]
+def _entries(found: list[leaderboard.Entry], names: dict[str, str]) -> list[Entry]:
+    return [Entry(it.rank, it.player, names.get(it.player, ""), it.score) for it in found]

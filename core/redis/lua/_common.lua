@@ -141,3 +141,21 @@ end
 local function fenced(base, token)
   return redis.call('HGET', base .. ':lease', 'token') ~= token
 end
+
+-- Put a player on a board on which, of equal scores, the one reached first ranks first. A member is the time, counted
+-- backwards, and the player; `since` has each player's time. With `best` a lower score than his own changes nothing.
+local LAST_MS = 2 ^ 44 - 1
+local function board_put(base, name, player, score, at, best)
+  local board, since, new = base .. ':' .. name, base .. ':since:' .. name, tonumber(score)
+  if not new or new ~= new then return end
+  local tie = string.format('%011x', LAST_MS - math.max(0, math.min(tonumber(at), LAST_MS)))
+  local before = redis.call('HGET', since, player)
+  if before then
+    local had = tonumber(redis.call('ZSCORE', board, before .. player))
+    if had and best and new < had then return end
+    if had == new and tonumber(before, 16) >= tonumber(tie, 16) then return end
+    redis.call('ZREM', board, before .. player)
+  end
+  redis.call('ZADD', board, score, tie .. player)
+  redis.call('HSET', since, player, tie)
+end

@@ -25,7 +25,7 @@ def test_a_rating_is_read_as_it_was_written(mu: float, sigma: float, matches: in
     assert read_rating(stored.text()).text() == stored.text()
 
 
-@pytest.mark.parametrize("text", [None, "", "1500", "a b c", "1 2 3 4"])
+@pytest.mark.parametrize("text", [None, "", "1500", "a b c", "1 2 3", "1 2 3 4 5"])
 def test_nothing_stored_is_a_newcomer(text: str | None) -> None:
     """Without a readable rating a player is a newcomer, who is average, and at the bottom of the board."""
     assert read_rating(text) == NEWCOMER
@@ -35,7 +35,7 @@ def test_nothing_stored_is_a_newcomer(text: str | None) -> None:
 def test_a_ticket_gets_its_players_ratings() -> None:
     """The stored rating stands whatever was sent; what else was sent stays."""
     sent = [TicketPlayer("ann", attributes={"skill": 9000, "tank": "heavy"}), TicketPlayer("bob")]
-    ann, bob = with_ratings(RatingSpec(), "", sent, ["1612.344 120.5 7", None])
+    ann, bob = with_ratings(RatingSpec(), "", sent, ["1612.344 120.5 7 1", None])
     assert ann.attributes == {"skill": 1612.34, "tank": "heavy"}
     assert bob.attributes == {"skill": 1500}
 

@@ -85,14 +85,14 @@ def test_a_newer_version_is_named() -> None:
     assert caught.value.code == "batch-version"
 
 
-def test_counts_are_by_bucket_and_by_who_acted() -> None:
-    """An attack counts for the attacker only, in the bucket of its time."""
+def test_counts_are_by_slot_and_by_who_acted() -> None:
+    """An attack counts for the attacker only, in the ten seconds of its time."""
     batch: list[Interaction] = [
         Move("1", 599_999, "a", 0, 0),
         Attack("2", 600_000, "a", "b", 1.0),
         Move("3", 600_001, "a", 0, 0),
     ]
-    assert count(batch) == {(0, "a"): 1, (600, "a"): 2}
+    assert count(batch) == {(590, "a"): 1, (600, "a"): 2}
 
 
 def test_views_keep_the_latest_and_newer_ones_win_over_put_back() -> None:
