@@ -26,6 +26,7 @@ REQUESTS = 10_000
 CALLS = 3_000
 CHANGES = 1_000
 SETTLE_S = 1.0
+START_S = 30.0
 GAME = Server(command=["sleep", "600"], ready=Ready(when="sdk"))
 
 
@@ -38,11 +39,12 @@ class Rest:
     @classmethod
     async def to(cls, port: int) -> Rest:
         """Connect; tries until somebody listens."""
-        while True:
-            try:
-                return cls(*await asyncio.open_connection("127.0.0.1", port))
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.001)
+        async with asyncio.timeout(START_S):
+            while True:
+                try:
+                    return cls(*await asyncio.open_connection("127.0.0.1", port))
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.001)
 
     async def call(self, method: str, path: str, body: bytes = b"") -> bytes:
         """One request and its answer."""

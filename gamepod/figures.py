@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from gamepod.arena_game import ArenaGame
 from gamepod.flush import Flusher
 from gamepod.metrics import Metric, histogram, labelled, one
 from gamepod.outcome import Game
 from gamepod.pacer import LATENESS_S
+
+if TYPE_CHECKING:
+    from gamepod.arena_game import ArenaGame
 
 
 def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
@@ -26,9 +29,15 @@ def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
 def metrics(game: Game, flusher: Flusher, running: bool) -> list[Metric]:
     """For Prometheus."""
     found = [one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running)), *_flush(flusher)]
-    if isinstance(game, ArenaGame):
+    if _is_arena(game):
         found += _arena(game)
     return found
+
+
+def _is_arena(game: Game) -> TypeGuard[ArenaGame]:
+    """Asked without loading the arena, which a sidecar does without."""
+    loaded = sys.modules.get("gamepod.arena_game")
+    return loaded is not None and isinstance(game, loaded.ArenaGame)
 
 
 def _flush(flusher: Flusher) -> list[Metric]:

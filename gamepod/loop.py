@@ -9,6 +9,7 @@ told its result. While Redis is away the game plays on; a match that turns out t
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -26,7 +27,6 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
-from gamepod.arena_game import ArenaGame
 from gamepod.backfill import Backfill
 from gamepod.command_game import CommandGame
 from gamepod.figures import figures, metrics
@@ -166,6 +166,9 @@ class Life:
             return SidecarGame(self._settings, self._match, self._server)
         if self._match.server.command is not None:
             return CommandGame(self._settings, self._match, self._server, sdk_ports)
+        from gamepod.arena_game import ArenaGame  # 1 MB that a sidecar does without
+
+        gc.freeze()  # as what was loaded at the start: see gamepod.app
         return ArenaGame(self._settings, self._roster, self._flusher)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:

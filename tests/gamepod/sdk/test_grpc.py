@@ -202,8 +202,9 @@ async def test_without_grpc_installed_rest_works(monkeypatch: pytest.MonkeyPatch
     """A gamepod without the extra turns gRPC away, says in its log what to install, and answers REST."""
     monkeypatch.setitem(sys.modules, "gamepod.sdk.grpc_face", None)
     async with side() as local:
-        reader, _ = await asyncio.open_connection("127.0.0.1", local.ports.grpc)
+        reader, writer = await asyncio.open_connection("127.0.0.1", local.ports.grpc)
         assert await reader.read() == b""
+        writer.close()
         assert (await local.call("POST", "/ready", {}))[0] == 200
     assert "install muster[grpc]" in caplog.text
 
