@@ -1,6 +1,6 @@
 """The gRPC port: open from the start, and nothing of gRPC is loaded before the first connection.
 
-A game that speaks REST, or nothing, so costs no more for it. What is loaded (`grpc_face`) is 4 MB.
+A game that speaks REST, or nothing, so costs no more for it. What is loaded (`grpc_face`) is 5 MB.
 """
 
 from __future__ import annotations
