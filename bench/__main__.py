@@ -9,7 +9,18 @@ import sys
 import bench
 from bench.harness import Report, say
 
-HELPERS = {"__main__", "harness", "load", "players", "by_hand", "udp_players", "kube", "quality_figure"}
+HELPERS = {
+    "__main__",
+    "harness",
+    "load",
+    "players",
+    "by_hand",
+    "udp_players",
+    "interaction_crash",
+    "kube",
+    "quality_figure",
+    "interaction_load",
+}
 
 
 def main(names: list[str]) -> int:

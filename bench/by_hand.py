@@ -14,7 +14,7 @@ import msgspec
 from bench.harness import ROOT, Stack
 from core import keys
 from core.clock import new_id, now_ms
-from core.jointoken import match_key
+from core.jointoken import JoinClaims, match_key, mint
 from core.model import Match, MatchPlayer, Server, TicketPlayer, Timers
 from core.redis.client import Database, open_database
 
@@ -63,6 +63,7 @@ async def make_match(
         "MUSTER_SDK_PORT": "0",
         "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
+        "MALLOC_TRIM_THRESHOLD_": "131072",  # as the launcher has it
     }
     del env["MUSTER_SECRET"]
     return HandMade(match, env)
@@ -76,6 +77,13 @@ async def ready(db: Database, match: str) -> dict[str, str]:
             return found
         assert found["state"] == "PLACING", found
         await asyncio.sleep(POLL_S)
+
+
+def tokens(services: Stack, match: Match) -> str:
+    """Join tokens of all players, one a line."""
+    key = match_key(services.env["MUSTER_SECRET"], match.id)
+    until = int(time.time()) + 300
+    return "\n".join(mint(key, JoinClaims(p.id, match.id, p.name, p.team, until)) for p in match.players)
 
 
 async def start_by_hand(services: Stack) -> float:

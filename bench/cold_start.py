@@ -22,7 +22,6 @@ from typing import Any
 
 import msgspec
 import uvloop
-from matchmaker.grouping import group
 
 from bench.harness import Report, percentile, say
 from bench.kube import PLAYERS, Document, Moments, Pods, arena, bare_pod, ground, moment
@@ -30,10 +29,13 @@ from core import keys
 from core.clock import new_id, now_ms
 from core.doorbell import Doorbell, open_doorbell
 from core.jointoken import match_key
-from core.model import ARENA_PORTS, Game, Port, teams_of
+from core.model import ARENA_PORTS, Game, Port
+from core.rules import rule_set
 from matchmaker.launch import host_ports
 from matchmaker.launch.pod import Given, pod_document
 from matchmaker.matching import match_of
+from matchmaker.mirror import Mirror
+from matchmaker.rules import Pool, form
 from matchmaker.store import GameStore
 from tests.kube.ground import SECRET, Ground
 from tests.matchmaker.support import queue, register
@@ -98,9 +100,11 @@ class Lives:
         ticket = await queue(db, BY_HAND, players=PLAYERS)
         token, *_ = await db.call("lease_take", keys.game(BY_HAND), "by hand", 600_000, 0)
         store = GameStore(db, BY_HAND, token)
-        waiting = [queued.ticket for queued in await store.queue(1)]
-        (proposal,) = group(waiting, teams_of(game.spec), fill_wait_s=0, now_ms=now, most=1)
-        match = match_of(proposal, game, new_id("match"), now)
+        pool = Pool(rule_set(game.spec))
+        mirror = Mirror(store, 10, pool.add, pool.remove)
+        await mirror.read()
+        (proposal,) = form(pool, pool.rules, now_ms(), seed=1).proposals
+        match = match_of(proposal, mirror, game, new_id("match"), now)
         await store.claim([match], [], now_ms=now, live_most=1)
         given = Given("by-hand", match_key(SECRET, match.id), host_ports.inside(ports, 7000))
         whole = pod_document(match, self.here.settings, given)

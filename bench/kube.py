@@ -104,7 +104,8 @@ class Pods:
         self._session, self._path = session, f"/api/v1/namespaces/{NAMESPACE}/pods"
 
     async def create(self, document: Document) -> None:
-        async with self._session.post(self._path, json=document) as answer:
+        body, kind = orjson.dumps(document), {"Content-Type": "application/json"}
+        async with self._session.post(self._path, data=body, headers=kind) as answer:
             await answer.read()
 
     async def delete(self, name: str) -> None:

@@ -1,6 +1,7 @@
-"""Many players over UDP in one plain process: `python -m bench.udp_players PORT SECONDS < tokens` (one a line).
+"""Many players over UDP in one plain process: `python -m bench.udp_players PORT SECONDS [HZ MOVES] < tokens`.
 
-Each sends its input at 60 Hz (a move and now and then a shot) and reads every snapshot. Prints one JSON object.
+A token a line. Each player sends HZ inputs a second (60) with so many moves (1) and now and then a shot, and reads
+every snapshot. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -33,23 +34,25 @@ def join(port: int, token: str) -> socket.socket:
         message["cookie"] = answer["cookie"]
 
 
-def inputs(tick: int, seq: int, player: int) -> tuple[bytes, int]:
+def inputs(tick: int, seq: int, player: int, moves: int = 1) -> tuple[bytes, int]:
     """The input of one player at one moment, and how many commands it has."""
-    turn = round(math.sin(tick / 50 + player), 2)
-    commands: list[dict[str, Any]] = [{"type": "move", "throttle": 1, "turn": turn, "aim": (tick * 3) % 360}]
+    commands: list[dict[str, Any]] = []
+    for number in range(moves):
+        turn = round(math.sin((tick + number / moves) / 50 + player), 2)
+        commands.append({"type": "move", "throttle": 1, "turn": turn, "aim": (tick * 3 + number) % 360})
     if (tick + player) % SHOOT_EVERY == 0:
         commands.append({"type": "shoot"})
     return json.dumps({"type": "input", "seq": seq, "commands": commands}).encode(), len(commands)
 
 
-def play(sockets: list[socket.socket], seconds: float) -> dict[str, float]:
+def play(sockets: list[socket.socket], seconds: float, rate_hz: int = RATE_HZ, moves: int = 1) -> dict[str, float]:
     """Everybody plays for so long."""
     sequence = [1] * len(sockets)
     sent = received = size = tick = 0
     start = time.monotonic()
     while (now := time.monotonic()) < start + seconds:
         for player, sock in enumerate(sockets):
-            data, commands = inputs(tick, sequence[player], player)
+            data, commands = inputs(tick, sequence[player], player, moves)
             sequence[player] += commands
             try:
                 sock.send(data)
@@ -60,7 +63,7 @@ def play(sockets: list[socket.socket], seconds: float) -> dict[str, float]:
             except BlockingIOError:
                 pass
         tick += 1
-        time.sleep(max(0.0, start + tick / RATE_HZ - now - (time.monotonic() - now)))
+        time.sleep(max(0.0, start + tick / rate_hz - now - (time.monotonic() - now)))
     took = time.monotonic() - start
     return {
         "sent_per_s": sent / took,
@@ -72,4 +75,4 @@ def play(sockets: list[socket.socket], seconds: float) -> dict[str, float]:
 
 if __name__ == "__main__":
     joined = [join(int(sys.argv[1]), line.strip()) for line in sys.stdin]
-    print(json.dumps(play(joined, float(sys.argv[2]))))
+    print(json.dumps(play(joined, float(sys.argv[2]), *map(int, sys.argv[3:]))))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from core.boards import BoardStore
 from core.clock import new_id, now_ms
 from core.errors import Invalid, Unavailable
 from core.ids import is_game_id
-from core.interactions import Action, Attack, Interaction, Move, Views, count, pack, view_calls
+from core.interactions import MAX_BATCH, Action, Attack, Columns, Interaction, Move, count, pack
+from core.inventory import Inventories
 from core.leaderboard import (
     EXPIRE_STEP,
     MAX_AROUND,
@@ -34,9 +35,12 @@ from core.leaderboard import (
     oldest_bucket,
     score_args,
 )
+from core.near import Near, near_calls
+from core.nearby import find_near, position_of
 from core.rating import Rating, read_rating
 from core.redis.client import Database, open_database
 from core.season import RUNNING_FIELDS, Seasons, read_running
+from core.views import Views, view_calls
 
 SENDS: Final = 4  # of one write before Unavailable reaches the caller
 PAUSE_S: Final = 0.1  # before the second, doubled each time: a restart of Redis takes about a second
@@ -64,8 +68,11 @@ class Muster:
         self._game = game
         self._boards = BoardStore(db, game)
         self._writer = new_id("session")  # names our numbered writes
-        self._number = 0
+        self._number = 0  # of interactions
+        self._batches = 0
+        self._counts = 0
         self._writing = asyncio.Lock()
+        self.items = Inventories(db, game)  # grant, take, exchange, inventory, audit
 
     async def read(self, key: str) -> Any:
         """What a key holds, or None where there is none.
@@ -74,14 +81,16 @@ class Muster:
         of `core/keys.py`. A hash is a dict, a string a str, a list or set a list, a sorted set a list of (member,
         score) in descending order, a stream a list of (id, fields), newest first; at most MAX_ELEMENTS of them.
         """
-        name = key if key.startswith("muster:") else self._full(key)
-        kind = await self._db.do("TYPE", name)
+        whole = key.startswith("muster:")
+        name = key if whole else self._full(key)
+        kind = await self._db.do("TYPE", name) if whole else "hash"
         if kind == "none":
             return None
         if kind not in _READS:
             raise Invalid(f"{name} is a {kind}, which cannot be read here", pointer="key")
         found = await self._db.do(*(name if word == "{}" else word for word in _READS[kind]))
-        return _plain(kind, found)
+        plain = _plain(kind, found)
+        return plain if whole else plain or None  # a hash without fields is none
 
     async def add_interaction(
         self,
@@ -93,25 +102,51 @@ class Muster:
         position: tuple[float, float] | None = None,
         at_s: float | None = None,
         move_ttl_s: int = 30,
+        near: bool = False,
     ) -> str:
         """Write one interaction: to the log, to the view of its kind, and to the activity board. Returns its id.
 
         With `target` it is an attack of `damage` hit points; with `position` (latitude, longitude in degrees) a move,
-        forgotten after `move_ttl_s` (10-60); else an action, named `what`. `at_s` is its UNIX time, by default now;
-        one that is older than the board's window is logged but no longer counts.
+        forgotten after `move_ttl_s` (10-60), and with `near` put into the index that `near` asks; else an action,
+        named `what`. `at_s` is its UNIX time, by default now; one that is older than the board's window is logged but
+        no longer counts.
         Raises Invalid, and Unavailable when Redis stays away (the interaction may then be written or not).
         """
         now = now_ms()
-        at_ms = _at_ms(at_s, now)
-        if not 10 <= move_ttl_s <= 60:
-            raise Invalid("a position is kept for 10-60 s", pointer="move_ttl_s")
-        _check_player("player", player)
-        async with self._writing:
-            number = self._number = self._number + 1
-            id_ = f"{self._writer}-{number}"
-            one = _interaction(id_, at_ms, player, what, target, damage, position)
-            await self._write(number, one, now, move_ttl_s)
-        return id_
+        one = _checked(now, player=player, what=what, target=target, damage=damage, position=position, at_s=at_s)
+        return (await self._add([one], move_ttl_s, near))[0]
+
+    async def add_interactions(
+        self, interactions: Sequence[Mapping[str, Any]], *, move_ttl_s: int = 30, near: bool = False
+    ) -> list[str]:
+        """Write many (1-2000) at once, each a mapping of `add_interaction`'s arguments. Returns their ids in order.
+
+        They are one batch of the log: a few round trips in all. Where one is refused, none is written, and the error's
+        pointer says which: `3/damage` is the fourth's.
+        """
+        if not 1 <= len(interactions) <= MAX_BATCH:
+            raise Invalid(f"1-{MAX_BATCH} interactions at once", pointer="interactions")
+        now, made = now_ms(), []
+        for i, given in enumerate(interactions):
+            try:
+                made.append(_checked(now, **given))
+            except Invalid as error:
+                raise Invalid(error.detail, pointer=f"{i}/{error.pointer}") from None
+            except TypeError as error:
+                raise Invalid(f"not the arguments of add_interaction: {error}", pointer=str(i)) from None
+        return await self._add(made, move_ttl_s, near)
+
+    async def near(self, of: str | tuple[float, float], *, radius_m: float = 1000.0, top: int = 20) -> list[Near]:
+        """The nearest `top` (1-1000) players within `radius_m` (at most 100 km) of a player, or of a position.
+
+        Of those in the index: of a game registered with `near`, and of `add_interaction(position=..., near=True)`.
+        Raises NotFound for a player without a position that is still kept, who is himself never among the answers.
+        """
+        if isinstance(of, str):
+            _check_player("of", of)
+            place = await position_of(self._db, self._game, of)
+            return await find_near(self._db, self._game, *place, radius_m=radius_m, top=top, but=of)
+        return await find_near(self._db, self._game, *of, radius_m=radius_m, top=top)
 
     async def cleanup_old_interactions(self) -> int:
         """Take what is older than 24 hours out of the activity board, in bounded steps. Returns how many entries.
@@ -194,16 +229,31 @@ class Muster:
             )
         return f"{keys.shard(self._game, rest.partition(':')[0])}:{key}"
 
-    async def _write(self, number: int, one: Interaction, now: int, move_ttl_s: int) -> None:
+    async def _add(self, made: list[Callable[[str], Interaction]], move_ttl_s: int, near: bool) -> list[str]:
+        if not 10 <= move_ttl_s <= 60:
+            raise Invalid("a position is kept for 10-60 s", pointer="move_ttl_s")
+        async with self._writing:
+            first, self._number = self._number + 1, self._number + len(made)
+            ids = [f"{self._writer}-{number}" for number in range(first, self._number + 1)]
+            await self._write([make(id_) for make, id_ in zip(made, ids, strict=True)], move_ttl_s, near)
+        return ids
+
+    async def _write(self, interactions: list[Interaction], move_ttl_s: int, near: bool) -> None:
+        columns, now = Columns(interactions), now_ms()
+        self._batches += 1
+        payload = pack(columns, move_ttl_s=move_ttl_s)
         log = keys.shard(self._game, self._writer)
-        await self._send("log_append", log, self._writer, number, 1, pack([one]), LOG_BATCHES)
+        await self._send("log_append", log, self._writer, self._batches, len(interactions), payload, LOG_BATCHES)
         views = Views()
-        views.add([one])
-        for base, args in view_calls(self._game, views, move_ttl_s=move_ttl_s):
+        views.add(columns)
+        for base, args in view_calls(self._game, views, move_ttl_ms=move_ttl_s * 1000):
             await self._send("views_write", base, *args)
-        if not is_past(one.at_ms, one[2], now):
-            for args in count_args(count([one])):
-                await self._send("boards_add", keys.boards(self._game), self._writer, number, *args)
+        for base, args in near_calls(self._game, views.moves.values(), ttl_s=move_ttl_s) if near else ():
+            await self._send("near_add", base, *args)
+        counted = [one for one in interactions if not is_past(one.at_ms, one[2], now)]
+        for args in count_args(count(counted)):
+            self._counts += 1
+            await self._send("boards_add", keys.boards(self._game), self._writer, self._counts, *args)
 
     async def _send(self, function: str, base: str, *args: str | bytes | int) -> None:
         for attempt in range(SENDS):
@@ -216,30 +266,35 @@ class Muster:
             await asyncio.sleep(PAUSE_S * 2**attempt)
 
 
-def _interaction(
-    id_: str,
-    at_ms: int,
+def _checked(
+    now: int,
+    *,
     player: str,
-    what: str,
-    target: str | None,
-    damage: float,
-    position: tuple[float, float] | None,
-) -> Interaction:
+    what: str = "interaction",
+    target: str | None = None,
+    damage: float = 0.0,
+    position: tuple[float, float] | None = None,
+    at_s: float | None = None,
+) -> Callable[[str], Interaction]:
+    """What makes the interaction of an id. Raises Invalid."""
+    at_ms = _at_ms(at_s, now)
+    _check_player("player", player)
     if target is not None and position is not None:
         raise Invalid("an interaction has a target or a position, not both", pointer="target")
     if damage < 0 or (damage and target is None):
         raise Invalid("damage is not negative, and is done to a target", pointer="damage")
     if target is not None:
         _check_player("target", target)
-        return Attack(id_, at_ms, player, target, _finite("damage", damage))
+        _finite("damage", damage)
+        return lambda id_: Attack(id_, at_ms, player, target, damage)
     if position is not None:
         lat, lon = position
         if not (-90 <= lat <= 90 and -180 <= lon <= 180):
             raise Invalid("a position is a latitude of -90 to 90 and a longitude of -180 to 180", pointer="position")
-        return Move(id_, at_ms, player, lat, lon)
+        return lambda id_: Move(id_, at_ms, player, lat, lon)
     if not 1 <= len(what) <= 64:
         raise Invalid("`what` has 1-64 characters", pointer="what")
-    return Action(id_, at_ms, player, what)
+    return lambda id_: Action(id_, at_ms, player, what)
 
 
 def _at_ms(at_s: float | None, now: int) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 from core.errors import Invalid
@@ -18,6 +17,7 @@ _Value = TypeVar("_Value", int, float)
 
 Wall = tuple[float, float, float, float]  # west, south, east, north edge in metres
 
+MIN_SIGHT_M = 20.0  # a smaller area would change at every turn of a tank
 MAX_WALLS = 64  # each tank tests each wall every tick, so a map is bounded
 
 
@@ -70,6 +70,10 @@ class ArenaSettings:
     shot_mana: float = _within(10.0, 0.0, 10_000.0)  # ten shots in a burst
     friendly_fire: bool = False
 
+    # Exchanging items
+    trade_range_m: float = _within(20.0, 0.0, 5000.0)  # ten tanks' radii: those two stand together; 0 means no trade
+    trade_timeout_s: float = _within(15.0, 1.0, 120.0)  # an offer is open so long
+
     # Winning
     score_per_kill: int = _within(1, 0, 1000)  # a team kill costs as much, where friendly fire is on
     score_limit: int = _within(20, 0, 1_000_000)  # of a player, or a team's sum; 0 means none
@@ -86,6 +90,9 @@ class ArenaSettings:
     # What is told
     snapshot_repeats: int = _within(3, 1, 10)  # ticks a change is sent in: three losses in a row are rare
     refresh_s: float = _within(1.0, 0.1, 10.0)  # every tank is sent at least this often, whatever was lost
+    interest_m: float = _within(90.0, 0.0, 5000.0)  # what is farther is not told; a shot's range at least; 0 tells all
+    snapshot_rows: int = _within(50, 20, 500)  # tanks in one snapshot, about: a crowd takes turns; two datagrams
+    radar_s: float = _within(1.0, 0.0, 60.0)  # living tanks are told to all so often, to the metre; 0 hides them
     moved_event_s: float = _within(0.5, 0.05, 60.0)  # `tank_moved` is history for people, not a replay
     last_actions: int = _within(8, 0, 64)  # kept per player for the operator's view
 
@@ -109,6 +116,8 @@ class ArenaSettings:
         known = {spec.name for spec in dataclasses.fields(cls)}
         for key in document:
             if key not in known:
+                from difflib import get_close_matches  # which no match that starts needs
+
                 near = get_close_matches(key, known, n=1)
                 hint = f": is it {near[0]!r}?" if near else "; docs/arena.md lists them all"
                 raise Invalid(f"{key[:64]!r} is not an arena setting{hint}", pointer=f"/{key[:64]}")
@@ -116,6 +125,11 @@ class ArenaSettings:
         if "walls" in values:
             values["walls"] = _read_walls(values["walls"])
         return cls(**values)
+
+    @property
+    def sight_m(self) -> float:
+        """Metres within which a player is told everything; 0 where everything is told to everybody."""
+        return max(self.interest_m, self.shot_range_m, MIN_SIGHT_M) if self.interest_m else 0.0
 
     def ticks(self, seconds: float) -> int:
         """A duration in whole ticks, at least one."""

@@ -21,7 +21,6 @@ from typing import Any, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 import zmq
-import zmq.asyncio
 
 from core import keys
 from core.clock import now_ms
@@ -93,6 +92,8 @@ class Doorbell:
         self._connected &= live
 
     async def _listen(self, sub: zmq.Socket[bytes], heard: Callable[[str, list[str]], None]) -> None:
+        import zmq.asyncio  # a game server only rings, and need not load it
+
         waiting = zmq.asyncio.Socket(sub)  # to be woken by; what has come is read without a wait
         while True:
             await waiting.poll()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill"]
+Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange"]
 
 PREFIX: Final[dict[Kind, str]] = {
     "player": "p",
@@ -21,6 +21,7 @@ PREFIX: Final[dict[Kind, str]] = {
     "party": "pty",
     "event": "e",
     "backfill": "b",
+    "exchange": "x",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -39,6 +40,14 @@ def make_id(kind: Kind, now_ms: int, chance: bytes) -> str:
     number = (now_ms & (1 << 48) - 1) << 80 | int.from_bytes(chance)
     body = "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
     return f"{PREFIX[kind]}-{body}"
+
+
+def made_ms(id_: str) -> int:
+    """The UTC milliseconds in an id that `make_id` made."""
+    number = 0
+    for letter in id_.rpartition("-")[2][:10]:  # 130 bits are written, the first two of them 0
+        number = number << 5 | _ALPHABET.index(letter)
+    return number
 
 
 def is_id(kind: Kind, text: str) -> bool:

@@ -1,38 +1,39 @@
-"""Interactions: what players do to each other and to the world. Packing for the log, coalescing for the views. PURE.
+"""Interactions: what players do to each other and to the world, and how batches of them are packed for the log. PURE.
 
-A batch in the log is one JSON document of compact arrays (about 30 bytes an interaction), so that it can be read
-with any tool:
+A batch in the log is one JSON document of columns: packing and reading it cost no Python per interaction, and any tool
+can read it. Its members, the rows in the order in which things happened:
 
-    [version, id prefix, at_ms of the first, [name, ...], [row, ...]]
-    move   [0, n, ms after the first, player, latitude, longitude]     in 1e-7 degrees (1 cm)
-    attack [1, n, ms after the first, attacker, target, damage]
-    action [2, n, ms after the first, player, what]
+    v      2, the version of this form
+    ttl    seconds that a position in it is kept as a view
+    kinds  a letter a row: "mma"
+    id     [prefix, first] where the ids are <prefix>-<first>, <prefix>-<first + 1>, ...; else [id, ...] a row
+    at     [[UTC ms, rows], ...] runs of rows of the same moment
+    names  [name, ...] of players and actions; a column of names is of positions in it
+    who    column of names: the player that each row is about
+    m a c x  per kind that occurs, its columns over its rows: KINDS says which
+    states [[UTC ms, [field, ...], [[player, value, ...], ...]], ...] player hashes (row A4), values as they are stored
 
-Players and actions are positions in the list of names. `n` is a number where the id is `<prefix>-<n>`, else the id.
-Rows are in the order in which things happened. The log is the truth; views and boards can be made again from it.
+A column of names or numbers is base 64 of little-endian unsigned 16 bit or IEEE 754 64 bit: exact, so a view made from
+the log is the view that was written. The log is the truth; views and counts can be made again from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+from binascii import a2b_base64, b2a_base64
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, groupby
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from core import keys
-from core.clock import iso
 from core.errors import Invalid
 from core.leaderboard import slot_of
 
-VERSION: Final = 1
+VERSION: Final = 2
 MAX_BATCH: Final = 2_000  # interactions; about 60 KB, appended in well under a millisecond
-MAX_VIEWS: Final = 200  # keys written by one call: Redis serves others in between
-VIEW_TTL_S: Final = 86_400  # attacks and states are kept as long as the activity board looks back
-DEGREES: Final = 1e7  # units of a packed coordinate in one degree
-
-MOVE: Final = 0
-ATTACK: Final = 1
-ACTION: Final = 2
+MOVE_TTL_S: Final = 30  # where a game does not choose
 
 
 class Move(NamedTuple):
@@ -64,142 +65,195 @@ class Action(NamedTuple):
     what: str
 
 
-Interaction = Move | Attack | Action
-Call = tuple[str, tuple[str | int, ...]]  # base key and arguments of a Redis function
+class Exchange(NamedTuple):
+    """Two players exchanged items (row A3). The items' audit is the truth of it; this is its place in the match."""
+
+    id: str
+    at_ms: int
+    player: str  # who offered
+    other: str  # who accepted
+    exchange: str  # id in the audit
+    gave: str  # "shell:3,sword#excalibur:1"
+    got: str
 
 
-def pack(interactions: Sequence[Interaction]) -> bytes:
-    """One batch for the log. Coordinates are kept to 1e-7 degrees."""
-    if not interactions:
-        raise ValueError("a batch holds at least one interaction")
-    prefix = interactions[0].id.rpartition("-")[0]
-    first_ms = interactions[0].at_ms
-    names: dict[str, int] = {}
-    rows: list[tuple[Any, ...]] = []
-    for one in interactions:
-        head = (_short(one.id, prefix), one.at_ms - first_ms, names.setdefault(one[2], len(names)))
-        if isinstance(one, Move):
-            rows.append((MOVE, *head, round(one.lat * DEGREES), round(one.lon * DEGREES)))
-        elif isinstance(one, Attack):
-            rows.append((ATTACK, *head, names.setdefault(one.target, len(names)), one.damage))
-        else:
-            rows.append((ACTION, *head, names.setdefault(one.what, len(names))))
-    return orjson.dumps((VERSION, prefix, first_ms, list(names), rows))
+Interaction = Move | Attack | Action | Exchange
+Fields = dict[str, str]  # of a hash
 
 
-def _short(id_: str, prefix: str) -> int | str:
-    start, dash, number = id_.rpartition("-")
-    # Only what comes back as the same text may travel as a number; 15 digits are exact in every JSON reader.
-    plain = number.isascii() and number.isdigit() and len(number) <= 15 and (number[0] != "0" or number == "0")
-    return int(number) if dash and plain and start == prefix else id_
+class Kind(NamedTuple):
+    """How a kind of interaction is packed. Every kind begins with id, at_ms, and who did it."""
+
+    type: type[Any]
+    columns: str  # of what follows, a letter each: n a name, d a number
+
+
+# A further kind of interaction is a class above and a line here; its letter is kept for ever.
+KINDS: Final[dict[str, Kind]] = {
+    "m": Kind(Move, "dd"),
+    "a": Kind(Attack, "nd"),
+    "c": Kind(Action, "n"),
+    "x": Kind(Exchange, "nnnn"),
+}
+_LETTERS: Final[dict[type[Any], str]] = {kind.type: letter for letter, kind in KINDS.items()}
+
+
+class States(NamedTuple):
+    """Hashes of players as they were at one moment (row A4), all with the same fields."""
+
+    at_ms: int
+    fields: tuple[str, ...]
+    rows: list[tuple[str, ...]]  # player, then a value per field
+
+
+class Columns:
+    """Interactions, oldest first, taken apart once: packing, counting and folding share it."""
+
+    __slots__ = ("ids", "kinds", "rows", "runs", "short", "who")
+
+    def __init__(self, interactions: Sequence[Interaction]) -> None:
+        self.ids: Sequence[str]
+        self.who: Sequence[str]
+        # Every kind begins alike, and zip stops at the shortest.
+        self.ids, times, self.who = tuple(zip(*interactions, strict=False))[:3] if interactions else ((), (), ())
+        self.short = _short(self.ids)
+        self.runs = [(ms, len(list(same))) for ms, same in groupby(times)]
+        self.kinds = "".join(map(_LETTERS.__getitem__, map(type, interactions)))
+        self.rows: dict[str, Sequence[Any]] = {}
+        for letter in sorted(set(self.kinds)):
+            of_kind = KINDS[letter].type
+            self.rows[letter] = [one for one in interactions if type(one) is of_kind]
+
+    def of(self, letter: str) -> Sequence[Any]:
+        """The interactions of one kind, in their order."""
+        return self.rows.get(letter, ())
+
+    def counts(self) -> list[tuple[int, Sequence[str]]]:
+        """By slot of time of the activity board, who acted in it; somebody who acted twice is there twice."""
+        slots = {slot_of(ms) for ms, _ in self.runs}
+        if len(slots) == 1:
+            return [(slots.pop(), self.who)]
+        found: dict[int, list[str]] = {}
+        start = 0
+        for ms, n in self.runs:
+            found.setdefault(slot_of(ms), []).extend(self.who[start : start + n])
+            start += n
+        return list(found.items())
+
+
+def pack(
+    interactions: Sequence[Interaction] | Columns, states: Iterable[States] = (), *, move_ttl_s: int = MOVE_TTL_S
+) -> bytes:
+    """One batch for the log, of at most MAX_BATCH interactions. Raises ValueError where there is nothing in it."""
+    columns = interactions if isinstance(interactions, Columns) else Columns(interactions)
+    packed_states = [tuple(some) for some in states]
+    if not columns.ids and not packed_states:
+        raise ValueError("a batch holds at least one interaction or state")
+    names = dict.fromkeys(columns.who)
+    split: dict[str, list[tuple[Any, ...]]] = {}
+    for letter, rows in columns.rows.items():
+        split[letter] = list(zip(*rows, strict=True))[3:]
+        for code, values in zip(KINDS[letter].columns, split[letter], strict=True):
+            if code == "n":
+                names.update(dict.fromkeys(values))
+    index = dict(zip(names, range(len(names)), strict=True)).__getitem__
+    batch: dict[str, Any] = {
+        "v": VERSION,
+        "ttl": move_ttl_s,
+        "kinds": columns.kinds,
+        "id": columns.short or columns.ids,
+        "at": columns.runs,
+        "names": list(names),
+        "who": _column("H", map(index, columns.who)),
+    }
+    for letter, found in split.items():
+        batch[letter] = [
+            _column("H", map(index, values)) if code == "n" else _column("d", values)
+            for code, values in zip(KINDS[letter].columns, found, strict=True)
+        ]
+    if packed_states:
+        batch["states"] = packed_states
+    return orjson.dumps(batch)
+
+
+def _column(code: str, values: Iterable[Any]) -> str:
+    whole = tuple(values)
+    return b2a_base64(struct.pack(f"<{len(whole)}{code}", *whole), newline=False).decode()
+
+
+def _short(ids: Sequence[str]) -> tuple[str, int] | None:
+    """(prefix, first) of ids that count up by one, as those of one writer do; else None."""
+    if not ids:
+        return None
+    prefix, dash, number = ids[0].rpartition("-")
+    if dash and number.isascii() and number.isdigit() and len(number) <= 15 and "\n" not in prefix:
+        first = int(number)
+        # One comparison of all: no id holds a line break then, or there would be more of them than on the right.
+        after = f"\n{prefix}-".join(map(str, range(first, first + len(ids))))
+        if "\n".join(ids) == f"{prefix}-{after}":
+            return prefix, first
+    return None
+
+
+class Batch(NamedTuple):
+    """What is in one entry of the log."""
+
+    interactions: list[Interaction]  # in the order in which things happened
+    states: list[States]
+    move_ttl_s: int
 
 
 def unpack(payload: bytes | str) -> list[Interaction]:
     """The interactions of one batch in their order. Raises Invalid for anything `pack` did not write."""
+    return read_batch(payload).interactions
+
+
+def read_batch(payload: bytes | str) -> Batch:
+    """All that is in a batch. Raises Invalid for anything `pack` did not write."""
     try:
-        version, prefix, first_ms, names, rows = orjson.loads(payload)
+        batch = orjson.loads(payload)
+        version = batch["v"] if isinstance(batch, dict) else batch[0]
         if version != VERSION:
             raise Invalid(f"a batch of version {version}; this Muster reads version {VERSION}", code="batch-version")
-        return [_row(prefix, first_ms, names, row) for row in rows]
-    except (ValueError, TypeError, IndexError, KeyError) as error:
-        raise Invalid(f"this is no batch of interactions: {error}", code="batch-malformed") from None
+        states = [
+            States(at_ms, tuple(fields), [tuple(row) for row in rows])
+            for at_ms, fields, rows in batch.get("states", ())
+        ]
+        return Batch(_rows(batch), states, batch["ttl"])
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, struct.error, StopIteration) as error:
+        raise Invalid(f"this is no batch of interactions: {error!r}", code="batch-malformed") from None
 
 
-def _row(prefix: str, first_ms: int, names: list[str], row: list[Any]) -> Interaction:
-    kind, n, after_ms, who = row[:4]
-    id_ = n if isinstance(n, str) else f"{prefix}-{n}"
-    at_ms = first_ms + after_ms
-    if kind == MOVE:
-        return Move(id_, at_ms, names[who], row[4] / DEGREES, row[5] / DEGREES)
-    if kind == ATTACK:
-        return Attack(id_, at_ms, names[who], names[row[4]], row[5])
-    if kind == ACTION:
-        return Action(id_, at_ms, names[who], names[row[4]])
-    raise ValueError(f"row of kind {kind!r}")
+def _rows(batch: dict[str, Any]) -> list[Interaction]:
+    kinds, ids, name = batch["kinds"], batch["id"], batch["names"].__getitem__
+    if len(ids) == 2 and isinstance(ids[1], int):
+        ids = [f"{ids[0]}-{n}" for n in range(ids[1], ids[1] + len(kinds))]
+    times = chain.from_iterable([ms] * n for ms, n in batch["at"])
+    heads = list(zip(ids, times, map(name, _values("H", batch["who"])), kinds, strict=True))
+    rows = {letter: _of_kind(letter, batch[letter], heads, name) for letter in sorted(set(kinds))}
+    return [next(rows[letter]) for letter in kinds]
 
 
-def count(interactions: Iterable[Interaction]) -> dict[tuple[int, str], int]:
+def _of_kind(letter: str, columns: list[str], heads: list[tuple[Any, ...]], name: Callable[[int], str]) -> Any:
+    kind = KINDS[letter]
+    mine = [head[:3] for head in heads if head[3] == letter]
+    values = [
+        list(map(name, _values("H", column)) if code == "n" else _values("d", column))
+        for code, column in zip(kind.columns, columns, strict=True)
+    ]
+    return (kind.type(*head, *row) for head, *row in zip(mine, *values, strict=True))
+
+
+def _values(code: str, text: str) -> tuple[Any, ...]:
+    raw = a2b_base64(text)
+    return struct.unpack(f"<{len(raw) // struct.calcsize('<' + code)}{code}", raw)
+
+
+def count(interactions: Sequence[Interaction]) -> dict[tuple[int, str], int]:
     """How many interactions each player did in each slot of time of the activity board."""
-    counts: dict[tuple[int, str], int] = {}
-    for one in interactions:
-        key = (slot_of(one.at_ms), one[2])
-        counts[key] = counts.get(key, 0) + 1
-    return counts
+    return flat_counts({slot: Counter(who) for slot, who in Columns(interactions).counts()})
 
 
-class Views:
-    """The latest attack of each pair, the latest move and state of each player: what is to be written next."""
-
-    __slots__ = ("attacks", "moves", "states")
-
-    def __init__(self) -> None:
-        self.attacks: dict[tuple[str, str], Attack] = {}
-        self.moves: dict[str, Move] = {}
-        self.states: dict[str, dict[str, str]] = {}
-
-    def __len__(self) -> int:
-        return len(self.attacks) + len(self.moves) + len(self.states)
-
-    def add(self, interactions: Iterable[Interaction]) -> None:
-        """Let interactions, oldest first, take the place of what they follow."""
-        for one in interactions:
-            if isinstance(one, Move):
-                self.moves[one.player] = one
-            elif isinstance(one, Attack):
-                self.attacks[one.attacker, one.target] = one
-
-    def put_back(self, older: Views) -> None:
-        """Take back views that could not be written; where there is a newer one, it stays."""
-        self.attacks = older.attacks | self.attacks
-        self.moves = older.moves | self.moves
-        self.states = older.states | self.states
-
-
-def state_fields(state: Mapping[str, Any], match: str, at_ms: int) -> dict[str, str]:
-    """A player's state as the fields of its hash (row A4); numbers shortened, lists as JSON."""
-    fields = {name: _text(value) for name, value in state.items()}
-    return {**fields, "match": match, "at": iso(at_ms)}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float):
-        return repr(round(value, 7))
-    return orjson.dumps(value).decode()
-
-
-def view_calls(game: str, views: Views, *, move_ttl_s: int) -> Iterator[Call]:
-    """The calls of `views_write` that write `views`: by shard of the player, at most MAX_VIEWS keys each."""
-    shards: dict[str, Views] = {}
-    for pair, attack in views.attacks.items():
-        shards.setdefault(keys.shard(game, attack.attacker), Views()).attacks[pair] = attack
-    for player, move in views.moves.items():
-        shards.setdefault(keys.shard(game, player), Views()).moves[player] = move
-    for player, state in views.states.items():
-        shards.setdefault(keys.shard(game, player), Views()).states[player] = state
-    for base, shard in shards.items():
-        items: list[Attack | Move | tuple[str, dict[str, str]]] = [*shard.attacks.values(), *shard.moves.values()]
-        items += shard.states.items()
-        for start in range(0, len(items), MAX_VIEWS):
-            yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_s)
-
-
-def _view_args(items: list[Attack | Move | tuple[str, dict[str, str]]], move_ttl_s: int) -> tuple[str | int, ...]:
-    attacks: list[str] = []
-    moves: list[str] = []
-    states: list[str | int] = []
-    n_states = 0
-    for item in items:
-        if isinstance(item, Attack):
-            attacks += (item.attacker, item.target, item.id, _text(item.damage), iso(item.at_ms))
-        elif isinstance(item, Move):
-            moves += (item.player, item.id, _text(item.lat), _text(item.lon), iso(item.at_ms))
-        else:
-            player, fields = item
-            states += (player, len(fields))
-            for name, value in fields.items():
-                states += (name, value)
-            n_states += 1
-    sizes = (len(attacks) // 5, len(moves) // 5, n_states)
-    return (move_ttl_s, VIEW_TTL_S, *sizes, *attacks, *moves, *states)
+def flat_counts(counts: Mapping[int, Mapping[str, int]]) -> dict[tuple[int, str], int]:
+    """Counts by slot and player under one key."""
+    return {(slot, player): n for slot, players in counts.items() for player, n in players.items()}

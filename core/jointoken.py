@@ -12,8 +12,9 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from core.errors import Unauthorized
 
@@ -22,8 +23,7 @@ MAX_TOKEN_BYTES: Final = 2048
 AUDIENCE: Final = "muster:join"
 
 
-@dataclass(frozen=True, slots=True)
-class JoinClaims:
+class JoinClaims(Struct, frozen=True):
     """Who may join what, until when (UTC seconds)."""
 
     player: str

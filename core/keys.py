@@ -29,9 +29,13 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
+| `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
 | `muster:{game.N}:attack:<attacker>:<target>` | hash | latest attack (row A1) |
 | `muster:{game.N}:move:<player>` | hash | latest position, with a time to live (row A2) |
 | `muster:{game.N}:player:<player>` | hash | state of a player in play (row A4) |
+| `muster:{game.N}:near` | geo | who is near, in a game that asks for it: players by place, to look up their `move` |
+| `muster:{game.N}:near:polar` | set | ... players so near to a pole that the index has no place for them |
+| `muster:{game.N}:near:until` | zset | ... and when each of them leaves it, ms |
 | `muster:{game.boards}:activity` | zset | interactions of the last 24 h by player (row A5) |
 | `muster:{game.boards}:counts:<bucket>` | hash | ... of one time bucket of theirs |
 | `muster:{game.boards}:buckets` | zset | buckets that are not yet expired |
@@ -45,6 +49,14 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.boards}:season:<season>:...` | | `score`, `rating` and `since` as they were when that season ended |
 | `muster:{game.boards}:rated:<match>` | string | the match has moved ratings, so that a repeat is recognised |
 | `muster:{game.boards}:batch:<match>` | string | as above, for the boards |
+| `muster:{game.items}:inv:<player>` | hash | item -> quantity (row A3); `<kind>#<id>` -> 1 for a unique item |
+| `muster:{game.items}:owners` | hash | id of a unique item -> its owner |
+| `muster:{game.items}:players` | set | players whom items can be given |
+| `muster:{game.items}:audit` | stream | every move of items, the truth of the inventories together with `kept` |
+| `muster:{game.items}:kept:<player>` | hash | what the entries that left the audit came to, as `inv` |
+| `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
+| `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
+| `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
@@ -61,6 +73,7 @@ Of a match's hash: `roster` counts how often its seats changed, `backfill` is it
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -69,7 +82,7 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
-SHARDS: Final = 8
+SHARDS: Final = 16
 
 
 def node(name: str, address: str) -> str:
@@ -94,6 +107,7 @@ def match(game_id: str, match_id: str) -> str:
     return f"{game(game_id)}:match:{match_id}"
 
 
+@lru_cache(maxsize=4096)  # the views of a match's players are written again and again
 def shard(game_id: str, of: str) -> str:
     """Base of the interactions of `of`: a match for its log, a player for the views of that player."""
     return f"muster:{{{game_id}.{shard_number(of)}}}"
@@ -104,9 +118,19 @@ def shard_number(of: str) -> int:
     return crc32(of.encode()) % SHARDS
 
 
+def shards(game_id: str) -> list[str]:
+    """Bases of all of a game's interactions."""
+    return [f"muster:{{{game_id}.{number}}}" for number in range(SHARDS)]
+
+
 def boards(game_id: str) -> str:
     """Base of a game's leaderboards: rank is a question over all players, so they share a slot."""
     return f"muster:{{{game_id}.boards}}"
+
+
+def items(game_id: str) -> str:
+    """Base of a game's items: an exchange takes from one player what it gives another, so they share a slot."""
+    return f"muster:{{{game_id}.items}}"
 
 
 def ratings(game_id: str, mode: str) -> str:

@@ -19,9 +19,10 @@ for times to the millisecond until the year 2527; of one millisecond the later n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 from zlib import crc32
+
+from msgspec import Struct
 
 from core.errors import Invalid, NotFound
 
@@ -40,8 +41,7 @@ MAX_PLAYERS_A_CALL: Final = 100  # of one boards_add: 3 ms of Redis on a board o
 TIE_DIGITS: Final = 11  # before the player in a member of a board whose ties are won by who was first
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A line of a board. The best rank is 1."""
 
     rank: int
@@ -49,8 +49,7 @@ class Entry:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """What was read of a board at one moment: a page, and where one player stands (None: not on the board)."""
 
     season: int

@@ -152,6 +152,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     rating: RatingSpec | None = None  # None: results move no ratings
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
+    near: bool = False  # positions are indexed, so that one can ask who is near
     accepting: bool = True  # false drains the game: no new tickets
     timers: Timers = Timers()
     limits: Limits = Limits()
@@ -168,8 +169,12 @@ class Game(Struct, frozen=True):
     spec: GameSpec
 
 
-class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True):
-    """One player of a ticket with what the rules may look at."""
+class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+    """One player of a ticket with what the rules may look at.
+
+    Read from JSON, so never part of a cycle; without `gc=False` the garbage collector would look through all players of
+    a long queue again and again, in the midst of passes over it.
+    """
 
     id: str
     name: str = ""
@@ -177,7 +182,7 @@ class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True):
     latencies: Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)] = {}  # region -> ms
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Struct, frozen=True, gc=False):
     """A ticket in its queue, as grouping sees it. `since_ms` is when its wait began and survives a requeue."""
 
     id: str
@@ -185,7 +190,7 @@ class Waiting(Struct, frozen=True):
     players: list[TicketPlayer]
 
 
-class MatchPlayer(Struct, frozen=True):
+class MatchPlayer(Struct, frozen=True, gc=False):
     """A seat in a match."""
 
     id: str
@@ -210,6 +215,7 @@ class Match(Struct, frozen=True):
     acceptance_timeout_s: float | None = None  # its players are asked, and have so long; None: they are not
     region: str = ""  # where its players' latencies are best, if they told any
     rating_mode: str | None = None  # whose ratings its result moves ("" in a game without modes); None: nobody's
+    near: bool = False  # positions are indexed
 
     @property
     def tickets(self) -> list[str]:

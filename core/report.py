@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar
 
 import msgspec
@@ -54,16 +53,14 @@ class Report(Struct, frozen=True):
     left: Annotated[list[Id], Meta(max_length=MAX_PLAYERS_PER_MATCH)] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True):
     """Players who won or lost together. The best place is 0; equal places are a draw."""
 
     place: int
     players: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Standings:
+class Standings(Struct, frozen=True):
     """The sides, best first, and who did not stay to the end."""
 
     sides: tuple[Side, ...]

@@ -20,6 +20,7 @@ NAMES: Final = frozenset(
         "MUSTER_AUTH_LINES",
         "MUSTER_BEAT_TIMEOUT_S",
         "MUSTER_BIND",
+        "MUSTER_BOARDS_S",
         "MUSTER_BODY_BYTES",
         "MUSTER_BUFFER_BYTES",
         "MUSTER_BUFFER_INTERACTIONS",

@@ -16,11 +16,15 @@ import msgspec
 
 from core.clock import now_ms
 from core.errors import Invalid
+from core.inventory import Inventories
 from core.jointoken import verify
 from core.model import Connection, OpenPort
+from gamepod import figures
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
+from gamepod.exchanges import END_S, Exchanges
 from gamepod.flush import Flusher
+from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.pacer import Pacer
 from gamepod.ports import given_ports
@@ -48,11 +52,13 @@ class Listener(Protocol):
 class ArenaGame:
     """See `gamepod.outcome.Game`."""
 
-    def __init__(self, settings: Settings, roster: Roster, flusher: Flusher) -> None:
+    def __init__(self, settings: Settings, roster: Roster, flusher: Flusher, items: Inventories) -> None:
         self._settings = settings
         self._roster = roster
         self._match = roster.match
         self._flusher = flusher
+        self._exchanges = Exchanges(items, roster.match.id)
+        self._settle_s = END_S
         self._teams = len({seat.team for seat in roster.seats.values()}) > 1
         self._session: Session | None = None
         self._sessions = SessionManager(max_sessions=1)
@@ -85,18 +91,20 @@ class ArenaGame:
         self._ticker = asyncio.create_task(self._tick())
 
     async def play(self) -> Outcome:
-        if self._over is None or self._ticker is None:
+        if self._session is None or self._over is None or self._ticker is None:
             raise RuntimeError("the game was not started")
         either: set[asyncio.Future[Any]] = {self._over, self._ticker}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not self._over.done():
             self._ticker.result()  # raises what ended it
+        await self._exchanges.settled(self._session, self._settle_s)
         return self._outcome(self._over.result())
 
     async def stop(self, reason: str, drain_s: float) -> Outcome:
         if self._session is None or self._ticker is None:
             return Outcome("finish", reason)
         self._session.end(reason)
+        self._settle_s = min(END_S, drain_s)
         return await self.play()
 
     async def close(self) -> None:
@@ -105,6 +113,7 @@ class ArenaGame:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
+        await self._exchanges.close()
         self.gateway.close()
         for listener in self._listeners:
             await listener.close()
@@ -114,11 +123,14 @@ class ArenaGame:
         pacer = self._pacer
         return {
             "players": self.gateway.clients,
-            "tick": self._session.tick if self._session else 0,
+            "tick": self.ticks,
             "tick_late_ms": round(pacer.take_worst_s() * 1000, 2) if pacer else 0.0,
             "ticks_late": pacer.late if pacer else 0,
             "ticks_skipped": pacer.skipped if pacer else 0,
         }
+
+    def metrics(self) -> list[Metric]:
+        return figures.arena(self)
 
     def reseat(self, out: Sequence[str]) -> None:
         for player in out:
@@ -136,14 +148,25 @@ class ArenaGame:
         return self._pacer
 
     @property
+    def ticks(self) -> int:
+        """Ticks played."""
+        return self._session.tick if self._session else 0
+
+    @property
     def refused(self) -> dict[str, int]:
         """Commands refused by reason."""
         return self._session.refused_by_reason if self._session else {}
+
+    @property
+    def repeated(self) -> int:
+        """Commands that came again after they had been taken in."""
+        return self._session.repeated if self._session else 0
 
     async def _tick(self) -> None:
         """Play tick after tick; goes on after the end, to tell the result again, until it is cancelled."""
         if self._session is None:
             raise RuntimeError("the game was not started")
+        session = self._session
         pacer = self._pacer = Pacer(self._session.settings.tick_rate_hz, time.monotonic())
         timers = MatchTimers(self._match.timers, time.monotonic())
         while True:
@@ -154,7 +177,9 @@ class ArenaGame:
                 self.gateway.broadcast(outputs)
                 for output in outputs:
                     self._carry(output)
-            self._follow_members()
+                    for settlement in output.settlements:
+                        self._exchanges.settle(session, settlement)
+            self._follow_members(session)
             if reason := timers.ending(self.gateway.clients, self.gateway.stats.joins, now_s):
                 self._session.end(reason)
             if now_s >= self._states_due_s:
@@ -167,10 +192,11 @@ class ArenaGame:
         if output.result is not None and self._over is not None and not self._over.done():
             self._over.set_result(output.result)
 
-    def _follow_members(self) -> None:
+    def _follow_members(self, session: Session) -> None:
         for event in self._sessions.drain_events():
             if event.name == PLAYER_JOINED:
                 self._roster.came(event.player)
+                self._exchanges.joined(session, event.player)
             elif event.name == PLAYER_LEFT and event.data["reason"] == "left":
                 self._roster.went(event.player)
 

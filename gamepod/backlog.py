@@ -3,6 +3,9 @@
 Interactions wait open until somebody asks for a batch or MAX_BATCH of them are together; then they are packed,
 numbered and never change again, so that a batch whose acknowledgement was lost can be sent again as it was.
 
+What a batch means to views and counts (its fold) is taken while it is packed, and kept beside it until it is
+acknowledged; of a long queue only the first few are kept so, the others are unpacked when their turn comes.
+
 At the bound the newest are dropped, and counted. What is already queued is closest to being promised, a log without
 holes in the middle can be replayed, and the oldest batch may be in Redis already with only its reply lost, so dropping
 it could not be counted exactly.
@@ -13,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from core.interactions import MAX_BATCH, Interaction, pack
+from core.interactions import MAX_BATCH, MOVE_TTL_S, Columns, Interaction, States, pack, read_batch
+from core.views import Views
 from gamepod.outbox import Outbox
 
-OPEN_BYTES: Final = 400  # of memory for one interaction that is not packed yet; packed it takes about 30
+OPEN_BYTES: Final = 400  # of memory for one interaction that is not packed yet; packed it takes about 25
+FOLDS: Final = 4  # kept beside their batches; more batches wait only while Redis is away or slow
 
 
 class Batch(NamedTuple):
@@ -28,18 +33,29 @@ class Batch(NamedTuple):
     since_s: float
 
 
+class Fold(NamedTuple):
+    """What a batch means to the views and to the activity board."""
+
+    views: Views
+    counts: list[tuple[int, Sequence[str]]]  # by slot of time, who acted
+
+
 class Backlog:
     """At most `max_interactions` and `max_bytes` of them."""
 
-    def __init__(self, max_interactions: int, max_bytes: int) -> None:
+    def __init__(self, max_interactions: int, max_bytes: int, *, match: str = "", move_ttl_s: int = MOVE_TTL_S) -> None:
         self.batches = Outbox[Batch](lambda batch: len(batch.payload))
         self.interactions = 0  # waiting now, never acknowledged
         self.accepted = 0  # taken in since the start
         self.dropped = 0  # refused at the bound since the start
+        self._match = match
+        self._move_ttl_s = move_ttl_s
         self._max_interactions = max_interactions
         self._max_bytes = max_bytes
         self._open: list[Interaction] = []
         self._open_since_s = 0.0
+        self._states: list[States] = []
+        self._folds: dict[int, Fold] = {}  # by number of the batch
         self._sealed_bytes = 0
         self._number = 0
 
@@ -72,34 +88,60 @@ class Backlog:
             self.interactions += len(part)
             taken += len(part)
             if len(self._open) == MAX_BATCH:
-                self._seal()
+                self._seal(now_s)
         self.accepted += taken
         self.dropped += len(interactions) - taken
         return len(interactions) - taken
 
+    def add_states(self, states: Sequence[States]) -> None:
+        """Put these into the next batch, in place of any that wait for it."""
+        self._states = list(states)
+
+    @property
+    def states_wait(self) -> bool:
+        """Whether the next batch has its states."""
+        return bool(self._states)
+
     @property
     def empty(self) -> bool:
         """Whether there is nothing to append, not even again."""
-        return not (self.batches or self._open)
+        return not (self.batches or self._open or self._states)
+
+    def seal(self, now_s: float) -> None:
+        """Make a batch of what is open, unless there are some already: they will be full, then."""
+        if not self.batches and (self._open or self._states):
+            self._seal(now_s)
 
     def head(self) -> Batch | None:
-        """The next batch to append. None where nothing waits."""
-        if not self.batches and self._open:
-            self._seal()
+        """The next batch to append. None where none is sealed."""
         return self.batches.head()
 
-    def done(self, now_s: float) -> bool:
-        """The head is in the log. Returns whether for the first time."""
+    def done(self, now_s: float) -> Fold | None:
+        """The head is in the log. Returns what it means where this is the first time, else None."""
         batch = self.batches.head()
-        first = self.batches.done(now_s)
-        if first and batch is not None:
-            self._sealed_bytes -= len(batch.payload)
-            self.interactions -= batch.size
-        return first
+        if not self.batches.done(now_s) or batch is None:
+            return None
+        self._sealed_bytes -= len(batch.payload)
+        self.interactions -= batch.size
+        fold = self._folds.pop(batch.number, None)
+        if fold is None:
+            found = read_batch(batch.payload)
+            fold = self._fold(Columns(found.interactions), found.states)
+        return fold
 
-    def _seal(self) -> None:
+    def _seal(self, now_s: float) -> None:
         self._number += 1
-        batch = Batch(self._number, len(self._open), pack(self._open), self._open_since_s)
-        self.batches.put(batch)
-        self._sealed_bytes += len(batch.payload)
-        self._open = []
+        opened, states, self._open, self._states = self._open, self._states, [], []
+        columns = Columns(opened)
+        payload = pack(columns, states, move_ttl_s=self._move_ttl_s)
+        self.batches.put(Batch(self._number, len(opened), payload, self._open_since_s if opened else now_s))
+        self._sealed_bytes += len(payload)
+        if len(self._folds) < FOLDS:
+            self._folds[self._number] = self._fold(columns, states)
+
+    def _fold(self, columns: Columns, states: Sequence[States]) -> Fold:
+        views = Views()
+        views.add(columns)
+        for some in states:
+            views.add_states(some, self._match)
+        return Fold(views, columns.counts())

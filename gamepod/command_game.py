@@ -16,6 +16,7 @@ from core.gameenv import fill
 from core.model import Connection, Match, ports_of
 from gamepod.child import Child, start_child
 from gamepod.command import child_env
+from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.ports import PortTaken, choose_ports, listens
 from gamepod.sdk.server import ServerLife
@@ -95,6 +96,9 @@ class CommandGame:
 
     def figures(self) -> dict[str, Any]:
         return {"pid": self._child.pid if self._child else 0}
+
+    def metrics(self) -> list[Metric]:
+        return []
 
     def reseat(self, out: Sequence[str]) -> None:
         """The game reads its roster from the sidecar."""

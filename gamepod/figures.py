@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from gamepod.flush import Flusher
+from gamepod.flush_stats import ACK_S
 from gamepod.metrics import Metric, histogram, labelled, one
 from gamepod.outcome import Game
 from gamepod.pacer import LATENESS_S
@@ -28,16 +28,8 @@ def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
 
 def metrics(game: Game, flusher: Flusher, running: bool) -> list[Metric]:
     """For Prometheus."""
-    found = [one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running)), *_flush(flusher)]
-    if _is_arena(game):
-        found += _arena(game)
-    return found
-
-
-def _is_arena(game: Game) -> TypeGuard[ArenaGame]:
-    """Asked without loading the arena, which a sidecar does without."""
-    loaded = sys.modules.get("gamepod.arena_game")
-    return loaded is not None and isinstance(game, loaded.ArenaGame)
+    ready = one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running))
+    return [ready, *_flush(flusher), *game.metrics()]
 
 
 def _flush(flusher: Flusher) -> list[Metric]:
@@ -52,20 +44,36 @@ def _flush(flusher: Flusher) -> list[Metric]:
         one("muster_flush_waiting_interactions", "gauge", "Interactions not yet in the log.", backlog.interactions),
         one("muster_flush_waiting_bytes", "gauge", "Memory that they take.", backlog.bytes),
         one("muster_flush_lag_seconds", "gauge", "Age of the oldest of them.", flusher.lag_s()),
+        histogram(
+            "muster_flush_ack_seconds",
+            "Age of a batch's oldest interaction when the log had acknowledged it.",
+            ACK_S,
+            stats.acks,
+            stats.ack_s,
+        ),
+        one(
+            "muster_flush_again_total", "counter", "Acknowledged by Redis, lost by it, and written again.", stats.again
+        ),
+        one("muster_log_unread_total", "counter", "Batches trimmed before a reader had read them.", stats.unread),
+        one("muster_log_readers_dropped_total", "counter", "Silent readers dropped.", stats.readers_dropped),
         one("muster_redis_away_seconds", "gauge", "How long Redis has not answered; 0 while it does.", away_s),
     ]
 
 
-def _arena(game: ArenaGame) -> list[Metric]:
+def arena(game: ArenaGame) -> list[Metric]:
+    """Those of the arena."""
     stats, pacer = game.gateway.stats, game.pacer
     found = [
+        one("muster_arena_ticks_total", "counter", "Ticks played.", game.ticks),
         one("muster_arena_players", "gauge", "Players connected.", game.gateway.clients),
         one("muster_arena_messages_total", "counter", "Messages of clients read.", stats.messages),
-        one("muster_arena_bad_messages_total", "counter", "Messages that were none.", stats.bad_messages),
+        labelled("muster_arena_bad_messages_total", "counter", "Messages that were none.", "kind", stats.bad_messages),
+        one("muster_arena_strangers_total", "counter", "Datagrams of strangers, ignored.", stats.strangers),
         one("muster_arena_rate_limited_total", "counter", "Messages over a client's rate.", stats.rate_limited),
         one("muster_arena_joins_total", "counter", "Joins granted.", stats.joins),
         labelled("muster_arena_joins_refused_total", "counter", "Joins refused.", "reason", stats.joins_refused),
         labelled("muster_arena_commands_refused_total", "counter", "Commands refused.", "reason", game.refused),
+        one("muster_arena_commands_repeated_total", "counter", "Commands that came again, skipped.", game.repeated),
         one("muster_arena_snapshots_total", "counter", "Snapshots sent.", stats.snapshots_sent),
         one("muster_arena_snapshots_dropped_total", "counter", "Dropped for slow readers.", stats.snapshots_dropped),
     ]

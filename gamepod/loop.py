@@ -9,7 +9,6 @@ told its result. While Redis is away the game plays on; a match that turns out t
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -23,12 +22,12 @@ import orjson
 from core.clock import new_id
 from core.doorbell import Doorbell, open_doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
+from core.inventory import Inventories
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
 from gamepod.backfill import Backfill
-from gamepod.command_game import CommandGame
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.lock import match_lock
@@ -39,7 +38,6 @@ from gamepod.sdk.muster import MusterRest
 from gamepod.sdk.sidecar import ROSTER, SdkPorts, match_life, match_sdk, open_sidecar, roster_text
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
-from gamepod.sidecar_game import SidecarGame
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_types import Handler
@@ -82,8 +80,9 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
                     match, state = await until_answered(lambda: store.attach(where))
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
-            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s)
-            life = Life(settings, match, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
+            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s, near=match.near)
+            items = Inventories(redis, settings.game, sends=1)
+            life = Life(settings, match, store, bell, flusher, items, stop, resumed=state is MatchState.RUNNING)
             return await life.run()
     finally:
         redis.close()
@@ -99,6 +98,7 @@ class Life:
         store: Store,
         bell: Doorbell,
         flusher: Flusher,
+        items: Inventories,
         stop: asyncio.Event,
         *,
         resumed: bool,
@@ -108,6 +108,7 @@ class Life:
         self._store = store
         self._bell = bell
         self._flusher = flusher
+        self._items = items
         self._stop = stop
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
@@ -162,14 +163,18 @@ class Life:
                 await exposed.close()
 
     def _make_game(self, sdk_ports: SdkPorts) -> Game:
+        # Loaded where it is played: the arena is a quarter of all that a server loads, and a sidecar has none of it.
         if self._settings.sidecar:
+            from gamepod.sidecar_game import SidecarGame
+
             return SidecarGame(self._settings, self._match, self._server)
         if self._match.server.command is not None:
-            return CommandGame(self._settings, self._match, self._server, sdk_ports)
-        from gamepod.arena_game import ArenaGame  # 1 MB that a sidecar does without
+            from gamepod.command_game import CommandGame
 
-        gc.freeze()  # as what was loaded at the start: see gamepod.app
-        return ArenaGame(self._settings, self._roster, self._flusher)
+            return CommandGame(self._settings, self._match, self._server, sdk_ports)
+        from gamepod.arena_game import ArenaGame
+
+        return ArenaGame(self._settings, self._roster, self._flusher, self._items)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""

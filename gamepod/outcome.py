@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from core.errors import MusterError
 from core.model import Connection
+from gamepod.metrics import Metric
 
 
 class Outcome(NamedTuple):
@@ -46,6 +47,9 @@ class Game(Protocol):
 
     def figures(self) -> dict[str, Any]:
         """What the operator page shows of it."""
+
+    def metrics(self) -> list[Metric]:
+        """What Prometheus is told of it."""
 
     def reseat(self, out: Sequence[str]) -> None:
         """The match's seats have changed; `out` have none any more."""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from core.model import Connection, Match, OpenPort
+from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.ports import given_ports, listens
 from gamepod.sdk.server import ServerLife
@@ -57,6 +58,9 @@ class SidecarGame:
 
     def figures(self) -> dict[str, Any]:
         return {}
+
+    def metrics(self) -> list[Metric]:
+        return []
 
     def reseat(self, out: Sequence[str]) -> None:
         """The game reads its roster from the sidecar."""

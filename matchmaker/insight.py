@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from prometheus_client import Counter
+
 from core.insight import Figures, WhyNot
 from core.model import Match
 from matchmaker.figures import Recent, stage_name
@@ -29,6 +31,7 @@ class Insight:
         self._recent = Recent()
         self._passes = metrics.passes.labels(name)
         self._to_match = metrics.to_match.labels(name)
+        self._stages: dict[int, Counter] = {}
         self.held_up: Literal["", "full", "no_room", "broken"] = ""
         self.detail = ""
 
@@ -58,7 +61,9 @@ class Insight:
             return
         seen = quality(self._pool, match.tickets, match.region, now_ms)
         self._recent.made(now_ms, seen, waits_s)
-        self._metrics.stages.labels(self._name, stage_name(seen.stage)).inc()
+        if (stage := self._stages.get(seen.stage)) is None:
+            stage = self._stages[seen.stage] = self._metrics.stages.labels(self._name, stage_name(seen.stage))
+        stage.inc()
         if seen.spread is not None:
             self._metrics.spread.labels(self._name).observe(seen.spread)
         if seen.worst_latency_ms is not None:

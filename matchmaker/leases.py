@@ -12,6 +12,7 @@ Redis' own; clocks of hosts are never compared.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from core.clock import now_ms
 from core.redis.client import Database
 
 PATIENCE_S: Final = 0.4
+SHORTEST_S: Final = 0.01  # between two turns
 ATTEMPTS: Final = 256  # at foreign leases in one round trip
 
 
@@ -45,6 +47,7 @@ class Leases:
         self.held: dict[str, Lease] = {}
         self._renewed_at = float("-inf")
         self._ask_at: dict[str, float] = {}
+        self._ends_at: dict[str, float] = {}  # of leases whose owner is late to renew them
 
     async def turn(self, games: Sequence[str]) -> None:
         """Renew, drop what is too much, take what is free. Call it several times a second; `held` is the outcome.
@@ -67,6 +70,10 @@ class Leases:
         """Leases whose time ran out are not held any more, whether or not Redis can be asked."""
         now = self._clock()
         self.held = {game: lease for game, lease in self.held.items() if lease.until_s > now}
+
+    def due_s(self) -> float:
+        """Until a foreign lease that was not renewed in time runs out: a killed owner's, most likely."""
+        return max(SHORTEST_S, min(self._ends_at.values(), default=math.inf) - self._clock())
 
     def forget(self, game: str) -> None:
         """Another has this game by now."""
@@ -103,18 +110,22 @@ class Leases:
         await self._ask(wanted[:below], patience_s=0.0)
         await self._ask(wanted[below:], patience_s=PATIENCE_S)
         self._ask_at = {game: at for game, at in self._ask_at.items() if game in games}
+        self._ends_at = {game: at for game, at in self._ends_at.items() if game in games}
 
     async def _ask(self, games: Sequence[str], *, patience_s: float) -> None:
         before = self._clock()
         args: list[str | int] = [self._owner, int(self._lease_s * 1000), int(patience_s * 1000)]
         replies = await self._db.call_many([("lease_take", keys.game(game), tuple(args)) for game in games])
         for game, (token, left_ms, _) in zip(games, replies, strict=True):
+            self._ends_at.pop(game, None)
             if token:
                 self.held[game] = Lease(game, token, before + self._lease_s)
             else:
                 self.held.pop(game, None)
                 # A lease may be dropped at any time, so ask again well before it ends.
                 self._ask_at[game] = before + min(left_ms / 1000, self._lease_s / 3)
+                if left_ms / 1000 < self._lease_s / 3:
+                    self._ends_at[game] = self._ask_at[game]
 
 
 def fair_share(games: int, replicas: int) -> int:

@@ -17,7 +17,7 @@ from matchmaker.leases import Lease, Leases
 from matchmaker.reaper import Reaper
 from matchmaker.shared import Contact, Shared, keep_doing
 
-TURN_S: Final = 0.25  # how often leases are looked at; a free game waits so long at most
+TURN_S: Final = 0.25  # how often leases are looked at, and always when one may run out: a free game waits no longer
 
 
 class Matchmaker:
@@ -68,7 +68,7 @@ class Matchmaker:
             await self._leases.turn(await self._games())
         finally:
             await self._align()
-        return TURN_S
+        return min(TURN_S, self._leases.due_s())
 
     async def _games(self) -> list[str]:
         return sorted(await self._shared.db.do("SMEMBERS", keys.GAMES))

@@ -303,6 +303,7 @@ def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, mat
         timers=game.spec.timers,
         tries=game.spec.limits.tries,
         move_ttl_s=game.spec.move_ttl_s,
+        near=game.spec.near,
         owner=game.owner,
         region=proposal.region or "",
         rating_mode=match_mode(game.spec.rating, [player for it in proposal.tickets for player in waiting[it].players]),

@@ -76,6 +76,41 @@ The images (`make images`): `muster/gamepod`, which every node with matches has,
 For many players: two replicas of each service, `webapi.autoscaling`, an Ingress with a certificate, your own Redis, a
 namespace of its own for the servers (`games.namespace`), and `games.imagePrefixes`.
 
+## Scaling by requests and delay
+`webapi.autoscaling` follows the CPU of webapi's pods, for which the cluster needs the metrics API and nothing else.
+What players feel it follows by an external metrics API: a Prometheus that scrapes webapi (`monitoring.monitors`, or any
+way that gives its metrics the label `namespace`), and
+[prometheus-adapter](https://github.com/kubernetes-sigs/prometheus-adapter), installed by its own chart with the rules
+that come with this one:
+
+```sh
+helm install prometheus-adapter prometheus-community/prometheus-adapter --namespace monitoring \\
+  --set prometheus.url=http://prometheus-operated.monitoring.svc --values charts/muster/files/prometheus-adapter.yaml
+kubectl get --raw /apis/external.metrics.k8s.io/v1beta1/namespaces/games/muster_webapi_requests_per_second
+```
+
+| metric, over the last minute | what it is | how to use it |
+|---|---|---|
+| `muster_webapi_requests_per_second` | requests that all pods answer | `averageValue`: the target for each pod |
+| `muster_webapi_delay_seconds` | what 95 of 100 requests are answered within | `value`: the target |
+
+```yaml
+webapi:
+  autoscaling:
+    enabled: true
+    cpu: ""           # or leave it: of several metrics the one that wants most pods wins
+    external:
+      - {name: muster_webapi_requests_per_second, averageValue: 1500}
+      - {name: muster_webapi_delay_seconds, value: 100m}   # a tenth of a second
+monitoring:
+  monitors: {enabled: true}
+```
+
+A core answers some 5,000 simple requests a second ([benchmarks.md](benchmarks.md)). Probes, streams and long polls are
+not in the delay, and a minute without requests counts as one without delay. More pods help against a delay that comes
+from webapi's own CPU, not against one that comes from Redis: `maxReplicas` bounds what that may cost. A pod is taken
+away after `scaleDownSeconds` of less load, then one a minute.
+
 # Its values
 
 Drawn from `charts/muster/values.schema.yaml` by `make docs`. `charts/muster/values.yaml` has the same as comments;

@@ -105,7 +105,21 @@ def arena_page() -> str:
         "A name ends in its unit: m, s, mps (metres per second), dps (degrees\nper second). A wall is "
         "`[west, south, east, north]` in metres."
     )
-    return "\n".join([head, "", "| setting | default | bounds | why |", "|---|---|---|---|", *rows]) + "\n"
+    return "\n".join([head, "", "| setting | default | bounds | why |", "|---|---|---|---|", *rows, "", AREAS]) + "\n"
+
+
+AREAS = """## Many players in one match
+
+A player is told of who is near: `interest_m` says how far that reaches ([the protocol](protocol.md) says exactly what).
+Who is farther is on the map only (`radar_s`), or nowhere. Cells next to the player's own are told in every tick, the
+rest of the area 20 times a second; where a crowd would fill more than `snapshot_rows` rows a tick, all who stand in it
+are told less often. So the cost of a player has a bound that does not depend on how many others there are, and a tick
+is put together once for all in one cell. Small matches notice none of it, but that who is far away cannot be spied on.
+
+- **More precise, dearer**: raise `snapshot_rows`; every 28 rows are a datagram more for each player and tick.
+- **Everything to everybody**, as a card game on a small board may want it: `interest_m` 0.
+- **Hidden until they are near**: `radar_s` 0.
+- **A client may ask for less**, and gets less by itself while it cannot keep up."""
 
 
 if __name__ == "__main__":

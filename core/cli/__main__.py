@@ -1,4 +1,4 @@
-"""`muster up`, `muster demo`, `muster secrets`: see `muster --help`."""
+"""`muster up`, `muster demo`, `muster rebuild`, `muster secrets`: see `muster --help`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from core.cli import demo, local, secrets, up
+from core.cli import demo, local, rebuild, secrets, up
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -78,6 +78,17 @@ def local_command(*, players: int, ready: str, protocol: str, verbose: bool, com
         raise SystemExit(local.sidecar())
     spec = local.registration(command, players=players, ready=ready, protocol=protocol)
     raise SystemExit(local.run(from_env(StackSettings, os.environ), spec, verbose=verbose))
+
+
+@cli.command("rebuild")
+@click.argument("game")
+def rebuild_command(*, game: str) -> None:
+    """Make the views and activity counts of GAME again from its log, which stays as it is.
+
+    On REDIS_URL, or else on the Redis of the stack that runs in .data. Matches may go on; what they count in this
+    moment is left to them.
+    """
+    raise SystemExit(rebuild.run(from_env(StackSettings, os.environ), game))
 
 
 @cli.command("secrets")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote, urlsplit
 
@@ -29,12 +30,32 @@ REDIRECTS: Final = 5  # of one command; more means that the cluster does not agr
 UNANSWERED: Final = 1024  # commands under way on a connection; a further one is refused
 
 
+class _Many:
+    """Takes the replies of many commands in the place of their futures."""
+
+    def __init__(self, commands: int) -> None:
+        self.future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._replies: list[Any] = []
+        self._commands = commands
+
+    def done(self) -> bool:
+        return self.future.done()
+
+    def set_result(self, reply: Any) -> None:
+        self._replies.append(reply)
+        if len(self._replies) == self._commands:
+            self.future.set_result(self._replies)
+
+    def set_exception(self, error: BaseException) -> None:
+        self.future.set_exception(error)
+
+
 class _Connection(asyncio.Protocol):
     """Replies come in the order of the commands, so a queue of futures is all the bookkeeping."""
 
     def __init__(self) -> None:
         self.reader = hiredis.Reader(encoding="utf-8", errors="replace")
-        self.waiting: deque[asyncio.Future[Any]] = deque()
+        self.waiting: deque[asyncio.Future[Any] | _Many] = deque()
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,13 +80,26 @@ class _Connection(asyncio.Protocol):
         return self.transport is not None and not self.transport.is_closing()
 
     async def run(self, command: tuple[Arg, ...]) -> Any:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._write([command], [future])
+        return await self._answer(future)
+
+    async def run_many(self, commands: Sequence[tuple[Arg, ...]]) -> list[Any]:
+        """Replies, errors among them, in one round trip."""
+        many = _Many(len(commands))
+        self._write(commands, [many] * len(commands))
+        return cast(list[Any], await self._answer(many.future))
+
+    def _write(self, commands: Sequence[tuple[Arg, ...]], replies: Sequence[asyncio.Future[Any] | _Many]) -> None:
         if self.transport is None or not self.open:
             raise unreachable(ConnectionResetError("connection closed"))
-        if len(self.waiting) >= UNANSWERED:
+        if len(self.waiting) + len(commands) > UNANSWERED:
             raise Unavailable(f"{UNANSWERED} commands wait for an answer of Redis", code="storage-unavailable")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.waiting.append(future)
-        self.transport.write(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub allows one argument
+        self.waiting.extend(replies)
+        packed = [hiredis.pack_command(command) for command in commands]  # type: ignore[arg-type]  # a stub too narrow
+        self.transport.write(packed[0] if len(packed) == 1 else b"".join(packed))
+
+    async def _answer(self, future: asyncio.Future[Any]) -> Any:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return await future
@@ -129,6 +163,23 @@ class LeanRedis:
         except FunctionMissing:
             await self._run(base, ("FUNCTION", "LOAD", "REPLACE", LIBRARY.source))
             return await self._run(base, command)
+
+    async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Arg]]]) -> list[Any]:
+        """Call functions (name, base, args) in one round trip a node; replies in their order. Raises Unavailable."""
+        nodes: dict[tuple[str, int], list[int]] = {}
+        for i, (_, base, _) in enumerate(calls):
+            nodes.setdefault(self._moved.get(base, self._home), []).append(i)
+        replies: list[Any] = [None] * len(calls)
+        for node, mine in nodes.items():
+            connection = await self._connect(node)
+            commands = [
+                ("FCALL", LIBRARY.functions[name], 1, base, *args) for name, base, args in (calls[i] for i in mine)
+            ]
+            for i, reply in zip(mine, await connection.run_many(commands), strict=True):
+                name, base, args = calls[i]
+                # Moved, or the library is missing there: what one call of its own finds out.
+                replies[i] = await self.call(name, base, *args) if isinstance(reply, hiredis.ReplyError) else reply
+        return replies
 
     async def do(self, *command: Arg) -> Any:
         """Run one plain command; its second word must be its key. Raises Unavailable."""

@@ -7,16 +7,18 @@ therefore run side by side on one Redis during an upgrade, each with its own fun
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, TypeVar
+
+from msgspec import Struct
 
 from core.lifecycle import MATCH, TICKET
 
+FOLDER: Final = os.path.join(os.path.dirname(__file__), "lua")
 
-@dataclass(frozen=True, slots=True)
-class Library:
+
+class Library(Struct, frozen=True):
     """Source to load, and the full name under which each function can be called."""
 
     name: str
@@ -38,7 +40,12 @@ def _lua_table(name: str, table: Mapping[tuple[S, E], S]) -> str:
 def build() -> Library:
     """Assemble the library from the files beside this one."""
     # Not importlib.resources: its own imports (zipfile, tempfile) cost every game server a megabyte.
-    sources = {file.stem: file.read_text() for file in Path(__file__).with_name("lua").glob("*.lua")}
+    sources = {}
+    for file in os.scandir(FOLDER):
+        stem, _, kind = file.name.rpartition(".")
+        if kind == "lua":
+            with open(file.path, "rb") as stream:  # as pathlib and text it takes three times as long
+                sources[stem] = stream.read().decode()
     common = sources.pop("_common")
     body = _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + common
     # Each file is a block of its own: what it declares local stays there.

@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
+from msgspec import Struct
+
 from core.errors import Invalid
 from core.model import MAX_PLAYERS_PER_TICKET, TicketPlayer, Waiting
 from core.rules.model import Attribute, RuleSet, Value
@@ -73,22 +75,30 @@ def complete(declared: Mapping[str, Attribute], player: TicketPlayer, pointer: s
     return found
 
 
+class Member(Struct, frozen=True, gc=False):
+    """A player of a party, attributes completed. A long queue has hundreds of thousands, hence `gc=False`."""
+
+    id: str
+    attributes: Mapping[str, Value]
+    latencies: Mapping[str, float]
+
+
 class Party:
-    """A ticket as rules see it; sums are computed once. `players` are (id, attributes, latencies)."""
+    """A ticket as rules see it; sums are computed once."""
 
     __slots__ = ("_kept", "id", "players", "since_ms", "size")
 
     def __init__(self, rules: RuleSet, ticket: Waiting) -> None:
         """Raises Invalid as `check_ticket` does for attributes; sizes are the caller's."""
         self.id, self.since_ms, self.size = ticket.id, ticket.since_ms, len(ticket.players)
-        self.players = tuple((p.id, complete(rules.attributes, p), p.latencies) for p in ticket.players)
+        self.players = tuple(Member(p.id, complete(rules.attributes, p), p.latencies) for p in ticket.players)
         self._kept: dict[tuple[str, str], object] = {}
 
     def number(self, attribute: str, how: str) -> float:
         """The party's avg, min or max of a number."""
         kept = self._kept.get((attribute, how))
         if kept is None:
-            kept = aggregate([float(p[1][attribute]) for p in self.players], how)  # type: ignore[arg-type]  # checked
+            kept = aggregate([float(p.attributes[attribute]) for p in self.players], how)  # type: ignore[arg-type]  # checked
             self._kept[attribute, how] = kept
         return kept  # type: ignore[return-value]  # what was put there
 
@@ -96,14 +106,14 @@ class Party:
         """The union or intersection of the players' string lists, sorted."""
         kept = self._kept.get((attribute, how))
         if kept is None:
-            lists = [set(p[1][attribute]) for p in self.players]  # type: ignore[arg-type]  # checked
+            lists = [set(p.attributes[attribute]) for p in self.players]  # type: ignore[arg-type]  # checked
             kept = tuple(sorted(set.union(*lists) if how == "union" else set.intersection(*lists)))
             self._kept[attribute, how] = kept
         return kept  # type: ignore[return-value]  # what was put there
 
     def mapped(self, attribute: str, key: str, how: str) -> float | None:
         """The party's number under `key` of a map, over the players who have it; None if nobody has."""
-        maps = [cast(Mapping[str, float], p[1][attribute]) for p in self.players]
+        maps = [cast(Mapping[str, float], p.attributes[attribute]) for p in self.players]
         found = [numbers[key] for numbers in maps if key in numbers]
         return aggregate(found, how) if found else None
 
@@ -111,8 +121,8 @@ class Party:
         """Region -> the party's ms. A region counts only if every player reported it."""
         kept = self._kept.get(("", how))
         if kept is None:
-            regions = set.intersection(*(set(p[2]) for p in self.players))
-            kept = {r: aggregate([float(p[2][r]) for p in self.players], how) for r in sorted(regions)}
+            regions = set.intersection(*(set(p.latencies) for p in self.players))
+            kept = {r: aggregate([float(p.latencies[r]) for p in self.players], how) for r in sorted(regions)}
             self._kept["", how] = kept
         return kept  # type: ignore[return-value]  # what was put there
 

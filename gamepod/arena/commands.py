@@ -28,7 +28,28 @@ class ShootCommand(msgspec.Struct, tag="shoot", tag_field="type", forbid_unknown
     aim: float | None = None  # degrees; must be absent when `target` is given
 
 
-Command = MoveCommand | ShootCommand
+class OfferCommand(msgspec.Struct, tag="offer", tag_field="type", forbid_unknown_fields=True):
+    """Offer items to a player near by. An item is a kind (`shell`) or a unique one (`sword#excalibur`)."""
+
+    to: int  # slot of a tank
+    give: dict[str, int] = {}  # item -> quantity
+    get: dict[str, int] = {}
+
+
+class AcceptCommand(msgspec.Struct, tag="accept", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """Agree to an offer that was made to you."""
+
+    offer: int
+
+
+class DeclineCommand(msgspec.Struct, tag="decline", tag_field="type", forbid_unknown_fields=True, gc=False):
+    """Decline an offer that was made to you, or withdraw your own."""
+
+    offer: int
+
+
+TradeCommand = OfferCommand | AcceptCommand | DeclineCommand
+Command = MoveCommand | ShootCommand | TradeCommand
 
 
 class Refusal(StrEnum):
@@ -40,6 +61,7 @@ class Refusal(StrEnum):
     TOO_MANY = "too-many-commands"  # over the bound per tick or per second
     DESTROYED = "destroyed"  # the player's own tank waits for its respawn
     MATCH_OVER = "match-over"
+    NOT_IN_MATCH = "not-in-match"  # whoever sends it has no tank here
     UNKNOWN_TARGET = "unknown-target"
     SELF_TARGET = "self-target"
     FRIENDLY_TARGET = "friendly-target"
@@ -49,3 +71,6 @@ class Refusal(StrEnum):
     COOLDOWN = "cooldown"
     NOT_ENOUGH_MANA = "not-enough-mana"
     NOT_ENOUGH_STAMINA = "not-enough-stamina"
+    NO_TRADE = "no-trade"  # this match has none
+    OFFER_OPEN = "offer-open"  # the player's last offer is not over
+    UNKNOWN_OFFER = "unknown-offer"  # not open, or not this player's to answer

@@ -20,10 +20,11 @@ MAX_DEGREES = 36_000.0  # a client may count its turns, but a hundred of them is
 class Refusals:
     """Counts of refused commands by reason, of a whole session and on each player."""
 
-    __slots__ = ("by_reason",)
+    __slots__ = ("by_reason", "repeated")
 
     def __init__(self) -> None:
         self.by_reason: dict[str, int] = {reason.value: 0 for reason in Refusal}
+        self.repeated = 0  # commands whose number was taken in before: ordinary over UDP, and nothing happens
 
     def count(self, player: Player, reason: Refusal, times: int = 1) -> None:
         self.by_reason[reason.value] += times
@@ -38,6 +39,8 @@ def take_in(player: Player, seq: int, commands: Sequence[Command], settings: Are
     refused, but their numbers are used up: sending them again would not help.
     """
     seen = player.last_seq + 1 - seq  # how many of the batch came before; below 0 there is a gap
+    if seen > 0:
+        refusals.repeated += min(seen, len(commands))
     if not commands or seen >= len(commands):
         return 0
     if -seen > settings.sequence_window:
@@ -60,20 +63,19 @@ def enqueue(player: Player, commands: Sequence[Command], settings: ArenaSettings
 
 def check_move(command: MoveCommand) -> Refusal | None:
     """Is this a steering the tank could do? Comparisons are written so that a NaN fails them."""
-    if not (-1.0 <= command.throttle <= 1.0 and -1.0 <= command.turn <= 1.0):
-        finite = math.isfinite(command.throttle) and math.isfinite(command.turn)
-        return Refusal.TOO_FAST if finite else Refusal.BAD_VALUE
-    return _check_aim(command.aim)
+    throttle, turn, aim = command.throttle, command.turn, command.aim
+    if not (-1.0 <= throttle <= 1.0 and -1.0 <= turn <= 1.0):
+        return Refusal.TOO_FAST if math.isfinite(throttle) and math.isfinite(turn) else Refusal.BAD_VALUE
+    if aim is None or -MAX_DEGREES <= aim <= MAX_DEGREES:
+        return None
+    return Refusal.BAD_VALUE
 
 
 def check_shot(command: ShootCommand) -> Refusal | None:
     """Is this a shot that can be understood? A target and an aim together contradict each other."""
     if command.target is not None and command.aim is not None:
         return Refusal.BAD_VALUE
-    return _check_aim(command.aim)
-
-
-def _check_aim(aim: float | None) -> Refusal | None:
+    aim = command.aim
     if aim is None or -MAX_DEGREES <= aim <= MAX_DEGREES:
         return None
     return Refusal.BAD_VALUE

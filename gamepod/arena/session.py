@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from core.arena import ArenaSettings
 from core.errors import Conflict, NotFound, TooMany
 from gamepod.arena.commands import Command, Refusal
-from gamepod.arena.delta import Frame
+from gamepod.arena.delta import Scene
 from gamepod.arena.events import GameEvent
 from gamepod.arena.intake import enqueue, take_in
 from gamepod.arena.interactions import Interaction
@@ -23,6 +23,7 @@ from gamepod.arena.pool import TankPool
 from gamepod.arena.scoring import MatchResult, rank_players, rank_teams, reached_score_limit, winner_of
 from gamepod.arena.spawn import spawn_place
 from gamepod.arena.tank import Physics, Player, Tank
+from gamepod.arena.trading import News, Settlement, Stage
 from gamepod.arena.turn import Turn, World
 
 
@@ -34,8 +35,10 @@ class TickOutput(NamedTuple):
     at_ms: int  # UTC
     interactions: list[Interaction]
     events: list[GameEvent]
-    frame: Frame
+    scene: Scene  # as it is until the next tick
     result: MatchResult | None
+    news: Sequence[News] = ()  # of trades and inventories, for some players only
+    settlements: Sequence[Settlement] = ()  # trades that both agreed to: the inventories decide
 
 
 class Personal(NamedTuple):
@@ -64,6 +67,7 @@ class Session:
         self.result: MatchResult | None = None
         self._pool = pool
         self._physics = Physics(settings)
+        self._tick_ms = 1000.0 * self._physics.dt
         self._world = World(match, self._physics, _numbered(id_prefix))
         self._players: dict[str, Player] = {}  # everyone who ever joined, by player id
         self._started_ms = 0
@@ -85,6 +89,11 @@ class Session:
     def refused_by_reason(self) -> dict[str, int]:
         """How many commands were refused since the start, by reason."""
         return dict(self._world.refusals.by_reason)
+
+    @property
+    def repeated(self) -> int:
+        """How many commands came again with a number that was taken in before; they are skipped."""
+        return self._world.refusals.repeated
 
     def join(self, player: str, name: str, team: str, now_ms: int) -> Player:
         """Give a player a tank; one who is present keeps theirs, one who left finds score and numbers kept.
@@ -109,7 +118,7 @@ class Session:
         tank.owner = record
         self._spawn(tank)
         self._world.tanks[record.slot] = tank
-        self._world.tracker.entered(record.slot, self.tick + 1)
+        self._world.scene.entered(record.slot, tank, record, self.tick + 1)
         self._changed.add(player)
         self._started_ms = self._started_ms or now_ms
         return record
@@ -127,7 +136,7 @@ class Session:
         if record is None or tank is None:
             return False
         record.pending.clear()
-        self._world.tracker.left(record.slot, self.tick + 1)
+        self._world.scene.left(record.slot, self.tick + 1)
         self._changed.discard(player)
         self._pool.release(tank)
         return True
@@ -138,11 +147,11 @@ class Session:
         Returns how many were queued; duplicates are skipped, excess is refused and counted. Raises `NotFound`
         for a player who has no tank here.
         """
-        return take_in(self._present(player), seq, commands, self.settings, self._world.refusals)
+        return take_in(self._sender(player, commands), seq, commands, self.settings, self._world.refusals)
 
     def command(self, player: str, commands: Sequence[Command]) -> int:
         """Queue commands that carry no number, as a message queue delivers them. As `input` otherwise."""
-        return enqueue(self._present(player), commands, self.settings, self._world.refusals)
+        return enqueue(self._sender(player, commands), commands, self.settings, self._world.refusals)
 
     def step(self, now_ms: int) -> TickOutput:
         """Play one tick. `now_ms` (UTC) stamps what happens in it; the tick's length is fixed."""
@@ -159,22 +168,52 @@ class Session:
             reason = self._why_over(now_ms)
             if reason:
                 self.result = self._rank(reason, now_ms)
-        frame = self._world.tracker.frame(self.tick, self._world.tanks, turn.rows)
-        return TickOutput(self.match, self.tick, now_ms, turn.interactions, turn.events, frame, self.result)
+        trading = self._world.trading
+        news, settlements = trading.step(self.tick, self._world.tanks, over=self.over)
+        turn.settle()
+        scene = self._world.scene
+        scene.advance(self.tick, self._world.tanks, turn.rows)
+        output = (self.match, self.tick, now_ms, turn.interactions, turn.events, scene, self.result)
+        return TickOutput(*output, news, settlements)
+
+    def settled(self, offer: int, stage: Stage, reason: str = "", exchange: str = "") -> None:
+        """What the inventories said of a settlement: DONE, REFUSED, or UNKNOWN where they did not answer in time."""
+        self._world.trading.settled(offer, stage, reason, exchange)
+
+    def retell(self, record: Player) -> None:
+        """Tell a player whose client knows nothing what he has, and how his trades stand."""
+        self._world.trading.retell(record.player)
+        if record.items is not None:
+            self._world.trading.tell_inventory(record.player, record.items, self.tick)
+
+    @property
+    def settling(self) -> bool:
+        """Whether a trade that both agreed to has not been told its outcome."""
+        return self._world.trading.settling
+
+    def hold(self, player: str, items: dict[str, int]) -> None:
+        """What a player has, as just read: told to him, and shown in his state. Nothing for one who is not present."""
+        record = self._players.get(player)
+        if record is not None and record.slot in self._world.tanks:
+            record.items = items
+            self._world.trading.tell_inventory(player, items, self.tick)
+            self._changed.add(player)
 
     def end(self, reason: str) -> None:
         """End the match at the next tick, for a reason of the caller's."""
         self._end_reason = self._end_reason or reason
 
-    def snapshot(self) -> Frame:
-        """Every tank and player now, for a client that has just joined."""
-        return self._world.tracker.everything(self.tick, self._world.tanks)
+    @property
+    def scene(self) -> Scene:
+        """The world as clients may see it."""
+        return self._world.scene
 
-    def personal(self, player: str) -> Personal:
+    def personal(self, record: Player) -> Personal:
         """What only this player is told. Raises `NotFound` for a player who has no tank here."""
-        record = self._present(player)
-        tank = self._world.tanks[record.slot]
-        tick_ms = 1000.0 * self._physics.dt
+        tank = self._world.tanks.get(record.slot)
+        if tank is None:
+            raise _absent(record.player)
+        ready, back = tank.ready_at - self.tick, 0 if tank.alive else tank.respawn_at - self.tick
         return Personal(
             record.last_seq,
             record.accepted,
@@ -183,8 +222,8 @@ class Session:
             tank.mana,
             tank.stamina,
             tank.speed,
-            max(0, round((tank.ready_at - self.tick) * tick_ms)),
-            0 if tank.alive else max(0, round((tank.respawn_at - self.tick) * tick_ms)),
+            round(ready * self._tick_ms) if ready > 0 else 0,
+            round(back * self._tick_ms) if back > 0 else 0,
             *self._world.projection.to_gps(tank.x, tank.y),
         )
 
@@ -238,10 +277,11 @@ class Session:
         tank.place(*spawn_place(world.spawns, world.tanks.values(), self._physics), self.settings)
         world.spawns += 1
 
-    def _present(self, player: str) -> Player:
+    def _sender(self, player: str, commands: Sequence[Command]) -> Player:
         record = self._players.get(player)
         if record is None or record.slot not in self._world.tanks:
-            raise NotFound(f"player {player!r} has no tank in this match", code="not-in-match")
+            self._world.refusals.by_reason[Refusal.NOT_IN_MATCH] += len(commands)
+            raise _absent(player)
         return record
 
     def played_ms(self, now_ms: int) -> int:
@@ -268,7 +308,7 @@ class Session:
         record = self._players[player]
         tank = self._world.tanks[record.slot]
         lat, lon = self._world.projection.to_gps(tank.x, tank.y)
-        return {
+        state = {
             "hit_points": tank.hit_points,
             "mana": tank.mana,
             "stamina": tank.stamina,
@@ -282,6 +322,11 @@ class Session:
             "kills": record.kills,
             "deaths": record.deaths,
         }
+        return state if record.items is None else state | {"items": record.items}
+
+
+def _absent(player: str) -> NotFound:
+    return NotFound(f"player {player!r} has no tank in this match", code="not-in-match")
 
 
 def _numbered(prefix: str) -> Iterator[str]:

@@ -30,6 +30,8 @@ class Player:
     allowance: float = 0.0  # commands that may still come this second
     refused: int = 0
     last_refusal: str = ""
+    items: dict[str, int] | None = None  # as last read from the inventory; None before that
+    offer_at: int = 0  # tick from which the player may offer again
     pending: list[Command] = field(default_factory=list)
 
 

@@ -13,18 +13,19 @@ from typing import Any
 from gamepod.arena import events as names
 from gamepod.arena.combat import Shot, fire
 from gamepod.arena.commands import MoveCommand, Refusal, ShootCommand
-from gamepod.arena.delta import DeltaTracker, EventRow
+from gamepod.arena.delta import EventRow, Scene
 from gamepod.arena.events import GameEvent
 from gamepod.arena.geo import Projection
 from gamepod.arena.intake import Refusals, check_move, check_shot
-from gamepod.arena.interactions import Attack, Interaction, Move
+from gamepod.arena.interactions import Attack, Exchange, Interaction, Move
 from gamepod.arena.tank import Physics, Player, Tank
+from gamepod.arena.trading import Trading, as_text
 
 
 class World:
     """What a session keeps from tick to tick and a turn works on: tanks, rules, ids, counters."""
 
-    __slots__ = ("ids", "match", "physics", "projection", "refusals", "spawns", "tanks", "tracker")
+    __slots__ = ("ids", "match", "physics", "projection", "refusals", "scene", "spawns", "tanks", "trading")
 
     def __init__(self, match: str, physics: Physics, ids: Iterator[str]) -> None:
         settings = physics.settings
@@ -33,8 +34,9 @@ class World:
         self.ids = ids
         self.tanks: dict[int, Tank] = {}  # slot -> tank
         self.projection = Projection(settings.origin_lat, settings.origin_lon)
-        self.tracker = DeltaTracker(settings.snapshot_repeats, settings.ticks(settings.refresh_s))
+        self.scene = Scene(settings)
         self.refusals = Refusals()
+        self.trading = Trading(settings)
         self.spawns = 0
 
 
@@ -54,6 +56,7 @@ class Turn:
     def apply(self, tank: Tank, owner: Player) -> None:
         """Play a player's queued commands in their order; refused ones are counted and change nothing."""
         place: tuple[float, float] | None = None  # shared by this tick's moves: the tank moves after them
+        ids, at_ms, player = self.world.ids, self.at_ms, owner.player
         for command in owner.pending:
             if not tank.alive:
                 refusal: Refusal | None = Refusal.DESTROYED
@@ -62,11 +65,14 @@ class Turn:
                 if refusal is None:
                     if place is None:
                         place = self.world.projection.to_gps(tank.x, tank.y)
-                    self.interactions.append(Move(next(self.world.ids), self.at_ms, owner.player, *place))
+                    self.interactions.append(Move(next(ids), at_ms, player, place[0], place[1]))
                     owner.accepted += 1
-                    _remember(owner, "move")
-            else:
+                    if owner.interaction != "move":
+                        _remember(owner, "move")
+            elif isinstance(command, ShootCommand):
                 refusal = self._shoot(tank, owner, command)
+            else:
+                refusal = self.world.trading.command(tank, owner, command, self.world.tanks, self.tick)
             if refusal is not None:
                 self.world.refusals.count(owner, refusal)
         owner.pending.clear()
@@ -81,16 +87,26 @@ class Turn:
                 place = {"x": tank.x, "y": tank.y, "lat": lat, "lon": lon, "speed": tank.speed}
                 self._event(names.TANK_MOVED, tank.owner.player, place)
 
+    def settle(self) -> None:
+        """The trades that ended become interactions, if items were moved."""
+        for trade in self.world.trading.take_done():
+            ids = (next(self.world.ids), self.at_ms, trade.a.player, trade.b.player, trade.exchange)
+            self.interactions.append(Exchange(*ids, as_text(trade.give), as_text(trade.get)))
+            trade.a.accepted += 1
+            _remember(trade.a, f"exchange:{trade.b.player}")
+            _remember(trade.b, f"exchange:{trade.a.player}")
+
     def _steer(self, tank: Tank, command: MoveCommand) -> Refusal | None:
         refusal = check_move(command)
         if refusal is not None:
             return refusal
-        if command.sprint and tank.stamina < self.world.physics.sprint_cost:
+        physics = self.world.physics
+        if command.sprint and tank.stamina < physics.sprint_cost:
             return Refusal.NOT_ENOUGH_STAMINA
         tank.throttle = command.throttle
         tank.turn = command.turn
         tank.sprint = command.sprint
-        tank.control_until = self.tick + self.world.physics.control_ticks
+        tank.control_until = self.tick + physics.control_ticks
         if command.aim is not None:
             tank.aim = math.radians(command.aim)
         return None
@@ -137,8 +153,8 @@ class Turn:
         else:
             owner.score += value
             owner.kills += 1
-        world.tracker.player_changed(owner.slot, self.tick)
-        world.tracker.player_changed(target.slot, self.tick)
+        world.scene.player_changed(owner.slot, self.tick)
+        world.scene.player_changed(target.slot, self.tick)
         self.rows.append(("destroyed", target.slot, owner.slot))
         self._event(names.TANK_DESTROYED, target.player, {"by": owner.player})
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.errors import IllegalTransition
 from core.model import Connection
@@ -20,8 +19,7 @@ from gamepod.sdk.state import ServerEvent
 from gamepod.sdk.tallies import Tallies
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who the server is."""
 
     name: str

@@ -8,9 +8,10 @@ is judged by its process alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from core.errors import IllegalTransition
 from core.lifecycle import ServerState
@@ -63,8 +64,7 @@ def step_server(state: ServerState, event: ServerEvent) -> ServerState:
         raise IllegalTransition(f"a server that is {state} cannot be {event}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class HealthRules:
+class HealthRules(Struct, frozen=True):
     """Agones' defaults; a game registers its own."""
 
     period_s: float = 5.0  # a sign is expected in each

@@ -7,8 +7,9 @@ reference's server has no better word for a refusal than UNKNOWN, so has this.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct
 
 from core.model import CounterSpec, ListSpec
 from gamepod.sdk.answers import INVALID_ARGUMENT, RESOURCE_EXHAUSTED, UNKNOWN, CallRefused
@@ -21,28 +22,25 @@ MAX_PLAYERS: Final = 1_000  # connected at once, whatever the capacity
 LIST_FIELDS: Final = ("capacity", "values")
 
 
-@dataclass(slots=True)
-class Counter:
+class Counter(Struct):
     """`count` is between 0 and `capacity`."""
 
     count: int
     capacity: int
 
 
-@dataclass(slots=True)
-class ValueList:
+class ValueList(Struct):
     """Different values, at most `capacity`, in the order in which they came."""
 
     capacity: int
     values: list[str]
 
 
-@dataclass(slots=True)
-class Players:
+class Players(Struct):
     """Who is connected, as far as the game tells."""
 
     capacity: int
-    ids: dict[str, None] = field(default_factory=dict)
+    ids: dict[str, None] = {}
 
 
 class Tallies:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from core.errors import Refused
 
 
-@dataclass(frozen=True, slots=True)
-class PlayerClaims:
+class PlayerClaims(Struct, frozen=True):
     """What a valid join token says."""
 
     player: str

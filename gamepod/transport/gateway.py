@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from core.errors import NotFound, Refused
+from gamepod.arena.delta import Scene
 from gamepod.arena.session import Session, TickOutput
 from gamepod.arena.sessions import SessionManager
 from gamepod.arena.tank import Player
 from gamepod.transport import protocol
 from gamepod.transport.auth_types import Authenticate, JoinRefused, PlayerClaims
-from gamepod.transport.encoding import FrameBytes, head
+from gamepod.transport.encoding import TickBytes
 from gamepod.transport.limits import TokenBucket, TransportLimits
 from gamepod.transport.links import Client, GatewayStats, Link
-from gamepod.transport.protocol import BadMessage, ClientMessage, Error, Input, Join, Over, Ping, Pong
+from gamepod.transport.news import NewsBytes
+from gamepod.transport.pace import Pace
+from gamepod.transport.protocol import BadMessage, ClientMessage, Error, Input, Join, Over, Ping, Pong, Rate
+from gamepod.transport.sight import Sight
+from gamepod.transport.telling import tell, tell_all
 
 OVER_REPEAT_TICKS = 15  # on UDP the result is sent again so often until the session is removed
 SWEEP_MS = 500  # how often time-outs are looked for; they are seconds long
@@ -80,7 +85,7 @@ class Gateway:
         try:
             message = protocol.decode(data)
         except BadMessage as error:
-            self.stats.bad_messages += 1
+            self.stats.bad_messages[error.kind] += 1
             client.bad += 1
             if client.bad >= self.limits.bad_messages:
                 self._drop(client, "bad-message", "too many malformed messages")
@@ -100,7 +105,11 @@ class Gateway:
             except NotFound as error:
                 self._drop(client, error.code, error.detail)
         elif isinstance(message, Ping):
+            if message.got is not None:
+                client.pace.report(message.got, self.now_ms())
             link.send(protocol.encode(Pong(message.t, self.now_ms())))
+        elif isinstance(message, Rate):
+            client.pace.ask(message.hz)
         elif isinstance(message, Join):
             link.send(protocol.encode(Error("already-joined", "this connection has a player")))
         else:
@@ -122,7 +131,7 @@ class Gateway:
             if isinstance(error, JoinRefused):
                 raise
             raise JoinRefused(error.code, error.detail) from None
-        self._attach(link, claims, session, now)
+        self._attach(link, claims, session, record, now)
         self.stats.joins += 1
         self._welcome(link, record, session, now)
 
@@ -141,13 +150,16 @@ class Gateway:
             if not clients:
                 continue
             if output.result is None:
-                shared = FrameBytes(output.frame, self.limits.max_datagram_bytes)
-                for client in list(clients.values()):
-                    self._send_tick(client, output.tick, shared, full=False)
+                self._tell(list(clients.values()), output.scene)
             else:
                 over = protocol.encode(Over(output.result))
                 for client in list(clients.values()):
                     self._tell_over(client, output.tick, over)
+            for news in output.news:
+                told = NewsBytes(news, output.tick)
+                for player in news.players:
+                    if (told_to := clients.get(player)) is not None:
+                        told.send(told_to.link)
         now = self.now_ms()
         if now >= self._next_sweep_ms:
             self._next_sweep_ms = now + SWEEP_MS
@@ -182,7 +194,7 @@ class Gateway:
             self._early.pop(link, None)
         except Refused as error:
             if isinstance(error, BadMessage):
-                self.stats.bad_messages += 1
+                self.stats.bad_messages[error.kind] += 1
             early = self._early[link] = self._early.get(link, 0) + 1
             link.send(protocol.encode(Error(error.code, error.detail)))
             if early >= self.limits.early_messages:
@@ -197,7 +209,7 @@ class Gateway:
         if not replaces and len(self._by_link) >= self.limits.max_clients:
             raise JoinRefused("server-full", f"{self.limits.max_clients} clients are connected")
 
-    def _attach(self, link: Link, claims: PlayerClaims, session: Session, now: int) -> None:
+    def _attach(self, link: Link, claims: PlayerClaims, session: Session, record: Player, now: int) -> None:
         present = self._by_link.get(link)
         if present is not None:
             self._forget(present)
@@ -209,7 +221,8 @@ class Gateway:
             self._drop(older, "replaced", "the player joined from elsewhere")
         self._absent.pop((claims.match, claims.player), None)
         bucket = TokenBucket(self.limits.messages_per_second, self.limits.message_burst, now)
-        client = Client(link, claims.match, claims.player, session, bucket, now)
+        sight, pace = Sight(session.scene.cell_of[record.slot]), Pace(session.settings.tick_rate_hz)
+        client = Client(link, claims.match, claims.player, session, record, sight, pace, bucket, now)
         self._by_link[link] = client
         self._by_match.setdefault(claims.match, {})[claims.player] = client
 
@@ -232,30 +245,17 @@ class Gateway:
             world=world,
         )
         link.send(protocol.encode(welcome))
-        shared = FrameBytes(session.snapshot(), self.limits.max_datagram_bytes)
-        self._send_tick(self._by_link[link], session.tick, shared, full=True)
+        session.retell(record)
+        shared = TickBytes(session.scene, self.limits.max_datagram_bytes)
+        tell_all(self._by_link[link], session.scene, shared)
 
-    def _send_tick(self, client: Client, tick: int, shared: FrameBytes, *, full: bool) -> None:
-        link = client.link
-        try:
-            personal = client.session.personal(client.player)
-        except NotFound as error:
-            self._drop(client, error.code, error.detail)
-            return
-        first = head(tick, personal, you=True, full=full)
-        if not link.datagram:
-            sent = link.offer(first + shared.stream)
-        else:
-            bodies = shared.datagrams
-            sent = link.offer(first + bodies[0])
-            if len(bodies) > 1:
-                more = head(tick, personal, you=False, full=full)
-                for body in bodies[1:]:
-                    sent = link.offer(more + body) and sent
-        if sent:
-            self.stats.snapshots_sent += 1
-        else:
-            self.stats.snapshots_dropped += 1
+    def _tell(self, clients: list[Client], scene: Scene) -> None:
+        now, shared = self.now_ms(), TickBytes(scene, self.limits.max_datagram_bytes)
+        for client in clients:
+            try:
+                tell(client, scene, shared, self.stats, now)
+            except NotFound as error:
+                self._drop(client, error.code, error.detail)
 
     def _tell_over(self, client: Client, tick: int, over: bytes) -> None:
         if not client.told_over or (client.link.datagram and tick % OVER_REPEAT_TICKS == 0):
@@ -266,6 +266,7 @@ class Gateway:
         stream_ms = self.limits.idle_timeout_s * 1000.0
         datagram_ms = self.limits.datagram_idle_timeout_s * 1000.0
         for client in list(self._by_link.values()):
+            client.pace.recover(now)
             if now - client.heard_ms > (datagram_ms if client.link.datagram else stream_ms):
                 self.stats.timed_out += 1
                 self._drop(client, "idle", "nothing was heard from this client")

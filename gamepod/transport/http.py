@@ -8,12 +8,13 @@ fairness between strangers are the edge's work.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import cast
+
+import msgspec
 
 from gamepod.transport.http_reader import BadRequest, RequestReader
 from gamepod.transport.http_types import Handler, HttpLimits, Request, Response, plain, response_head
@@ -171,7 +172,7 @@ class HttpConnection(asyncio.Protocol):
         websocket = request.method == "GET" and request.headers.get("upgrade", "").lower() == "websocket"
         self._deaf = True
         if make is None or not websocket or len(self._waiting) > 1 or self._task is not None:
-            self._waiting[-1] = dataclasses.replace(request, keep_alive=False)
+            self._waiting[-1] = msgspec.structs.replace(request, keep_alive=False)
             return
         self._waiting.clear()
         self._leave()

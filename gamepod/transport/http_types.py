@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
+
+class HttpLimits(Struct, frozen=True):
     """Bounds of one HTTP port."""
 
     max_head_bytes: int = 16_384  # request line and headers; tokens travel there
@@ -20,8 +20,7 @@ class HttpLimits:
     max_pipelined: int = 16  # requests that wait while one is handled
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One whole request."""
 
     method: str
@@ -34,8 +33,7 @@ class Request:
     keep_alive: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """The answer. With `stream`, its pieces are sent as they come and `body` is not used."""
 
     status: int = 200

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class TransportLimits:
+class TransportLimits(Struct, frozen=True):
     """Bounds of the game's own ports. A process of 30 MB must stay one whatever strangers send."""
 
     # Who

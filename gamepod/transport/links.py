@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gamepod.arena.session import Session
+from gamepod.arena.tank import Player
 from gamepod.transport.limits import TokenBucket
+from gamepod.transport.pace import Pace
+from gamepod.transport.protocol import NO_JSON, NO_MESSAGE
+from gamepod.transport.sight import Sight
 
 
 class Link(Protocol):
@@ -35,7 +39,8 @@ class GatewayStats:
     replaced: int = 0
     timed_out: int = 0
     messages: int = 0
-    bad_messages: int = 0
+    bad_messages: dict[str, int] = field(default_factory=lambda: {NO_JSON: 0, NO_MESSAGE: 0})  # by kind
+    strangers: int = 0  # datagrams of addresses that have not joined, and were no join
     rate_limited: int = 0
     snapshots_sent: int = 0
     snapshots_dropped: int = 0
@@ -49,6 +54,9 @@ class Client:
     match: str
     player: str
     session: Session
+    record: Player
+    sight: Sight
+    pace: Pace
     bucket: TokenBucket
     heard_ms: int  # when the last good message came
     bad: int = 0  # malformed messages so far

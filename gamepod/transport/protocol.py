@@ -15,21 +15,28 @@ from msgspec import Meta
 
 from core.errors import Invalid
 from gamepod.arena.commands import Command
-from gamepod.arena.delta import EventRow, PlayerRow, TankRow
+from gamepod.arena.delta import EventRow, FarRow, PlayerRow, TankRow
 from gamepod.arena.scoring import MatchResult
 
+NO_JSON = "no-json"  # broken JSON, no UTF-8, NaN and infinity, which JSON does not have
+NO_MESSAGE = "no-message"  # a type, field or value that the protocol does not have
 MAX_TOKEN_CHARS = 2048
 MAX_COOKIE_CHARS = 64
 MAX_COMMANDS = 32  # in one input
+MAX_RATE_HZ = 120  # the fastest tick
 MAX_SEQ = 2**53 - 1  # the largest whole number that JavaScript counts exactly
 
 Sequence = Annotated[int, Meta(ge=1, le=MAX_SEQ)]
 
 
 class BadMessage(Invalid):
-    """The bytes are not a message of this protocol."""
+    """The bytes are not a message of this protocol. `kind` is NO_JSON or NO_MESSAGE."""
 
     code = "bad-message"
+
+    def __init__(self, detail: str, kind: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
 
 
 # ---- client to server
@@ -53,13 +60,20 @@ class Ping(msgspec.Struct, tag="ping", tag_field="type", forbid_unknown_fields=T
     """Keeps a connection alive and measures its delay; `t` comes back as it was."""
 
     t: Annotated[float, Meta(ge=-1e15, le=1e15)]
+    got: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None = None  # snapshots (ticks) that arrived since the welcome
+
+
+class Rate(msgspec.Struct, tag="rate", tag_field="type", forbid_unknown_fields=True):
+    """Ask for fewer snapshots than one a tick."""
+
+    hz: Annotated[int, Meta(ge=1, le=MAX_RATE_HZ)]
 
 
 class Leave(msgspec.Struct, tag="leave", tag_field="type", forbid_unknown_fields=True):
     """Give up the tank."""
 
 
-ClientMessage = Join | Input | Ping | Leave
+ClientMessage = Join | Input | Ping | Rate | Leave
 
 
 # ---- server to client
@@ -82,6 +96,7 @@ class WorldInfo(msgspec.Struct):
     tank_radius_m: float
     max_speed_mps: float
     shot_range_m: float
+    sight_m: float
     max_hit_points: float
     max_mana: float
     max_stamina: float
@@ -131,8 +146,32 @@ class Snapshot(msgspec.Struct, tag="snapshot", tag_field="type"):
     removed: list[int] = []
     players: list[PlayerRow] = []
     events: list[EventRow] = []
+    far: list[FarRow] = []
     you: You | None = None
+    every: int = 1
     full: bool = False
+
+
+class Trade(msgspec.Struct, tag="trade", tag_field="type"):
+    """How an offer between you and another player stands. A later one of the same `offer` replaces it."""
+
+    offer: int
+    state: str
+    by: int  # slot of who offered
+    to: int
+    give: dict[str, int]  # what `by` gives
+    get: dict[str, int]
+    until: int  # tick at which it expires, while it is `offered`
+    reason: str = ""
+
+
+class Inventory(msgspec.Struct, tag="inventory", tag_field="type"):
+    """What you have, as last read. It may come in parts, 1 to `parts`; one of a newer `tick` replaces all."""
+
+    tick: int
+    part: int
+    parts: int
+    items: dict[str, int]
 
 
 class Pong(msgspec.Struct, tag="pong", tag_field="type"):
@@ -155,7 +194,7 @@ class Over(msgspec.Struct, tag="over", tag_field="type"):
     result: MatchResult
 
 
-ServerMessage = Challenge | Welcome | Snapshot | Pong | Error | Over
+ServerMessage = Challenge | Welcome | Snapshot | Trade | Inventory | Pong | Error | Over
 
 _client_decoder: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
 _encoder = msgspec.json.Encoder()
@@ -165,9 +204,11 @@ def decode(data: bytes) -> ClientMessage:
     """The client message in these bytes. Raises `BadMessage`."""
     try:
         return _client_decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise BadMessage(str(error), NO_MESSAGE) from None
     # Nesting too deep for the decoder's own check, and text that is no UTF-8, are raised as other types.
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise BadMessage(str(error)) from None
+        raise BadMessage(str(error), NO_JSON) from None
 
 
 def encode(message: ServerMessage | ClientMessage) -> bytes:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from gamepod.transport.auth_types import JoinRefused
 from gamepod.transport.cookies import Cookies
@@ -22,12 +23,10 @@ from gamepod.transport.protocol import BadMessage, Challenge, Error, Join, decod
 Address = tuple[Any, ...]  # (host, port), and for IPv6 flow and scope after them
 
 
-@dataclass(slots=True)
-class UdpStats:
+class UdpStats(Struct):
     """Counters since the start, for the metrics."""
 
     received: int = 0
-    strangers_ignored: int = 0
     challenges: int = 0
     joins_limited: int = 0
     sent: int = 0
@@ -100,7 +99,7 @@ class UdpServer(asyncio.DatagramProtocol):
             if isinstance(message, Join):
                 self._door(message, len(data), addr)
                 return
-        self.stats.strangers_ignored += 1
+        self.gateway.stats.strangers += 1
 
     def _door(self, message: Join, size: int, addr: Address) -> None:
         """Challenge, refuse or admit. Nothing sent before the admission is longer than the request."""

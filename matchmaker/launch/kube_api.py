@@ -1,9 +1,11 @@
 """Pods, and nodes' addresses, through the `kubernetes` package: the only module that imports it.
 
-Its client finds the way to the API server, authorises and makes the requests. Its generated calls and models are left
-out: they validate every argument and answer, which costs ten times what decoding the few fields that are read here
-does, and another half second and 30 MB of import. What is left costs 0.3 s and 40 MB, so nothing but the launcher for
-Kubernetes imports this module. Every call is bounded in time; none is repeated here.
+It finds the way to the API server, checks who answers there and authorises: addresses, certificates, tokens and their
+renewal, plugins of a kubeconfig. The requests are aiohttp's, as they are in its own client, and pods are written and
+read by msgspec. Its client would copy each pod before it writes it (0.2 ms of CPU), and look for a `.netrc` before
+each request, in another thread (0.4 ms); its generated calls and models would validate every argument and answer, at
+ten times the cost of decoding the few fields that are read here. What is left costs 0.3 s and 40 MB to import, so
+nothing but the launcher for Kubernetes imports this module. Every call is bounded in time; none is repeated here.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import msgspec
 from kubernetes.aio import config
-from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
 from msgspec import Struct, field
 
 from core.errors import Misconfigured
@@ -35,6 +39,8 @@ CONNECT_S: Final = 5.0
 SILENCE_S: Final = 100.0
 OPENED: Final = "OPENED"  # of a watch: our own word, the API has none
 WATCH_S: Final = 240  # the server ends it after; both sides forget what they hold
+LINE_BYTES: Final = 1 << 21  # of a watch: an event is one, and etcd takes objects of 1.5 MiB
+TOKEN: Final = "BearerToken"  # noqa: S105 - the name that the package gives it
 
 
 class _Status(Struct):
@@ -99,22 +105,22 @@ class PodApi(Protocol):
 class KubePods:
     """The pods of one namespace that have these labels. Make one with `open_pods`."""
 
-    def __init__(self, client: ApiClient, namespace: str, labels: str, call_s: float) -> None:
-        self._client: Any = client  # its annotations are wrong: aiohttp's time-outs pass through it as they are
-        self._path, self._labels = f"/api/v1/namespaces/{namespace}/pods", labels
+    def __init__(self, way: Way, namespace: str, labels: str, call_s: float) -> None:
+        self._way, self._labels = way, labels
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
         self._timeout = aiohttp.ClientTimeout(total=call_s, sock_connect=CONNECT_S)
 
     async def create(self, document: Document) -> Pod:
-        return _pod.decode(await self._call("POST", self._path, [("fieldManager", "muster")], document))
+        return _pod.decode(await self._call("POST", f"{self._path}?fieldManager=muster", body=document))
 
     async def read(self, name: str) -> Pod:
-        return _pod.decode(await self._call("GET", f"{self._path}/{name}", []))
+        return _pod.decode(await self._call("GET", f"{self._path}/{name}"))
 
     async def delete(self, name: str, grace_s: int, uid: str) -> None:
         body: Document = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": grace_s}
         if uid:  # never another pod that has the name by now
             body["preconditions"] = {"uid": uid}
-        await self._call("DELETE", f"{self._path}/{name}", [], body)
+        await self._call("DELETE", f"{self._path}/{name}", body=body)
 
     async def logs(self, name: str, container: str, lines: int) -> str:
         query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(LOG_BYTES))]
@@ -147,7 +153,7 @@ class KubePods:
         ]
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
         try:
-            async with await self._send("GET", self._path, query, None, limits) as response:
+            async with await self._way.send("GET", self._path, query, None, limits) as response:
                 if response.status >= 400:
                     raise _refused(response, await response.read())
                 yield OPENED, Pod(Metadata())
@@ -157,14 +163,14 @@ class KubePods:
             raise KubeAway(_said(error)) from None
 
     async def node(self, name: str) -> Node:
-        return _node.decode(await self._call("GET", f"/api/v1/nodes/{name}", []))
+        return _node.decode(await self._call("GET", f"/api/v1/nodes/{name}"))
 
     async def _call(
-        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Document | None = None
+        self, method: str, path: str, query: Sequence[tuple[str, str]] = (), body: Document | None = None
     ) -> bytes:
         """The body of an answer. Raises KubeRefused, KubeAway."""
         try:
-            async with await self._send(method, path, query, body, self._timeout) as response:
+            async with await self._way.send(method, path, query, body, self._timeout) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise KubeAway(_said(error)) from None
@@ -172,7 +178,26 @@ class KubePods:
             raise _refused(response, answer)
         return answer
 
-    async def _send(
+
+class Way:
+    """To the API server: connections, who answers there, and who we are."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration: Any = configuration
+        known: Any = RESTClientObject(configuration)  # opens nothing; it reads the certificates
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._configuration.connection_pool_maxsize, ssl=known.ssl_context),
+            headers={"Accept": "application/json", "User-Agent": "muster"},
+            read_bufsize=LINE_BYTES,
+        )
+        self._host: str = self._configuration.host
+        self._options: dict[str, Any] = {
+            "proxy": known.proxy or _proxy_of(self._host),
+            "proxy_headers": known.proxy_headers,
+            "server_hostname": self._configuration.tls_server_name,
+        }
+
+    async def send(
         self,
         method: str,
         path: str,
@@ -180,17 +205,32 @@ class KubePods:
         body: Document | None,
         limits: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        request = await self._client.param_serialize(
+        """An answer, whose body is still to be read."""
+        headers, data = {}, None
+        # Each time, for it is read again when it is due: it is renewed each hour.
+        if token := await self._configuration.get_api_key_with_prefix(TOKEN, alias="authorization"):
+            headers["Authorization"] = token
+        if body is not None:
+            headers["Content-Type"], data = "application/json", msgspec.json.encode(body)
+        return await self._session.request(
             method,
-            path,
-            query_params=list(query),
-            header_params={"Accept": "application/json"},
-            body=body,
-            auth_settings=["BearerToken"],  # read again when the token is due, for it is renewed each hour
+            self._host + path,
+            params=query or None,
+            data=data,
+            headers=headers,
+            timeout=limits,
+            **self._options,
         )
-        answer = await self._client.call_api(*request, _request_timeout=limits)
-        response: aiohttp.ClientResponse = answer.response
-        return response
+
+    async def close(self) -> None:
+        """Every connection."""
+        await self._session.close()
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for this address (HTTPS_PROXY, NO_PROXY), if any."""
+    parts = urlsplit(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
 def _decode(line: bytes) -> tuple[str, Pod]:
@@ -236,5 +276,8 @@ async def open_pods(kubeconfig: str, namespace: str, labels: dict[str, Any], cal
         except OSError:
             raise Misconfigured("outside a pod the namespace must be named", setting="MUSTER_KUBE_NAMESPACE") from None
     wanted = ",".join(f"{name}={value}" for name, value in labels.items())
-    async with ApiClient(configuration) as client:
-        yield KubePods(client, namespace, wanted, call_s)
+    way = Way(configuration)
+    try:
+        yield KubePods(way, namespace, wanted, call_s)
+    finally:
+        await way.close()

@@ -167,7 +167,7 @@ def _within(value: float, least: float | None, most: float | None) -> bool:
 def _batch_distance(rule: BatchDistance, teams: Teams) -> _Seen:
     parties = [party for members in teams.values() for party in members]
     if not rule.numeric:
-        values = sorted({str(a[rule.attribute]) for party in parties for _, a, _ in party.players})
+        values = sorted({str(player.attributes[rule.attribute]) for party in parties for player in party.players})
         return _Seen(len(values) <= 1, values)
     numbers = sorted(party.number(rule.attribute, rule.party) for party in parties)
     steps = [high - low for low, high in itertools.pairwise(numbers)]

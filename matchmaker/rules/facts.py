@@ -18,7 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.rules.expression import Call, Constant, Expression, Members
-from core.rules.model import BatchDistance, Collection, Comparison, Distance, Latency, Rule, RuleSet, Stage
+from core.rules.model import (
+    BatchDistance,
+    Collection,
+    Comparison,
+    Compound,
+    Distance,
+    Latency,
+    Operation,
+    Rule,
+    RuleSet,
+    Stage,
+)
 
 Floats = NDArray[np.float64]
 SLACK: Final = 1e-9  # relative; a mean is rounded, so a window derived from one must not be a hair too narrow
@@ -26,10 +37,11 @@ SLACK: Final = 1e-9  # relative; a mean is rounded, so a window derived from one
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """All tickets' numbers lie in a window as wide as `high`."""
+    """All tickets' numbers lie in a window as wide as `high`; `unless` every player has a certain word."""
 
     attribute: str
     how: str
+    unless: tuple[str, str] | None = None  # attribute, word
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +177,22 @@ def _read(rule: Rule, stage: Stage) -> list[_Read]:
         case Distance() | Comparison() | Collection():
             reads = [list(_measured(rule, each, stage)) for each in rule.measurements]
             return [read for each in reads for read in each] if all(reads) else []
+        case Compound(statement=Operation("or", (str(one), str(other)))):
+            named = {each.name: each for each in stage.rules}
+            return _of_either(_read(named[one], stage), _read(named[other], stage), stage)
+        case _:
+            return []
+
+
+def _of_either(one: list[_Read], other: list[_Read], stage: Stage) -> list[_Read]:
+    """All are casual, or skills are close: a window that some are free of, as long as they are among themselves."""
+    everybody = {team.name for team in stage.teams}
+    match [*one, *other]:
+        case [(Word(word_of, word, False, teams), _, _, True), (Window(attribute, how, None), low, high, exact)] | [
+            (Window(attribute, how, None), low, high, exact),
+            (Word(word_of, word, False, teams), _, _, True),
+        ] if len(one) == 1 and set(teams) == everybody:
+            return [(Window(attribute, how, (word_of, word)), low, high, exact)]
         case _:
             return []
 

@@ -35,7 +35,7 @@ BACKFILLS: Final = 64  # running matches looked at in one pass
 class Proposal(Struct, frozen=True, gc=False):
     """A match to claim: ticket ids by team, in every team of the rule set. `backfill` names the match they join."""
 
-    teams: dict[str, list[str]]
+    teams: dict[str, tuple[str, ...]]
     stage: int
     region: str | None
     backfill: str | None
@@ -48,18 +48,19 @@ class Proposal(Struct, frozen=True, gc=False):
 class Pass:
     """The result of `form`. `why` answers for tickets that were in the pool then and still are."""
 
-    def __init__(self, proposals: list[Proposal], run: Run, ids: dict[str, int]) -> None:
+    def __init__(self, proposals: list[Proposal], run: Run) -> None:
         self.proposals = proposals
         self.tally: Tally = run.tally
-        self.waiting = len(ids) - sum(len(p.tickets) for p in proposals)
-        self._run, self._ids = run, ids
+        self.waiting = int(run.left.sum())
+        self._run, self._came = run, run.pool.came  # whoever came later has a row that somebody else may have had
 
     def why(self, ticket_id: str) -> Why | None:
         """Why a ticket found no match in this pass; None if it was matched or unknown."""
-        row = self._ids.get(ticket_id)
-        if row is None or row != self._run.pool.rows.get(ticket_id) or not self._run.left[row]:
+        pool, run = self._run.pool, self._run
+        row = pool.rows.get(ticket_id)
+        if row is None or pool.serial[row] > self._came or not run.left[row]:
             return None
-        return explain_ticket(self._run, row)
+        return explain_ticket(run, row)
 
 
 def form(pool: Pool, rules: RuleSet, now_ms: int, seed: int, *, starts: bool = True) -> Pass:
@@ -76,7 +77,7 @@ def form(pool: Pool, rules: RuleSet, now_ms: int, seed: int, *, starts: bool = T
     found = list(_matches(run) if starts else _backfilled(run, _requests(run)))
     regions = best_regions(run, found)
     proposals = [_proposal(run, match, region) for match, region in zip(found, regions, strict=True)]
-    return Pass(proposals, run, dict(pool.rows))
+    return Pass(proposals, run)
 
 
 def _matches(run: Run) -> Iterator[Match]:
@@ -146,7 +147,7 @@ def _one_by_one(run: Run) -> Iterator[Match]:
 
 def _proposal(run: Run, match: Match, region: str | None) -> Proposal:
     ids = run.pool.ids
-    teams = {name: [ids[row] for row in rows] for name, rows in zip(run.names, match.teams, strict=True)}
+    teams = {name: tuple([ids[row] for row in rows]) for name, rows in zip(run.names, match.teams, strict=True)}
     if match.backfill is not None:
         region = _region_of_running(run, match)
     return Proposal(teams, match.stage, region, match.backfill)

@@ -28,6 +28,10 @@ class Growth:
         self.stage: Rows = run.stage[chunks[:, 0]].copy()
         self.filled: Rows = np.zeros((matches, teams), dtype=np.int64)
         self.windows = {i: (np.full(matches, np.inf), np.full(matches, -np.inf)) for i in run.by_kind[Window]}
+        self.bound: dict[int, Bools] = {}  # who is in it already, to windows that some are free of
+        for i in run.by_kind[Window]:
+            if run.facts[i].shape.unless is not None:  # type: ignore[union-attr]  # by_kind says it is a Window
+                self.bound[i] = np.zeros(matches, dtype=np.bool_)
         self.worst = {i: np.zeros(matches) for i in run.by_kind[Cap]}
         self.bits = {i: np.full(matches, ~np.uint64(0)) for i in run.by_kind[Shared]}
         self.counts: dict[int, Rows] = {}
@@ -72,6 +76,8 @@ class Growth:
         low, high = self.windows[index]
         number = self.run.column(index)[rows]
         near: Bools = np.maximum(high[at], number) - np.minimum(low[at], number) <= self.run.facts[index].high[stage]
+        if index in self.bound:
+            near |= self.run.exempt(index, rows) & ~self.bound[index][at]
         far = ~near
         self.run.reject(index, rows[far], np.where(number < low[at], high[at], low[at])[far])
         return near
@@ -152,6 +158,8 @@ class Growth:
         for index, (low, high) in self.windows.items():
             number = run.column(index)[rows]
             low[at], high[at] = np.minimum(low[at], number), np.maximum(high[at], number)
+            if index in self.bound:
+                self.bound[index][at] |= ~run.exempt(index, rows)
         for index, worst in self.worst.items():
             worst[at] = np.maximum(worst[at], run.latencies(index)[rows, self.regions[at]])
         for index, bits in self.bits.items():

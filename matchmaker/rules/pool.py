@@ -89,6 +89,8 @@ class Pool:
         self.since: NDArray[np.int64] = np.zeros(_FIRST, dtype=np.int64)
         self.size: NDArray[np.int64] = np.zeros(_FIRST, dtype=np.int64)
         self.tie: NDArray[np.int64] = np.zeros(_FIRST, dtype=np.int64)  # orders tickets of the same millisecond
+        self.serial: NDArray[np.int64] = np.zeros(_FIRST, dtype=np.int64)  # of the ticket in the row, as they came
+        self.came = 0  # tickets so far
         self.numbers: dict[tuple[str, str], Floats] = {}
         self.words: dict[str, NDArray[np.int64]] = {}
         self.bits: dict[tuple[str, str], NDArray[np.uint64]] = {}
@@ -124,6 +126,8 @@ class Pool:
         self.rows[ticket.id], self.ids[row], self.parties[row] = row, ticket.id, party
         self.alive[row], self.since[row], self.size[row] = True, party.since_ms, party.size
         self.tie[row] = zlib.crc32(ticket.id.encode())
+        self.came += 1
+        self.serial[row] = self.came
         self._fill(row, party)
         stale = max(1024, CODES_PER_TICKET * len(self.rows))
         if self._unplaced > stale or any(len(codes) > stale for codes in self.codes.values()):
@@ -176,7 +180,7 @@ class Pool:
         """One list that holds the word; or of plain strings, the players who have it."""
         if self.rules.attributes[attribute].type == "string_list":
             return int(word in party.strings(attribute, how))
-        return sum(values[attribute] == word for _, values, _ in party.players)
+        return sum(player.attributes[attribute] == word for player in party.players)
 
     def _columns(self) -> None:
         """Allocate what facts, sorts and batching look at."""
@@ -189,6 +193,8 @@ class Pool:
             match fact.shape:
                 case Window(attribute, how) | Range(attribute, how):
                     wanted.add((attribute, how))
+                    if isinstance(fact.shape, Window) and fact.shape.unless is not None:
+                        wanted.add((fact.shape.unless[0], "avg"))
                 case Same(attribute) | Word(attribute):
                     wanted.add((attribute, "avg"))
                 case Cap(how):
@@ -211,7 +217,7 @@ class Pool:
         for (attribute, how), numbers in self.numbers.items():
             numbers[row] = party.number(attribute, how)
         for attribute, words in self.words.items():
-            found = {str(values[attribute]) for _, values, _ in party.players}
+            found = {str(player.attributes[attribute]) for player in party.players}
             words[row] = self._code(attribute, found.pop()) if len(found) == 1 else MIXED
         for (attribute, how), bits in self.bits.items():
             codes = [self._code(attribute, word) for word in party.strings(attribute, how)]
@@ -221,7 +227,7 @@ class Pool:
         for how, latencies in self.latencies.items():
             self._unplaced += not latencies.put(row, party.latencies(how))
         for (attribute, how), matrix in self.maps.items():
-            keys = {key for _, values, _ in party.players for key in values[attribute]}  # type: ignore[union-attr]
+            keys = {key for player in party.players for key in player.attributes[attribute]}  # type: ignore[union-attr]
             found_at = {key: party.mapped(attribute, key, how) for key in sorted(keys)}
             self._unplaced += not matrix.put(row, {k: value for k, value in found_at.items() if value is not None})
 
@@ -248,7 +254,7 @@ class Pool:
         self.ids += [""] * old
         self._free = list(range(2 * old - 1, old - 1, -1))
         self.alive, self.since = _doubled(self.alive), _doubled(self.since)
-        self.size, self.tie = _doubled(self.size), _doubled(self.tie)
+        self.size, self.tie, self.serial = _doubled(self.size), _doubled(self.tie), _doubled(self.serial)
         self.numbers = {key: _doubled(column) for key, column in self.numbers.items()}
         self.words = {key: _doubled(column) for key, column in self.words.items()}
         self.bits = {key: _doubled(column) for key, column in self.bits.items()}

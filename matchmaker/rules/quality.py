@@ -22,14 +22,14 @@ class Quality(Struct, frozen=True, gc=False):
 
 def quality(pool: Pool, tickets: Sequence[str], region: str, now_ms: int) -> Quality:
     """Of a match of these tickets, which are all in the pool still."""
-    rows = [pool.rows[ticket] for ticket in tickets]
-    stage = pool.rules.stage_of(now_ms, pool.since[rows].tolist())
+    # Of a few tickets plain Python is quicker than arrays, and every match comes by here.
+    parties = [pool.party(pool.rows[ticket]) for ticket in tickets]
+    stage = pool.rules.stage_of(now_ms, [party.since_ms for party in parties])
     compared = _compared(pool.facts)
-    numbers = None if compared is None else pool.numbers[compared][rows]
-    spread = None if numbers is None else float(numbers.max() - numbers.min())
-    latencies = next(iter(pool.latencies.values()))
-    column = latencies.names.get(region)
-    worst = math.inf if column is None else float(latencies.values[rows, column].max())
+    numbers = None if compared is None else [party.number(*compared) for party in parties]
+    spread = None if numbers is None else max(numbers) - min(numbers)
+    how = next(iter(pool.latencies))
+    worst = max(party.latencies(how).get(region, math.inf) for party in parties)
     return Quality(stage, spread, worst if math.isfinite(worst) else None)
 
 

@@ -8,9 +8,9 @@ match grows: a fact's own limits hold for the stage reached, the loosened ones k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -46,6 +46,31 @@ class Tally:
     evaluations: int = 0
 
 
+class Counted(NamedTuple):
+    """One group of a Count: its place among the Counts, its own among their groups, its loosest limits by stage."""
+
+    place: int
+    group: int
+    low: list[float]
+    high: list[float]
+
+
+class Want(NamedTuple):
+    """How often all teams together want what the Count `fact` counts: from `least` to `most`, for each stage."""
+
+    fact: int
+    least: Floats
+    most: Floats
+    counts: tuple[Counted, ...]
+
+
+class Claim(NamedTuple):
+    """Counts that no ticket's player can serve two of, so `teams` need a place for each that is missing."""
+
+    teams: tuple[int, ...]
+    counts: tuple[Counted, ...]
+
+
 class Run:
     """The state of one pass."""
 
@@ -71,6 +96,8 @@ class Run:
         self.other: Floats = np.zeros((len(pool.alive), len(self.facts)))
         self.failures: dict[int, dict[str, int]] = {}
         self.searched = -1  # the row that was searched around in vain already
+        self.vain: dict[bytes, int] = {}  # how often these rows (sorted) were searched, and nothing found
+        self.barren: Bools = np.zeros(len(pool.alive), dtype=np.bool_)  # no match with any who are free holds these
 
     def _facts(self) -> None:
         """The facts that can be relied on today: a `Shared` column that ran out of bits is left to the evaluator."""
@@ -89,6 +116,15 @@ class Run:
         self.low = [self.loosened(fact.low, np.minimum) for fact in usable]
         self.high = [self.loosened(fact.high, np.maximum) for fact in usable]
         self.twins = _twins(self.rules.stages[0])
+        self.doors = (*self.by_kind[Range], *self.by_kind[Word])
+        self.widest: list[list[float]] = [table.tolist() for table in self.high]  # `high` for plain Python
+        self.most_players: list[list[int]] = self.loose_most.tolist()
+        # Of a Count, for each team: which of the groups it is in.
+        self.groups_of: dict[int, list[tuple[bool, ...]]] = {}
+        for index in self.by_kind[Count]:
+            groups = usable[index].shape.groups  # type: ignore[union-attr]  # by_kind says it is a Count
+            self.groups_of[index] = [tuple(name in group for group in groups) for name in self.names]
+        self.wants, self.claims = tuple(_wants(self)), tuple(_claims(self))
 
     def loosened(self, table: NDArray[N], best: np.ufunc) -> NDArray[N]:
         """The loosest limit over the stages a match at stage s may still come to: down for newest, up for oldest."""
@@ -107,11 +143,27 @@ class Run:
         assert isinstance(shape, Window | Range)
         return self.pool.numbers[shape.attribute, shape.how]
 
+    def exempt(self, index: int, rows: Rows) -> Bools:
+        """Which of `rows` a Window does not bind as long as they are among themselves."""
+        shape = self.facts[index].shape
+        assert isinstance(shape, Window)
+        if shape.unless is None:
+            return np.zeros(rows.shape, dtype=np.bool_)
+        attribute, word = shape.unless
+        found: Bools = self.pool.words[attribute][rows] == self.pool.codes.get(attribute, {}).get(word, -2)
+        return found
+
     def words(self, index: int) -> Rows:
         """The column of codes behind a Same."""
         shape = self.facts[index].shape
         assert isinstance(shape, Same | Word)
         return self.pool.words[shape.attribute]
+
+    def listed(self, index: int) -> NDArray[np.uint64]:
+        """The column of bits behind a Shared."""
+        shape = self.facts[index].shape
+        assert isinstance(shape, Shared)
+        return self.pool.bits[shape.attribute, shape.how]
 
     def latencies(self, index: int) -> Floats:
         """Rows by regions, in ms; infinite where a ticket did not report a region."""
@@ -199,6 +251,50 @@ class Run:
         for rows in match.teams:
             self.left[list(rows)] = False
         return match
+
+
+def _wants(run: Run) -> Iterator[Want]:
+    """The Counts of each word added up over teams that have none in common."""
+    by_word: dict[tuple[str, str, str], list[tuple[int, tuple[str, ...], Counted]]] = {}
+    for index, shape, counted in _counted(run):
+        group = shape.groups[counted.group]
+        by_word.setdefault((shape.attribute, shape.how, shape.word), []).append((index, group, counted))
+    for found in by_word.values():
+        least, most, seen, counts = np.zeros(len(run.least)), np.zeros(len(run.least)), set[str](), []
+        for index, group, counted in found:
+            if seen.isdisjoint(group):
+                seen.update(group)
+                least, most = least + run.facts[index].low, most + run.facts[index].high
+                counts.append(counted)
+        most = most if seen == set(run.names) else np.full(len(run.least), np.inf)
+        yield Want(found[0][0], least, most, tuple(counts))
+
+
+def _claims(run: Run) -> Iterator[Claim]:
+    """A player has one string, so words of one attribute want a place each; of lists, each word is by itself."""
+    together: dict[tuple[str, ...], list[Counted]] = {}
+    for index, shape, counted in _counted(run):
+        single = run.rules.attributes[shape.attribute].type == "string"
+        key = (shape.attribute, "" if single else f"{index}", *shape.groups[counted.group])
+        words = together.setdefault(key, [])
+        if not any(run.by_kind[Count][other.place] != index and _same_word(run, other, shape) for other in words):
+            words.append(counted)
+    for (_, _, *teams), counts in together.items():
+        yield Claim(tuple(run.names.index(team) for team in teams), tuple(counts))
+
+
+def _same_word(run: Run, counted: Counted, shape: Count) -> bool:
+    other = run.facts[run.by_kind[Count][counted.place]].shape
+    return isinstance(other, Count) and other.word == shape.word
+
+
+def _counted(run: Run) -> Iterator[tuple[int, Count, Counted]]:
+    """Every group of every Count."""
+    for place, index in enumerate(run.by_kind[Count]):
+        shape = run.facts[index].shape
+        assert isinstance(shape, Count)
+        for group in range(len(shape.groups)):
+            yield index, shape, Counted(place, group, run.low[index].tolist(), run.widest[index])
 
 
 def _twins(stage: Stage) -> list[int]:

@@ -21,8 +21,9 @@ from core.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Range, Word
 from matchmaker.rules.pool import Running
 from matchmaker.rules.preference import preferred
-from matchmaker.rules.run import Match, Rows, Run
-from matchmaker.rules.state import EMPTY, State, compatible, first_state, with_ticket
+from matchmaker.rules.prospects import prospects
+from matchmaker.rules.run import Counted, Match, Rows, Run, Want
+from matchmaker.rules.state import EMPTY, State, cards, compatible, first_state, with_ticket, worst_of
 
 CANDIDATES: Final = 48  # tickets looked at around one anchor; twice the seats of a match where that is more
 
@@ -41,6 +42,8 @@ DEEP: Final = Budget(8_000, 1_024)  # for the oldest ticket: 0.2 s at the very m
 SHARED_NODES: Final = 16_000  # for all other tickets of a pass together
 MOST_NODES: Final = 400
 LEAST_NODES: Final = 64  # a match of 48 candidates that fits at once takes fewer
+AGAIN: Final = 2  # the same tickets are searched around so many of them in vain ...
+ONE_MORE: Final = 0.125  # ... and then around this share of the others, drawn by the seed
 
 
 def shallow(searches: int) -> Budget:
@@ -50,21 +53,46 @@ def shallow(searches: int) -> Budget:
 
 def around(run: Run, anchor: int, budget: Budget) -> Match | None:
     """A legal match that holds the ticket in row `anchor`; None if none was found."""
-    empty = first_state(run)
-    starts = [(t, s) for t in range(len(run.names)) if (s := with_ticket(run, empty, anchor, t)) is not None]
+    empty, (card,) = first_state(run), cards(run, np.array([anchor]))
+    starts = [(t, s) for t in range(len(run.names)) if (s := with_ticket(run, empty, card, t)) is not None]
     if not starts:
         _unwelcome(run, anchor)
+        run.barren[anchor] = True
         return None
     rows = run.free()
-    candidates = compatible(run, starts[0][1], rows[rows != anchor], anchor)
-    players = int(run.pool.size[candidates].sum()) + int(run.pool.size[anchor])
-    if players >= int(run.loose_least[run.stage[anchor]].sum()):
-        search = _Search(run, _preferred(run, anchor, candidates), budget, anchor)
+    worst = [run.latencies(index)[anchor] for index in run.by_kind[Cap]]
+    suited = compatible(run, starts[0][1], worst, rows[rows != anchor], anchor)
+    groups = prospects(run, np.concatenate(([anchor], suited[~run.barren[suited]])))
+    nodes, evaluations, exhausted = budget.nodes, budget.evaluations, True
+    for number, group in enumerate(groups):
+        left, same = len(groups) - number, np.sort(group).tobytes()
+        if run.vain.get(same, 0) >= AGAIN and run.rng.random() > ONE_MORE:
+            exhausted = False
+            continue
+        part = Budget(max(LEAST_NODES, nodes // left), max(1, evaluations // left))
+        search = _Search(run, _preferred(run, anchor, group[1:]), part, anchor)
         found = search.around(starts)
-        if found is not None or search.evaluations < budget.evaluations:
-            return found  # with matches refused, the rules that refused them are the reason
-    run.crowded(np.array([anchor]))
+        if found is not None:
+            return found
+        run.vain[same] = run.vain.get(same, 0) + 1
+        exhausted &= search.exhausted and len(search.cards) == len(group) - 1
+        nodes -= part.nodes - search.nodes
+        evaluations -= part.evaluations - search.evaluations
+    run.barren[anchor] = exhausted
+    if evaluations == budget.evaluations:  # with matches refused, the rules that refused them are the reason
+        _too_few(run, anchor, suited)
     return None
+
+
+def _too_few(run: Run, anchor: int, suited: Rows) -> None:
+    """Note what is missing among those who suit a ticket: those with a word that teams want, or else players."""
+    stage, everybody = int(run.stage[anchor]), np.append(suited, anchor)
+    for want in run.wants:
+        there = int(run.added(want.fact, everybody).sum())
+        if there < want.least[stage]:
+            run.blame(want.fact, anchor, 1, float(there))
+            return
+    run.crowded(np.array([anchor]))
 
 
 def _unwelcome(run: Run, anchor: int) -> None:
@@ -86,10 +114,11 @@ def into(run: Run, running: Running, budget: Budget) -> Match | None:
     """New tickets for a running match that together with those there obey the rules; None if none were found."""
     there = [running.teams[name] for name in run.names]
     state = first_state(run, there, run.rules.stage_at(run.now_ms - running.since_ms))
+    parties = [party for team in there for party in team]
     rows = run.free()
     if sum(state.filled) >= int(run.loose_most[state.stage].sum()):
         return None
-    candidates = compatible(run, state, rows)
+    candidates = compatible(run, state, [worst_of(run, i, parties) for i in run.by_kind[Cap]], rows)
     if not len(candidates):
         return None
     oldest = int(candidates[0])
@@ -111,6 +140,19 @@ def _suffixes(values: list[int]) -> list[int]:
     return [*itertools.accumulate(reversed(values), initial=0)][::-1]
 
 
+def _sides(run: Run, rows: Rows, want: Want) -> tuple[list[int], list[int], float]:
+    """(players without the word from each position on, players with it, the most who come with one of it)."""
+    size, adds = run.pool.size[rows], run.added(want.fact, rows)
+    having = np.where(adds > 0, size, 0)
+    ratio = float((having / np.maximum(adds, 1)).max(initial=0.0))
+    return _suffixes((size - having).tolist()), _suffixes(having.tolist()), ratio
+
+
+def _missing(counts: Sequence[Counted], state: State, stage: int) -> float:
+    """How much these counts are below their least, together."""
+    return sum([max(0.0, low[stage] - state.counts[place][group]) for place, group, low, _ in counts])
+
+
 class _Search:
     """One search: candidates in order, a seat or none for each."""
 
@@ -118,15 +160,17 @@ class _Search:
         self, run: Run, rows: Rows, budget: Budget, anchor: int | None, running: Running | None = None
     ) -> None:
         self.run, self.anchor, self.running = run, anchor, running
-        self.rows: list[int] = [int(row) for row in rows]
+        self.cards = cards(run, rows)
         self.there: Sequence[Sequence[Party]] = [running.teams[name] for name in run.names] if running else ()
         self.nodes, self.evaluations = budget.nodes, budget.evaluations
         self.sums = [1]  # bit n of sums[i]: some of the candidates from the i-th on have n players together
         for size in reversed(run.pool.size[rows].tolist()):
             self.sums.append((self.sums[-1] | self.sums[-1] << size) & ALL_SUMS)
         self.sums.reverse()
+        self.players = _suffixes(run.pool.size[rows].tolist())
         self.adds = [_suffixes(run.added(index, rows).tolist()) for index in run.by_kind[Count]]
-        self.least, self.most = run.loose_least.tolist(), run.loose_most.tolist()
+        self.sides = [_sides(run, rows, want) for want in run.wants]
+        self.least, self.most = run.loose_least.tolist(), run.most_players
         self.seated: list[list[int]] = [[] for _ in run.names]
         self.found: Match | None = None
         run.tally.searches += 1
@@ -144,6 +188,11 @@ class _Search:
                 break
             self.seated[team].pop()
         return self.found
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all was tried, and nothing found."""
+        return self.found is None and self.nodes >= 0 and self.evaluations >= 0 and not self.run.spent
 
     def into(self, state: State) -> Match | None:
         self._descend(0, state)
@@ -170,15 +219,16 @@ class _Search:
         if self.nodes < 0 or self.evaluations < 0 or self.run.spent:
             return True
         most = self.most[max(state.stage, 0)]
-        if at == len(self.rows) or sum(state.filled) == sum(most):
+        if at == len(self.cards) or sum(state.filled) == sum(most):
             return self._leaf(state)
         if not self._fillable(at, state):
             return False
+        card = self.cards[at]
         for team in self._order(state):
             self.nodes -= 1
-            grown = with_ticket(self.run, state, self.rows[at], team)
+            grown = with_ticket(self.run, state, card, team)
             if grown is not None:
-                self.seated[team].append(self.rows[at])
+                self.seated[team].append(card.row)
                 if self._descend(at + 1, grown):
                     return True
                 self.seated[team].pop()
@@ -186,12 +236,32 @@ class _Search:
 
     def _fillable(self, at: int, state: State) -> bool:
         """Whether the candidates from `at` on have the sizes that teams still need, and the words that are wanted."""
-        stage, sums = max(state.stage, 0), self.sums[at]
+        stage, sums, needed, teams = max(state.stage, 0), self.sums[at], 0, 0
         for filled, least, most in zip(state.filled, self.least[stage], self.most[stage], strict=True):
-            if filled < least and not sums >> (least - filled) & ((1 << (most - least + 1)) - 1):
+            if filled < least:
+                needed, teams = needed + least - filled, teams + 1
+                if not sums >> (least - filled) & ((1 << (most - least + 1)) - 1):
+                    return False
+        if needed > self.players[at] or teams > len(self.cards) - at:
+            return False
+        return not self.adds or self._countable(at, state, stage, needed)
+
+    def _countable(self, at: int, state: State, stage: int, needed: int) -> bool:
+        """Whether the candidates from `at` on have the words still wanted, and the teams the places for them.
+
+        And players enough, of whom those with a word count only as far as teams may have more of it.
+        """
+        for want, (without, having, ratio) in zip(self.run.wants, self.sides, strict=True):
+            if _missing(want.counts, state, stage) > self.adds[want.counts[0].place][at]:
                 return False
-        for index, counts, adds in zip(self.run.by_kind[Count], state.counts, self.adds, strict=True):
-            if min(counts) + adds[at] < self.run.low[index][stage]:
+            if want.most[stage] < math.inf:
+                room = sum([high[stage] - state.counts[place][group] for place, group, _, high in want.counts])
+                if needed > without[at] + min(having[at], room * ratio):
+                    return False
+        most = self.most[stage]
+        for claim in self.run.claims:
+            missing = _missing(claim.counts, state, stage)
+            if missing and missing > sum([most[team] - state.filled[team] for team in claim.teams]):
                 return False
         return True
 

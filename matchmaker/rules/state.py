@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import and_
+from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from core.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Floats, Range, Same, Shared, Window, Word
@@ -20,17 +22,18 @@ from matchmaker.rules.run import Bools, Rows, Run
 EMPTY: int = -1  # stage of a match without tickets
 ANY: int = -2  # word of a match without players
 ALL_BITS: int = (1 << MAX_BITS) - 1
+N = TypeVar("N")
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True, gc=False):
     """What limits depend on; one entry per fact of the kind, in the order of `run.by_kind`."""
 
     stage: int
     filled: tuple[int, ...]
     windows: tuple[tuple[float, float], ...]
+    bound: tuple[bool, ...]  # whether the window binds those who are in the match
     words: tuple[int, ...]
-    worst: tuple[Floats, ...]
+    regions: tuple[tuple[int, ...], ...]  # bits of those near enough to all, for each stage
     bits: tuple[int, ...]
     counts: tuple[tuple[int, ...], ...]
 
@@ -43,8 +46,9 @@ def first_state(run: Run, there: Sequence[Sequence[Party]] = (), stage: int = EM
         stage,
         tuple(sum(party.size for party in team) for team in there) or (0,) * len(run.names),
         tuple(_window(run, index, parties) for index in run.by_kind[Window]),
+        tuple(_bound(run, index, parties) for index in run.by_kind[Window]),
         tuple(_word(run, index, parties) for index in run.by_kind[Same]),
-        tuple(_worst(run, index, parties) for index in run.by_kind[Cap]),
+        tuple(_regions(run, index, worst_of(run, index, parties)[None, :])[0] for index in run.by_kind[Cap]),
         tuple(_bits(run, index, parties) for index in run.by_kind[Shared]),
         counts,
     )
@@ -60,13 +64,23 @@ def _window(run: Run, index: int, parties: Sequence[Party]) -> tuple[float, floa
 def _word(run: Run, index: int, parties: Sequence[Party]) -> int:
     shape = run.facts[index].shape
     assert isinstance(shape, Same)
-    found = {str(values[shape.attribute]) for party in parties for _, values, _ in party.players}
+    found = {str(player.attributes[shape.attribute]) for party in parties for player in party.players}
     if not found:
         return ANY
     return run.pool.codes.get(shape.attribute, {}).get(found.pop(), MIXED) if len(found) == 1 else MIXED
 
 
-def _worst(run: Run, index: int, parties: Sequence[Party]) -> Floats:
+def _bound(run: Run, index: int, parties: Sequence[Party]) -> bool:
+    """Whether somebody there is held to the window."""
+    shape = run.facts[index].shape
+    assert isinstance(shape, Window)
+    if shape.unless is None:
+        return True
+    attribute, word = shape.unless
+    return any(player.attributes[attribute] != word for party in parties for player in party.players)
+
+
+def worst_of(run: Run, index: int, parties: Sequence[Party]) -> Floats:
     """The highest latency of the parties in each region of the pool."""
     shape = run.facts[index].shape
     assert isinstance(shape, Cap)
@@ -104,8 +118,8 @@ def joined_stage(run: Run, stage: int, row_stage: int) -> int:
     return min(stage, row_stage) if run.newest else max(stage, row_stage)
 
 
-def compatible(run: Run, state: State, rows: Rows, anchor: int | None = None) -> Rows:
-    """Those of `rows` that could join the match as far as seats do not matter.
+def compatible(run: Run, state: State, worst: Sequence[Floats], rows: Rows, anchor: int | None = None) -> Rows:
+    """Those of `rows` that could join the match as far as seats do not matter. `worst` latencies are by Cap and region.
 
     What each fact turns away is counted against it in the name of `anchor`, whose match this is.
     """
@@ -113,18 +127,17 @@ def compatible(run: Run, state: State, rows: Rows, anchor: int | None = None) ->
         words = run.words(index)[rows]
         keep: Bools = (words != MIXED) if word == ANY else (words == word) & (words != MIXED)
         rows = _kept(run, index, rows, keep, -words.astype(np.float64), anchor)
-    for index, (low, high) in zip(run.by_kind[Window], state.windows, strict=True):
+    for index, (low, high), bound in zip(run.by_kind[Window], state.windows, state.bound, strict=True):
         numbers, limit = run.column(index)[rows], run.high[index][_stages(run, state, rows)]
         wide = np.maximum(high, numbers) - np.minimum(low, numbers)
-        rows = _kept(run, index, rows, wide <= limit, numbers, anchor, wide)
-    for index, worst in zip(run.by_kind[Cap], state.worst, strict=True):
+        keep = wide <= limit if bound else (wide <= limit) | run.exempt(index, rows)
+        rows = _kept(run, index, rows, keep, numbers, anchor, wide)
+    for index, there in zip(run.by_kind[Cap], worst, strict=True):
         limit = run.high[index][_stages(run, state, rows)]
-        best = np.maximum(worst, run.latencies(index)[rows]).min(axis=1, initial=np.inf)
+        best = np.maximum(there, run.latencies(index)[rows]).min(axis=1, initial=np.inf)
         rows = _kept(run, index, rows, best <= limit, best, anchor)
     for index, bits in zip(run.by_kind[Shared], state.bits, strict=True):
-        shape = run.facts[index].shape
-        assert isinstance(shape, Shared)
-        shared = np.bitwise_count(run.pool.bits[shape.attribute, shape.how][rows] & np.uint64(bits))
+        shared = np.bitwise_count(run.listed(index)[rows] & np.uint64(bits))
         enough = shared >= run.low[index][_stages(run, state, rows)]
         rows = _kept(run, index, rows, enough, shared.astype(np.float64), anchor)
     return rows
@@ -148,33 +161,97 @@ def _stages(run: Run, state: State, rows: Rows) -> Rows:
     return np.minimum(run.stage[rows], state.stage) if run.newest else np.maximum(run.stage[rows], state.stage)
 
 
-def with_ticket(run: Run, state: State, row: int, team: int) -> State | None:
-    """The match with the ticket in `row` seated in `team`; None if that can lead nowhere."""
-    pool = run.pool
-    stage = joined_stage(run, state.stage, int(run.stage[row]))
-    size = state.filled[team] + int(pool.size[row])
-    if size > run.loose_most[stage, team] or not _welcome(run, row, team, stage):
-        return None
-    windows = _windows(run, state, row, stage)
-    worst = _latencies(run, state, row, stage)
-    bits = _shared(run, state, row, stage)
-    counts = _counts(run, state, row, team, stage)
-    if windows is None or worst is None or bits is None or counts is None:
+class Card(Struct, frozen=True, gc=False):
+    """What a search must know of a ticket, as plain values: numbers of arrays are ten times as dear one by one.
+
+    One entry per fact of the kind, as in `State`; of regions, one for each stage.
+    """
+
+    row: int
+    size: int
+    stage: int
+    numbers: tuple[float, ...]
+    exempt: tuple[bool, ...]
+    words: tuple[int, ...]
+    regions: tuple[tuple[int, ...], ...]
+    bits: tuple[int, ...]
+    adds: tuple[int, ...]
+
+
+def cards(run: Run, rows: Rows) -> list[Card]:
+    """The tickets in `rows`."""
+    kinds = run.by_kind
+    count = len(rows)
+    return [
+        Card(*values)
+        for values in zip(
+            rows.tolist(),
+            run.pool.size[rows].tolist(),
+            run.stage[rows].tolist(),
+            _each(count, [run.column(i)[rows].tolist() for i in kinds[Window]]),
+            _each(count, [run.exempt(i, rows).tolist() for i in kinds[Window]]),
+            _each(count, [run.words(i)[rows].tolist() for i in kinds[Same]]),
+            _each(count, [_regions(run, i, run.latencies(i)[rows]) for i in kinds[Cap]]),
+            _each(count, [run.listed(i)[rows].tolist() for i in kinds[Shared]]),
+            _each(count, [run.added(i, rows).tolist() for i in kinds[Count]]),
+            strict=True,
+        )
+    ]
+
+
+def _each(count: int, columns: Sequence[list[N]]) -> list[tuple[N, ...]]:
+    """The columns' values row by row."""
+    return list(zip(*columns, strict=True)) if columns else [()] * count
+
+
+def _regions(run: Run, index: int, latencies: Floats) -> list[tuple[int, ...]]:
+    """For each row of latencies and each stage, a bit for every region that is near enough."""
+    limits = run.high[index]
+    bits = np.left_shift(np.uint64(1), np.arange(latencies.shape[1], dtype=np.uint64))
+    near = latencies[:, :, None] <= limits[None, None, :]
+    masks = (near * bits[None, :, None]).sum(axis=1, dtype=np.uint64)
+    return list(map(tuple, masks.tolist()))
+
+
+def with_ticket(run: Run, state: State, card: Card, team: int) -> State | None:
+    """The match with a ticket seated in `team`; None if that can lead nowhere."""
+    stage = joined_stage(run, state.stage, card.stage)
+    size = state.filled[team] + card.size
+    if size > run.most_players[stage][team] or not _welcome(run, card.row, team, stage):
         return None
     words = state.words
     if words:
-        found = [int(run.words(index)[row]) for index in run.by_kind[Same]]
-        if any(new == MIXED or old not in (ANY, new) for old, new in zip(words, found, strict=True)):
+        if any(new == MIXED or old not in (ANY, new) for old, new in zip(words, card.words, strict=True)):
             return None
-        words = tuple(found)
+        words = card.words
+    windows, bound = state.windows, state.bound
+    if windows:
+        grown = _windows(run, state, card, stage)
+        if grown is None:
+            return None
+        windows, bound = grown
+    regions, bits, counts = state.regions, state.bits, state.counts
+    if regions:
+        regions = tuple([tuple(map(and_, old, new)) for old, new in zip(regions, card.regions, strict=True)])
+        if not all(masks[stage] for masks in regions):
+            return None
+    if bits:
+        bits = tuple(map(and_, bits, card.bits))
+        if any(n.bit_count() < run.low[i][stage] for i, n in zip(run.by_kind[Shared], bits, strict=True)):
+            return None
+    if counts:
+        added = _counts(run, state, card, team, stage)
+        if added is None:
+            return None
+        counts = added
     filled = (*state.filled[:team], size, *state.filled[team + 1 :])
-    return State(stage, filled, windows, words, worst, bits, counts)
+    return State(stage, filled, windows, bound, words, regions, bits, counts)
 
 
 def _welcome(run: Run, row: int, team: int, stage: int) -> bool:
     """Whether the team is open to the ticket by every Range and Word."""
     name = run.names[team]
-    for index in (*run.by_kind[Range], *run.by_kind[Word]):
+    for index in run.doors:
         shape = run.facts[index].shape
         assert isinstance(shape, Range | Word)
         if name in shape.teams and not run.may_fit(index, row, stage):
@@ -182,46 +259,28 @@ def _welcome(run: Run, row: int, team: int, stage: int) -> bool:
     return True
 
 
-def _windows(run: Run, state: State, row: int, stage: int) -> tuple[tuple[float, float], ...] | None:
-    made = []
-    for index, (low, high) in zip(run.by_kind[Window], state.windows, strict=True):
-        number = float(run.column(index)[row])
+def _windows(
+    run: Run, state: State, card: Card, stage: int
+) -> tuple[tuple[tuple[float, float], ...], tuple[bool, ...]] | None:
+    made, bound = [], []
+    for i, index in enumerate(run.by_kind[Window]):
+        (low, high), number = state.windows[i], card.numbers[i]
         low, high = min(low, number), max(high, number)
-        if high - low > run.high[index][stage]:
+        held = state.bound[i] or not card.exempt[i]
+        if held and high - low > run.widest[index][stage]:
             return None
         made.append((low, high))
-    return tuple(made)
+        bound.append(held)
+    return tuple(made), tuple(bound)
 
 
-def _latencies(run: Run, state: State, row: int, stage: int) -> tuple[Floats, ...] | None:
+def _counts(run: Run, state: State, card: Card, team: int, stage: int) -> tuple[tuple[int, ...], ...] | None:
     made = []
-    for index, worst in zip(run.by_kind[Cap], state.worst, strict=True):
-        now = np.maximum(worst, run.latencies(index)[row])
-        if not (now <= run.high[index][stage]).any():
-            return None
-        made.append(now)
-    return tuple(made)
-
-
-def _shared(run: Run, state: State, row: int, stage: int) -> tuple[int, ...] | None:
-    made = []
-    for index, bits in zip(run.by_kind[Shared], state.bits, strict=True):
-        shape = run.facts[index].shape
-        now = bits & int(run.pool.bits[shape.attribute, shape.how][row])  # type: ignore[union-attr]  # a Shared
-        if now.bit_count() < run.low[index][stage]:
-            return None
-        made.append(now)
-    return tuple(made)
-
-
-def _counts(run: Run, state: State, row: int, team: int, stage: int) -> tuple[tuple[int, ...], ...] | None:
-    made = []
-    name = run.names[team]
-    for index, counts in zip(run.by_kind[Count], state.counts, strict=True):
-        shape, adds = run.facts[index].shape, int(run.added(index, np.array([row]))[0])
-        assert isinstance(shape, Count)
-        now = tuple(n + (adds if name in group else 0) for n, group in zip(counts, shape.groups, strict=True))
-        if max(now) > run.high[index][stage]:
-            return None
-        made.append(now)
+    for counts, adds, index in zip(state.counts, card.adds, run.by_kind[Count], strict=True):
+        if adds:
+            groups = run.groups_of[index][team]
+            counts = tuple([n + adds if held else n for n, held in zip(counts, groups, strict=True)])
+            if max(counts) > run.widest[index][stage]:
+                return None
+        made.append(counts)
     return tuple(made)

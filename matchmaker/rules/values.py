@@ -38,10 +38,10 @@ def value_of(expression: Expression, teams: Teams, party: str) -> Any:
 def _of_party(members: Members, party: Party, how: str) -> list[Any]:
     """What one party gives: one value where a party counts as one, else one for each player."""
     if members.what in ("player", "id"):
-        return [player_id for player_id, _, _ in party.players]
+        return [player.id for player in party.players]
     if members.kind == "number":
         return [party.number(members.attribute, how if how in ("min", "max") else "avg")]
-    values = [attributes[members.attribute] for _, attributes, _ in party.players]
+    values = [player.attributes[members.attribute] for player in party.players]
     if how in ("union", "intersection") and isinstance(values[0], tuple):
         return [party.strings(members.attribute, how)]
     return values

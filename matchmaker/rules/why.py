@@ -71,7 +71,7 @@ def _seen(run: Run, index: int, row: int) -> tuple[float | str | None, float | s
             best = float(run.latencies(index)[row].min(initial=math.inf))
             return best if math.isfinite(best) else None, other
         case Same(attribute) | Word(attribute):
-            values = {str(player[1][attribute]) for player in run.pool.party(row).players}
+            values = {str(player.attributes[attribute]) for player in run.pool.party(row).players}
             return ", ".join(sorted(values)), None
         case Shared(attribute, how):
             return ", ".join(run.pool.party(row).strings(attribute, how)), other

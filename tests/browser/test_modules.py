@@ -44,3 +44,22 @@ async def test_a_tank_is_shown_between_its_snapshots(open_tab: OpenTab) -> None:
       return { x: moving.x, heading: moving.heading, standing: standing.x, last: state.tank(0, 5000).x };
     }""")
     assert shown == {"x": 10.5, "heading": 360, "standing": 11, "last": 20}
+
+
+async def test_who_leaves_our_area_is_shown_far_away(open_tab: OpenTab) -> None:
+    """A tank out of the area is no tank any more, but a place on the map; what nothing is told of is forgotten."""
+    page = await open_tab()
+    shown = await page.evaluate("""async () => {
+      const { ArenaState } = await import("/assets/arena/state.js");
+      const state = new ArenaState();
+      state.welcome({ world: {}, slot: 0, ack: 0, tick: 0, tick_rate: 100, played_ms: 0 }, 0);
+      const told = (tick, fields) => state.snapshot({ tick, ack: 0, ...fields }, tick * 10);
+      told(1, { changed: [[0, 0, 0, 0, 0, 100], [1, 900, 0, 0, 0, 100], [2, 500, 0, 0, 0, 100]] });
+      const events = [["shot", 1, 0, 100, -1, 0], ["destroyed", 1, 0]];
+      told(2, { removed: [1], far: [[1, 90, 40], [2, 5, 0]], events });
+      const slots = () => state.tanks(0).map((tank) => tank.slot);
+      const first = [slots(), state.distant(), state.effects.length, state.feed.length];
+      told(400, { changed: [[0, 0, 0, 0, 0, 100]] });
+      return [...first, slots(), state.distant()];
+    }""")
+    assert shown == [[0, 2], [{"slot": 1, "x": 90, "y": 40, "hitPoints": 1}], 0, 1, [0], []]

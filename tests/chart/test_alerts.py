@@ -147,6 +147,19 @@ CASES = [
         {f"muster_flush_lag_seconds{{{ONE}}}": flat(5)},
     ),
     Case(
+        "MusterLogUnread",
+        "A reader of the log of interactions loses batches",
+        {f"muster_log_unread_total{{{ONE}}}": rising(1)},
+        {f"muster_log_unread_total{{{ONE}}}": flat(7)},
+        severity="critical",
+    ),
+    Case(
+        "MusterLogReaderDropped",
+        "A reader of the log was silent for an hour and is dropped",
+        {f"muster_log_readers_dropped_total{{{ONE}}}": rising(1)},
+        {f"muster_log_readers_dropped_total{{{ONE}}}": flat(1)},
+    ),
+    Case(
         "MusterTicksLate",
         "Servers of tanks do not keep their tick",
         {f'{LATE}{{game="tanks",{ONE}}}': rising(300), f'{LATE}{{game="tanks",{TWO}}}': rising(300)},

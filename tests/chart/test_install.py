@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,8 +13,7 @@ import yaml
 from core.cli.games import BUILT_IN
 from core.cli.rest import Rest
 from core.errors import MusterError
-from tests.chart.images import REPOSITORY, TAG, valkey_image
-from tests.chart.operator_kinds import definitions
+from tests.chart.images import REPOSITORY, TAG
 from tests.chart.release import asked_all_the_time, prepared
 from tests.chart.rendered import ALL, CHART, KUBERNETES, Document
 from tests.cluster.api import until
@@ -26,23 +24,6 @@ from tests.cluster.fixture import Helm
 pytestmark = pytest.mark.slow
 
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
-
-
-@pytest.fixture(scope="session")
-def valkey(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The image of the bundled Redis is on the node."""
-    cluster.import_image(valkey_image(tmp_path_factory.mktemp("images") / "valkey.tar"))
-
-
-@pytest.fixture(scope="session")
-def operator_kinds(cluster: Cluster) -> Iterator[None]:
-    """The cluster knows ServiceMonitor, PodMonitor and PrometheusRule."""
-    documents = [yaml.safe_load(path.read_text()) for path in definitions()]
-    cluster.apply(*documents)
-    names = [document["metadata"]["name"] for document in documents]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in names))
-    yield
-    cluster.delete(*documents)
 
 
 @pytest.fixture

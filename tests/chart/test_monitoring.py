@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from matchmaker.metrics import Metrics as MatchmakerMetrics
@@ -53,6 +54,10 @@ def queries() -> Iterator[tuple[str, str]]:
             yield from ((f"{path.name}: {panel['title']}", target["expr"]) for target in panel["targets"])
     text = (CHART / "files" / "alerts.yaml").read_text()
     yield from re.findall(r"alert: (\w+)\n +expr: (?:>-\n)?(.*?)\n +(?:for|labels):", text, re.DOTALL)
+    for rule in yaml.safe_load((CHART / "files" / "prometheus-adapter.yaml").read_text())["rules"]["external"]:
+        series = rule["seriesQuery"].partition("{")[0]
+        query = rule["metricsQuery"].replace("<<.Series>>", series)
+        yield rule["name"]["as"], query.replace("<<.LabelMatchers>>", 'namespace="games"')
 
 
 def test_queries_ask_for_metrics_that_exist() -> None:

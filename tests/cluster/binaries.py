@@ -110,8 +110,15 @@ METRICS_SERVER: Final = Build(
     {"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"},
     expect="2 minutes",
 )
+PROMETHEUS_ADAPTER: Final = Build(
+    "prometheus-adapter",
+    "prometheus-adapter",
+    "sigs.k8s.io/prometheus-adapter",
+    {"adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"},
+    expect="2 minutes",
+)
 CLUSTER: Final = (KUBERNETES, ETCD, COREDNS, PAUSE)
-ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER)
+ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER, PROMETHEUS_ADAPTER)
 
 
 def cache() -> Path:

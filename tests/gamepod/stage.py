@@ -67,7 +67,13 @@ class Stage:
     pods: list[Pod] = field(default_factory=list)
 
     async def match(
-        self, server: Server, *, players: int = 2, teams: tuple[str, ...] = ("players",), timers: Timers | None = None
+        self,
+        server: Server,
+        *,
+        players: int = 2,
+        teams: tuple[str, ...] = ("players",),
+        timers: Timers | None = None,
+        near: bool = False,
     ) -> Match:
         """A match in PLACING, written through the functions that webapi and the matchmaker call."""
         base, now = keys.game(GAME), now_ms()
@@ -84,7 +90,7 @@ class Stage:
             assert await self.db.call("ticket_create", base, seat.ticket, now, 1000, roster, seat.id) == ["ok", 0]
             seats.append(seat)
         token = (await self.db.call("lease_take", base, "stage", 30_000))[0]
-        match = Match(new_id("match"), GAME, 1, now, seats, server, timers, tries=3, move_ttl_s=30)
+        match = Match(new_id("match"), GAME, 1, now, seats, server, timers, tries=3, move_ttl_s=30, near=near)
         document = msgspec.json.encode(match).decode()
         tickets = [seat.ticket for seat in seats]
         claimed = await self.db.call("match_claim", base, token, now, now + 60_000, 100, match.id, document, *tickets)
@@ -170,6 +176,9 @@ class TcpPlayer:
         self.ack = 0
         self.over: dict[str, Any] | None = None
         self.errors: list[str] = []
+        self.trades: list[dict[str, Any]] = []
+        self.items: dict[str, int] | None = None
+        self.slot = -1
         self._reading: asyncio.Task[None] | None = None
 
     @classmethod
@@ -190,6 +199,27 @@ class TcpPlayer:
         self.seq += 1
         command = {"type": "move", "throttle": 1.0, "turn": 0.3, **more}
         self.send({"type": "input", "seq": self.seq, "commands": [command]})
+
+    def command(self, kind: str, **fields: Any) -> None:
+        """Send one numbered command."""
+        self.seq += 1
+        self.send({"type": "input", "seq": self.seq, "commands": [{"type": kind, **fields}]})
+
+    async def trade(self, state: str) -> dict[str, Any]:
+        """The first trade that was told to be in this state, once it was."""
+
+        async def look() -> list[dict[str, Any]]:
+            return [trade for trade in self.trades if trade["state"] == state]
+
+        return (await eventually(look))[0]
+
+    async def has(self, items: dict[str, int]) -> None:
+        """Wait until this is what the player is told to have."""
+
+        async def look() -> bool:
+            return self.items == items
+
+        await eventually(look)
 
     async def drive_for(self, moves: int, every_s: float = 0.01) -> None:
         """Send so many moves."""
@@ -217,7 +247,12 @@ class TcpPlayer:
             self._take(json.loads(line))
 
     def _take(self, message: dict[str, Any]) -> None:
-        if message["type"] in ("welcome", "snapshot"):
+        if message["type"] == "trade":
+            self.trades.append(message)
+        elif message["type"] == "inventory":
+            self.items = message["items"]
+        elif message["type"] in ("welcome", "snapshot"):
+            self.slot = message.get("slot", self.slot)
             self.ack, self.accepted = message["ack"], message["accepted"]
         elif message["type"] == "over":
             self.over = message["result"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -45,9 +46,12 @@ class Lossy:
         finally:
             self.under_way -= 1
 
+    async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Any]:
+        return [await self.call(function, base, *args) for function, base, args in calls]
+
 
 def settings(**more: Any) -> Settings:
-    return Settings(game=GAME, match=MATCH, join_key="k", flush_s=0.005, views_s=0.01, **more)
+    return Settings(game=GAME, match=MATCH, join_key="k", flush_s=0.005, views_s=0.01, boards_s=0.02, **more)
 
 
 async def logged(db: Database) -> list[Interaction]:

@@ -10,7 +10,7 @@ import pytest
 
 from core import keys
 from core.clock import now_ms
-from core.model import Server
+from core.model import Match, Ready, Server
 from tests.gamepod.stage import GAME, Stage, TcpPlayer
 
 ARENA = Server(arena={})
@@ -119,7 +119,21 @@ async def test_a_wrong_environment_is_named(stage: Stage) -> None:
 
 async def test_a_started_server_has_not_loaded_what_it_never_uses(stage: Stage) -> None:
     """After a whole life no module is loaded that would break the promise on memory and start."""
-    match = await stage.match(ARENA, players=1)
+    loaded = await modules_of(stage, await stage.match(ARENA, players=1))
+    assert {"uvloop", "gamepod.loop", "zmq", "gamepod.arena"} <= loaded
+    assert not loaded & NEVER_LOADED
+
+
+async def test_a_sidecar_has_not_loaded_the_arena(stage: Stage) -> None:
+    """Beside a game of its own there is none to play: a quarter of what a server loads."""
+    match = await stage.match(Server(image="example/game", ready=Ready(when="delay", delay_s=0.0)))
+    loaded = await modules_of(stage, match, MUSTER_SIDECAR="true", MUSTER_PORTS="[]")
+    assert "gamepod.sidecar_game" in loaded
+    assert not {name for name in loaded if name.startswith(("gamepod.arena", "core.arena"))}
+
+
+async def modules_of(stage: Stage, match: Match, **more: str) -> set[str]:
+    """Names of all modules that a server has loaded by the end of its life."""
     program = "import sys, gamepod.__main__ as m; code = m.main(); print(*sorted(sys.modules)); sys.exit(code)"
     env = {
         **os.environ,
@@ -131,12 +145,11 @@ async def test_a_started_server_has_not_loaded_what_it_never_uses(stage: Stage) 
         "MUSTER_SDK_PORT": "0",
         "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
+        **more,
     }
     process = subprocess.Popen([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE)
     await stage.reached(match, "RUNNING")
     process.terminate()
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 0
-    loaded = set(output.decode().split())
-    assert {"uvloop", "gamepod.loop", "zmq"} <= loaded
-    assert not loaded & NEVER_LOADED
+    return set(output.decode().split())

@@ -61,6 +61,41 @@ async def test_an_interaction_is_in_log_view_and_board(redis_url: str) -> None:
         assert await muster.get_leaderboard() == [Entry(1, "alice", 2.0), Entry(2, "bob", 1.0)]
 
 
+async def test_many_at_once_are_one_batch(redis_url: str, db: Database) -> None:
+    """A list is one entry of the log; each of it is in its view and counted, unless it is too old for that."""
+    async with connect(redis_url, game="tanks") as muster:
+        many = [{"player": f"p-{i}", "position": (i / 10, 2.0)} for i in range(600)]
+        more = [{"player": "p-1", "target": "p-2", "damage": 4}, {"player": "p-1", "at_s": time.time() - 2 * 86_400}]
+        ids = await muster.add_interactions([*many, *more], move_ttl_s=20)
+        assert ids[0].rpartition("-")[2] == "1"
+        log = await muster.read(f"{keys.shard('tanks', ids[0].rpartition('-')[0])}:log")
+        assert [one.id for one in unpack(log[0][1]["data"])] == ids
+        assert len(log) == 1
+        assert (await muster.read("move:p-599"))["lat"] == "59.9"
+        assert (await muster.read("attack:p-1:p-2"))["id"] == ids[-2]
+        assert await muster.rank("p-1") == Entry(1, "p-1", 2.0)
+        assert await db.do("ZCARD", f"{keys.boards('tanks')}:activity") == 600
+        assert (await muster.add_interaction("p-1")).rpartition("-")[2] == "603"
+
+
+@pytest.mark.parametrize(
+    ("many", "pointer"),
+    [
+        ([], "interactions"),
+        ([{"player": "a"}] * 2001, "interactions"),
+        ([{"player": "a"}, {"player": "a", "target": "b", "damage": -1}], "1/damage"),
+        ([{"player": "a"}, {"players": "a"}], "1"),
+    ],
+)
+async def test_one_that_is_wrong_refuses_all(redis_url: str, db: Database, many: Any, pointer: str) -> None:
+    """The error says which of the list, and nothing is written."""
+    async with connect(redis_url, game="tanks") as muster:
+        with pytest.raises(Invalid) as caught:
+            await muster.add_interactions(many)
+        assert caught.value.pointer == pointer
+    assert await db.do("DBSIZE") == 0
+
+
 async def test_old_interactions_are_cleaned_up_and_older_ones_never_count(redis_url: str, db: Database) -> None:
     """What left the window goes at the next cleaning; what is too old when it comes is only logged."""
     async with connect(redis_url, game="tanks") as muster:

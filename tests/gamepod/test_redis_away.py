@@ -174,8 +174,10 @@ async def test_what_redis_acknowledged_and_lost_is_written_again(own: tuple[Embe
     size = file_of(redis).stat().st_size
     await player.drive_for(60)
     await written(stage, match, 100)
+    pod.process.send_signal(signal.SIGSTOP)  # or it would write again what we want to see missing
     crash_back_to(redis, size)
     assert len(await stage.logged(match)) == 40
+    pod.process.send_signal(signal.SIGCONT)
     await player.drive_for(more)
     if not more:
         pod.process.terminate()

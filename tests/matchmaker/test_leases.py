@@ -7,7 +7,7 @@ import json
 from core import keys
 from core.clock import now_ms
 from core.redis.client import Database
-from matchmaker.leases import Leases, fair_share
+from matchmaker.leases import SHORTEST_S, Leases, fair_share
 from tests.support import eventually
 
 GAMES = ["alpha", "beta", "gamma"]
@@ -101,3 +101,25 @@ async def test_a_removed_game_is_dropped(db: Database) -> None:
     other = Leases(db, "other", 3.0)
     await other.turn(GAMES)
     assert sorted(other.held) == GAMES
+
+
+async def test_a_late_owners_lease_is_awaited_to_the_moment(db: Database) -> None:
+    """Only where an owner did not renew in time is the moment of its end known; who renews hurries nobody."""
+    await listeners(db, 2)
+    now = 100.0
+    owner, other = Leases(db, "owner", 30.0), Leases(db, "other", 30.0, clock=lambda: now)
+    await owner.turn(GAMES[:1])
+    await other.turn(GAMES[:1])
+    assert other.held == {}
+    assert other.due_s() == float("inf")
+    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -25_000)
+    now += 10.0
+    await other.turn(GAMES[:1])
+    assert other.held == {}
+    assert 4.0 < other.due_s() <= 5.0
+    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -5_000)
+    now += 5.0
+    assert other.due_s() == SHORTEST_S
+    await other.turn(GAMES[:1])
+    assert list(other.held) == GAMES[:1]
+    assert other.due_s() == float("inf")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from core.redis.embedded import embedded_redis
+from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.redis.sentinels import watched
 from tests.support import free_port
 
@@ -39,17 +39,24 @@ def redis7(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[str]:
-    """Three primaries that share all slots, without replicas."""
+def cluster_nodes(folder: Path, *more: str) -> Iterator[list[EmbeddedRedis]]:
+    """Three primaries that share all slots, without replicas, with `more` options."""
     with ExitStack() as nodes:
-        ports = []
+        servers, ports = [], []
         for number in range(NODES):
             bus = free_port()  # by default 10,000 above the port, which a high port has no room for
-            options = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000"]
-            server = nodes.enter_context(embedded_redis(folder / str(number), free_port(), options=options))
-            ports.append((server.port, bus))
+            options = ["--cluster-enabled", "yes", "--cluster-port", str(bus), "--cluster-node-timeout", "5000", *more]
+            servers.append(nodes.enter_context(embedded_redis(folder / str(number), free_port(), options=options)))
+            ports.append((servers[-1].port, bus))
         _form(nodes, ports)
-        yield f"redis+cluster://127.0.0.1:{ports[0][0]}"
+        yield servers
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """A cluster, by its first node."""
+    with cluster_nodes(folder) as servers:
+        yield f"redis+cluster://127.0.0.1:{servers[0].port}"
 
 
 def _form(nodes: ExitStack, ports: list[tuple[int, int]]) -> None:

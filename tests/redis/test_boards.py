@@ -117,6 +117,14 @@ async def test_a_season_ends_once(client: Caller, store: BoardStore) -> None:
         await store.end_season(3, carry=1, now_ms=NOW)
 
 
+async def test_the_end_of_a_season_by_either_client(client: Caller, store: BoardStore) -> None:
+    """The function says whether it ended the season, had ended it before, or has not come to it yet."""
+    await score(client, ann=5)
+    answers = [await client.call("season_end", BASE, season, NOW, 1, 4) for season in (2, 1, 1)]
+    assert answers == [["ahead", 1], ["ok", 2], ["repeat", 2]]
+    assert await order(store, season=1) == ["ann"]
+
+
 async def test_a_match_is_rated_in_one_season(client: Caller, store: BoardStore) -> None:
     """What was computed in a season that has ended is computed again; what moved in it does not move once more."""
     assert await rate(client, "m1", ann=100) == "ok"

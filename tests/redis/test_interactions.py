@@ -50,17 +50,44 @@ async def test_log_is_bounded(client: Caller, data: Database) -> None:
 
 async def test_views_write(client: Caller, data: Database) -> None:
     """Attacks, moves and player hashes are written with their times to live; the last value stands."""
-    attack = ("a", "b", "id-1", 7, "2026-11-21T08:00:00Z")
-    move = ("a", "id-2", 48.85, 2.35, "2026-11-21T08:00:01Z")
-    state = ("a", 2, "hp", 90, "mana", 5)
+    attack = ("a", "b", "id-1", 7, "2026-11-21T08:00:00.000Z")
+    move = ("a", "id-2", 48.85, 2.35, "2026-11-21T08:00:01.000Z")
+    state = ("a", "m-1", "2026-11-21T08:00:01.000Z", 2, "hp", 90, "mana", 5)
     for _ in range(2):
-        assert await client.call("views_write", LOG, 30, 900, 1, 1, 1, *attack, *move, *state) == 3
+        assert await client.call("views_write", LOG, 30_000, 900_000, 1, 1, 1, *attack, *move, *state) == 3
     assert await data.do("HGET", f"{LOG}:attack:a:b", "damage") == "7"
     assert await data.do("HGET", f"{LOG}:move:a", "lat") == "48.85"
     found = dict(await data.do("HGETALL", f"{LOG}:player:a"))
-    assert found == {"hp": "90", "mana": "5"}
+    assert found == {"hp": "90", "mana": "5", "match": "m-1", "at": "2026-11-21T08:00:01.000Z"}
     assert 0 < await data.do("TTL", f"{LOG}:move:a") <= 30
     assert 800 < await data.do("TTL", f"{LOG}:attack:a:b") <= 900
+
+
+async def test_an_older_view_never_takes_the_place_of_a_newer_one(client: Caller, data: Database) -> None:
+    """The newest stands in whatever order they are written: by time, then by the number in the id."""
+    at = [f"2026-11-21T08:00:0{second}.000Z" for second in range(3)]
+    moves = [("a", "m-9", 1, 1, at[1]), ("a", "m-10", 2, 2, at[1]), ("a", "m-8", 0, 0, at[0])]
+    attacks = [("a", "b", move[1], lat, when) for move in moves for _, _, lat, _, when in [move]]
+    states = [("a", "m-1", when, 1, "hp", hp) for hp, when in ((5, at[1]), (4, at[2]), (9, at[0]))]
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        await data.do("FLUSHALL")
+        for i in order:
+            await client.call("views_write", LOG, 30_000, 900_000, 1, 1, 1, *attacks[i], *moves[i], *states[i])
+        assert await data.do("HGET", f"{LOG}:move:a", "id") == "m-10"
+        assert await data.do("HGET", f"{LOG}:attack:a:b", "id") == "m-10"
+        assert await data.do("HGET", f"{LOG}:player:a", "hp") == "4"
+
+
+async def test_a_state_of_another_match_replaces_the_whole_hash(client: Caller, data: Database) -> None:
+    """Fields that only the match before knew are gone with it."""
+    states = (
+        ("a", "m-1", "2026-11-21T08:00:00.000Z", 1, "lap", 3),
+        ("a", "m-2", "2026-11-21T08:00:01.000Z", 1, "hp", 5),
+    )
+    for state in states:
+        assert await client.call("views_write", LOG, 30_000, 900_000, 0, 0, 1, *state) == 1
+    found = dict(await data.do("HGETALL", f"{LOG}:player:a"))
+    assert found == {"hp": "5", "match": "m-2", "at": "2026-11-21T08:00:01.000Z"}
 
 
 async def test_boards_add(client: Caller, data: Database) -> None:

@@ -9,7 +9,9 @@ from webapi.routes import (
     accounts,
     boards,
     games,
+    items,
     matches,
+    near,
     overview,
     parties,
     players,
@@ -29,6 +31,8 @@ TABLES: Final[tuple[Table, ...]] = (
     boards.TABLE,
     seasons.TABLE,
     players.TABLE,
+    items.TABLE,
+    near.TABLE,
     parties.TABLE,
     overview.TABLE,
 )

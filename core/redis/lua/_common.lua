@@ -8,6 +8,8 @@ local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known fo
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
 local CANCELS = 5           -- matches a player may turn down in the window, where the registration does not say (core.model.Limits)
 local CANCELS_MS = 600000   -- ... and that window
+local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
+local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
@@ -140,6 +142,61 @@ end
 -- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.
 local function fenced(base, token)
   return redis.call('HGET', base .. ':lease', 'token') ~= token
+end
+
+-- Registered readers of a shard's log: name -> {at = id of the last entry read, seen = s, lost = batches it never saw}.
+local function reader_of(base, name)
+  local found = redis.call('HGET', base .. ':readers', name)
+  return found and cjson.decode(found)
+end
+
+local function reader_put(base, name, reader)
+  reader.seen = tonumber(redis.call('TIME')[1])
+  redis.call('HSET', base .. ':readers', name, cjson.encode(reader))
+end
+
+-- Whether entry id `a` comes before `b`.
+local function entry_before(a, b)
+  local a_ms, a_n = string.match(a, '(%d+)-(%d+)')
+  local b_ms, b_n = string.match(b, '(%d+)-(%d+)')
+  if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end
+  return tonumber(a_n) < tonumber(b_n)
+end
+
+-- Keep `keep` batches of a shard's log, and what its readers have not read, at most UNREAD_KEPT times as many. Returns how
+-- many were trimmed unread, and who was dropped.
+local function log_trim(base, keep)
+  local log, dropped = base .. ':log', {}
+  local over = redis.call('XLEN', log) - keep
+  if over <= 0 then return 0, dropped end
+  local now, slowest, readers = tonumber(redis.call('TIME')[1]), nil, {}
+  local found = redis.call('HGETALL', base .. ':readers')
+  for i = 1, #found, 2 do
+    local reader = cjson.decode(found[i + 1])
+    if reader.seen + SILENT_S < now then
+      redis.call('HDEL', base .. ':readers', found[i])
+      dropped[#dropped + 1] = found[i]
+    else
+      readers[found[i]] = reader
+      if not slowest or entry_before(reader.at, slowest) then slowest = reader.at end
+    end
+  end
+  if not slowest then
+    redis.call('XTRIM', log, 'MAXLEN', '~', keep)
+    return 0, dropped
+  end
+  redis.call('XTRIM', log, 'MINID', '~', slowest, 'LIMIT', over)
+  local lost = redis.call('XTRIM', log, 'MAXLEN', '~', UNREAD_KEPT * keep)
+  if lost > 0 then
+    local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1][1]
+    for name, reader in pairs(readers) do
+      if entry_before(reader.at, first) then
+        reader.lost = reader.lost + lost
+        redis.call('HSET', base .. ':readers', name, cjson.encode(reader))
+      end
+    end
+  end
+  return lost, dropped
 end
 
 -- Put a player on a board on which, of equal scores, the one reached first ranks first. A member is the time, counted

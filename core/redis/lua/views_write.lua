@@ -1,30 +1,50 @@
--- views_write: the latest attack, position and state of players of one shard, coalesced.
+-- views_write: the newest attack, position and state of players of one shard, coalesced.
 -- KEYS[1] base of the players' shard
--- ARGV    time to live of a position in s, of attacks and states in s, number of attacks, of moves, of states, then
---         per attack: attacker, target, id, damage, at (RFC 3339); per move: player, id, lat, lon, at;
---         per state: player, number of fields, field, value, ...
--- Returns keys written
--- Keeps   a view is the last value written; writing it twice is writing it once.
+-- ARGV    time to live of a position in ms, of attacks and states in ms, number of attacks, of moves, of states, then
+--         per attack: attacker, target, id, damage, at (RFC 3339, UTC, ms); per move: player, id, lat, lon, at;
+--         per state: player, match, at, number of fields, field, value, ...
+-- Returns keys written: those with a newer view are left alone
+-- Keeps   a view is the newest that was ever written, by its time and then by its id, in whatever order they came.
+local function newer(key, at, id)
+  local old_at, old_id = unpack(redis.call('HMGET', key, 'at', 'id'))
+  if not old_at or old_at ~= at or not old_id then return not old_at or old_at <= at end
+  -- Ids of one writer end in a number: the longer one is the later one.
+  if #old_id ~= #id then return #old_id < #id end
+  return old_id <= id
+end
+
 register('views_write', function(keys, args)
-  local base, move_s, keep_s = keys[1], args[1], args[2]
-  local at = 6
+  local base, move_ms, keep_ms = keys[1], args[1], args[2]
+  local at, written = 6, 0
   for _ = 1, tonumber(args[3]) do
     local key = base .. ':attack:' .. args[at] .. ':' .. args[at + 1]
-    redis.call('HSET', key, 'id', args[at + 2], 'damage', args[at + 3], 'at', args[at + 4])
-    redis.call('EXPIRE', key, keep_s)
+    if newer(key, args[at + 4], args[at + 2]) then
+      redis.call('HSET', key, 'id', args[at + 2], 'damage', args[at + 3], 'at', args[at + 4])
+      redis.call('PEXPIRE', key, keep_ms)
+      written = written + 1
+    end
     at = at + 5
   end
   for _ = 1, tonumber(args[4]) do
     local key = base .. ':move:' .. args[at]
-    redis.call('HSET', key, 'id', args[at + 1], 'lat', args[at + 2], 'lon', args[at + 3], 'at', args[at + 4])
-    redis.call('EXPIRE', key, move_s)
+    if newer(key, args[at + 4], args[at + 1]) then
+      redis.call('HSET', key, 'id', args[at + 1], 'lat', args[at + 2], 'lon', args[at + 3], 'at', args[at + 4])
+      redis.call('PEXPIRE', key, move_ms)
+      written = written + 1
+    end
     at = at + 5
   end
   for _ = 1, tonumber(args[5]) do
-    local key, fields = base .. ':player:' .. args[at], tonumber(args[at + 1])
-    redis.call('HSET', key, unpack(args, at + 2, at + 1 + 2 * fields))
-    redis.call('EXPIRE', key, keep_s)
-    at = at + 2 + 2 * fields
+    local key, fields = base .. ':player:' .. args[at], tonumber(args[at + 3])
+    local old_at, old_match = unpack(redis.call('HMGET', key, 'at', 'match'))
+    if not old_at or old_at < args[at + 2] or (old_at == args[at + 2] and (old_match or '') <= args[at + 1]) then
+      -- What another match knew of the player says nothing in this one.
+      if old_match and old_match ~= args[at + 1] then redis.call('DEL', key) end
+      redis.call('HSET', key, 'match', args[at + 1], 'at', args[at + 2], unpack(args, at + 4, at + 3 + 2 * fields))
+      redis.call('PEXPIRE', key, keep_ms)
+      written = written + 1
+    end
+    at = at + 4 + 2 * fields
   end
-  return tonumber(args[3]) + tonumber(args[4]) + tonumber(args[5])
+  return written
 end)

@@ -28,7 +28,7 @@ def test_a_repeated_batch_is_taken_once() -> None:
     assert take_in(player, 1, [STEP, STEP], SETTINGS, refusals) == 2
     assert take_in(player, 1, [STEP, STEP], SETTINGS, refusals) == 0
     assert take_in(player, 1, [STEP, STEP, STEP], SETTINGS, refusals) == 1
-    assert (player.last_seq, player.refused) == (3, 0)
+    assert (player.last_seq, player.refused, refusals.repeated) == (3, 0, 4)
 
 
 def test_a_gap_within_the_window_is_jumped() -> None:

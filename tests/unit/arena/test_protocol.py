@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gamepod.arena import MoveCommand, ShootCommand
-from gamepod.arena.delta import Frame
 from gamepod.arena.session import Personal
-from gamepod.transport.encoding import HEAD_RESERVE_BYTES, FrameBytes, head
+from gamepod.transport.encoding import HEAD_RESERVE_BYTES, Body, heads
 from gamepod.transport.protocol import (
     MAX_SEQ,
     BadMessage,
@@ -23,6 +22,7 @@ from gamepod.transport.protocol import (
     Join,
     Leave,
     Ping,
+    Rate,
     Snapshot,
     decode,
     encode,
@@ -48,12 +48,14 @@ json_values = st.recursive(
     max_leaves=20,
 )
 near_misses = st.fixed_dictionaries(
-    {"type": st.sampled_from(["join", "input", "ping", "leave", "snapshot", "no"])},
+    {"type": st.sampled_from(["join", "input", "ping", "rate", "leave", "snapshot", "no"])},
     optional={
         "token": json_values,
         "cookie": json_values,
         "seq": json_values,
         "t": json_values,
+        "hz": json_values,
+        "got": json_values,
         "commands": st.lists(
             st.fixed_dictionaries(
                 {"type": st.sampled_from(["move", "shoot", "fly"])},
@@ -73,8 +75,8 @@ def test_an_input_is_read_into_commands() -> None:
     assert decode(data) == Input(7, expected)
 
 
-@pytest.mark.parametrize("message", [Join("t", "c"), Leave(), Ping(1.5), Input(1, [])])
-def test_client_messages_survive_the_wire(message: Join | Leave | Ping | Input) -> None:
+@pytest.mark.parametrize("message", [Join("t", "c"), Leave(), Ping(1.5, 7), Rate(20), Input(1, [])])
+def test_client_messages_survive_the_wire(message: Join | Leave | Ping | Rate | Input) -> None:
     """What a client encodes is what the server decodes."""
     assert decode(encode(message)) == message
 
@@ -96,6 +98,17 @@ def test_client_messages_survive_the_wire(message: Join | Leave | Ping | Input) 
         b'{"type":"join","token":"' + b"x" * 2049 + b'"}',
         b'{"type":"join","token":"\xff\xfe"}',
         b'{"type":"ping","t":1e300}',
+        b'{"type":"ping","t":1,"got":-1}',
+        b'{"type":"ping","t":1,"got":9007199254740992}',
+        b'{"type":"ping","t":1,"got":1.5}',
+        b'{"type":"rate"}',
+        b'{"type":"rate","hz":0}',
+        b'{"type":"rate","hz":121}',
+        b'{"type":"rate","hz":-20}',
+        b'{"type":"rate","hz":19.5}',
+        b'{"type":"rate","hz":NaN}',
+        b'{"type":"rate","hz":1e999}',
+        b'{"type":"rate","hz":true}',
         b'{"a":' + b"[" * 4000,
         b'{"type":"ping","t":' + b"[" * 4000,
     ],
@@ -128,39 +141,38 @@ def test_small_messages_stay_small() -> None:
 
 def test_the_head_never_outgrows_its_reserve() -> None:
     """The longest head of a snapshot fits what the packing leaves free for it."""
-    assert len(head(MAX_SEQ, WIDEST, you=True, full=True)) <= HEAD_RESERVE_BYTES
+    assert len(heads(MAX_SEQ, WIDEST, 12, full=True)[0]) <= HEAD_RESERVE_BYTES
 
 
-rows = st.tuples(*(st.integers(0, 500_000) for _ in range(6)))
-player_rows = st.tuples(
-    st.integers(0, 2000), st.text(max_size=20), st.text(max_size=20), st.text(max_size=10), *[st.integers(0, 99)] * 3
+words = st.text(max_size=20)
+sections = st.fixed_dictionaries(
+    {
+        "changed": st.lists(st.tuples(*[st.integers(0, 500_000)] * 6), max_size=120),
+        "removed": st.lists(st.integers(0, 2000), max_size=50),
+        "players": st.lists(
+            st.tuples(st.integers(0, 2000), words, words, words, *[st.integers(0, 99)] * 3), max_size=20
+        ),
+        "events": st.lists(st.tuples(st.just("destroyed"), st.integers(0, 99), st.integers(0, 99)), max_size=20),
+        "far": st.lists(st.tuples(*[st.integers(0, 5000)] * 3), max_size=50),
+    }
 )
-event_rows = st.tuples(st.just("destroyed"), st.integers(0, 99), st.integers(0, 99))
-frames = st.builds(
-    Frame,
-    tick=st.integers(1, 10**9),
-    changed=st.lists(rows, max_size=120),
-    removed=st.lists(st.integers(0, 2000), max_size=50),
-    players=st.lists(player_rows, max_size=20),
-    events=st.lists(event_rows, max_size=20),
-)
 
 
-@given(frame=frames, size=st.sampled_from([600, 1200, 1400]))
-def test_datagrams_are_small_whole_messages(frame: Frame, size: int) -> None:
-    """Packed into datagrams or in one piece, a frame decodes to the same rows, and each datagram fits."""
-    shared = FrameBytes(frame, size)
-    start = head(frame.tick, WIDEST, you=True, full=True)
+@given(rows=sections, size=st.sampled_from([600, 1200, 1400]))
+def test_datagrams_are_small_whole_messages(rows: dict[str, list[tuple[object, ...]]], size: int) -> None:
+    """Packed into datagrams or in one piece, a snapshot decodes to the same rows, and each datagram fits."""
+    encoded = [(name.encode(), [msgspec.json.encode(row) for row in found]) for name, found in rows.items()]
+    body = Body(encoded, size - HEAD_RESERVE_BYTES)
+    first, more = heads(MAX_SEQ, WIDEST, 12, full=True)
     decoder = msgspec.json.Decoder(Snapshot)
-    whole = decoder.decode(start + shared.stream)
-    parts = []
-    for body in shared.datagrams:
-        assert len(start + body) <= size
-        parts.append(decoder.decode(start + body))
-    for section in ("changed", "removed", "players", "events"):
-        expected = getattr(frame, section)
+    whole = decoder.decode(first + body.stream)
+    datagrams = [(more if number else first) + datagram for number, datagram in enumerate(body.datagrams)]
+    assert max(map(len, datagrams)) <= size
+    parts = [decoder.decode(datagram) for datagram in datagrams]
+    for section, expected in rows.items():
         assert getattr(whole, section) == expected
         assert [row for part in parts for row in getattr(part, section)] == expected
-    assert (whole.tick, whole.full, whole.ack) == (frame.tick, True, MAX_SEQ)
+    assert (whole.tick, whole.full, whole.ack, whole.every) == (MAX_SEQ, True, MAX_SEQ, 12)
     assert whole.you is not None
     assert whole.you.last_refusal == "not-enough-stamina"
+    assert [part.you for part in parts[1:]] == [None] * (len(parts) - 1)

@@ -35,8 +35,8 @@ def test_moves_and_hits_become_interactions() -> None:
     assert isinstance(attack, Attack)
     assert (move.id, move.at_ms, move.player) == ("run-1", 5000, "ann")
     assert attack == Attack("run-2", 5000, "ann", "bob", 50.0)
-    assert session.personal("ann").accepted == 2
-    assert session.personal("ann").ack == 2
+    assert session.personal(session.join("ann", "", "", 0)).accepted == 2
+    assert session.personal(session.join("ann", "", "", 0)).ack == 2
 
 
 def test_a_miss_is_no_interaction() -> None:
@@ -46,7 +46,7 @@ def test_a_miss_is_no_interaction() -> None:
     output = session.step(5000)
     assert output.interactions == []
     assert [event.name for event in output.events if event.name != "tank_moved"] == ["tank_shot"]
-    assert session.personal("ann").accepted == 0
+    assert session.personal(session.join("ann", "", "", 0)).accepted == 0
 
 
 def test_a_destroyed_tank_scores_and_returns() -> None:
@@ -60,7 +60,7 @@ def test_a_destroyed_tank_scores_and_returns() -> None:
     assert names == ["tank_shot", "tank_took_damage", "tank_destroyed"]
     states = session.player_states()
     assert (states["ann"]["kills"], states["ann"]["score"], states["bob"]["deaths"]) == (1, 1, 1)
-    assert session.personal("bob").respawn_ms == pytest.approx(3000, abs=20)
+    assert session.personal(session.join("bob", "", "", 0)).respawn_ms == pytest.approx(3000, abs=20)
     session.command("bob", [MoveCommand(throttle=1.0)])
     assert session.step(5032).interactions == []
     assert session.refused_by_reason["destroyed"] == 1

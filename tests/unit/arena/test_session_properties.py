@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gamepod.arena import ArenaSettings, Attack, Interaction, MoveCommand, SessionManager, ShootCommand
+from gamepod.arena.geo import Projection
 from tests.unit.arena.kit import MATCH
 
 RULES = ArenaSettings(
@@ -43,6 +44,7 @@ def test_the_world_stays_sound(
     manager = SessionManager(max_tanks=len(PLAYERS))
     session = manager.create(MATCH, RULES, id_prefix="run", now_ms=0)
     log: list[Interaction] = []
+    now_ms = 0
     for player in PLAYERS:
         manager.join(MATCH, player, player, "", 0)
     for what, player, number, commands in script:
@@ -54,16 +56,33 @@ def test_the_world_stays_sound(
             manager.leave(MATCH, player, "left", 0)
         elif what == "step":
             for _ in range(number):
-                log += session.step(0).interactions
+                now_ms += 50
+                log += session.step(now_ms).interactions
                 check_world(manager)
     ids = [interaction.id for interaction in log]
     assert len(ids) == len(set(ids))
     for record in session._players.values():
         written = sum((i.attacker if isinstance(i, Attack) else i.player) == record.player for i in log)
         assert record.accepted == written
-    assert all(0 < i.damage <= RULES.shot_damage for i in log if isinstance(i, Attack))
+    check_log(log, now_ms)
     manager.remove(MATCH, 0)
     assert manager.pool.in_use == 0
+
+
+def check_log(log: list[Interaction], now_ms: int) -> None:
+    """Whoever and whatever is in it may be there: players of the match, places in its world, times that have been."""
+    plane = Projection(RULES.origin_lat, RULES.origin_lon)
+    for interaction in log:
+        assert 0 < interaction.at_ms <= now_ms
+        if isinstance(interaction, Attack):
+            assert 0 < interaction.damage <= RULES.shot_damage
+            assert interaction.attacker != interaction.target
+            assert {interaction.attacker, interaction.target} <= set(PLAYERS)
+        else:
+            assert interaction.player in PLAYERS
+            x, y = plane.to_plane(interaction.lat, interaction.lon)
+            assert -1e-3 <= x <= RULES.width_m + 1e-3
+            assert -1e-3 <= y <= RULES.height_m + 1e-3
 
 
 def check_world(manager: SessionManager) -> None:

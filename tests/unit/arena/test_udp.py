@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from gamepod.arena import SessionManager
 from gamepod.transport.gateway import Gateway
 from gamepod.transport.limits import TransportLimits
 from gamepod.transport.udp import UdpServer
-from tests.unit.arena.kit import MATCH, Clock, authenticate, message, running_stack, token, udp_client
+from tests.unit.arena.kit import MATCH, OPEN_FIELD, Clock, authenticate, message, running_stack, token, udp_client
 
 
 class FakeSocket:
@@ -62,7 +63,8 @@ async def test_a_game_is_played_over_udp() -> None:
 
 async def test_a_big_world_comes_in_small_datagrams() -> None:
     """A snapshot of a hundred tanks is split into datagrams below the bound, and every tank is in one."""
-    async with running_stack() as stack, udp_client(stack.udp.port) as client:
+    told_all = dataclasses.replace(OPEN_FIELD, interest_m=0.0)
+    async with running_stack(told_all) as stack, udp_client(stack.udp.port) as client:
         for number in range(99):
             stack.manager.join(MATCH, f"bot-{number}", f"A Bot With a Name {number}", "", 0)
         await client.join("ann")
@@ -101,7 +103,7 @@ async def test_a_reconnect_from_elsewhere_replaces() -> None:
         new.send("ping", t=2)
         assert (await new.receive("pong"))["t"] == 2
         assert stack.gateway.clients == 1
-        assert stack.udp.stats.strangers_ignored == 1
+        assert stack.gateway.stats.strangers == 1
 
 
 async def test_a_join_may_come_again_from_the_same_address() -> None:
@@ -153,7 +155,7 @@ async def test_a_flood_from_strangers_fills_no_table() -> None:
     assert len(sock.sent) == 1000
     assert not server._links
     assert len(server._joins) == 0
-    assert server.stats.strangers_ignored == 2000
+    assert server.gateway.stats.strangers == 2000
 
 
 async def test_proven_joins_are_limited_per_address() -> None:

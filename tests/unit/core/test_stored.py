@@ -21,7 +21,7 @@ def test_fields_of_a_newer_release_are_passed_over_at_every_depth() -> None:
     """A matchmaker of the last release reads the registration that the new webapi wrote."""
     tree = _tree()
     tree["season"] = 3
-    tree["spec"]["near"] = True
+    tree["spec"]["weather"] = True
     tree["spec"]["server"]["gpu"] = {"count": 1}
     tree["spec"]["teams"][0]["colour"] = "#f00"
     tree["spec"]["timers"]["sulk_s"] = 4

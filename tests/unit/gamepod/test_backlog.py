@@ -12,9 +12,11 @@ def moves(first: int, number: int) -> list[Interaction]:
 
 def drain(backlog: Backlog) -> list[Interaction]:
     found: list[Interaction] = []
+    backlog.seal(9.0)
     while (batch := backlog.head()) is not None:
         found += unpack(batch.payload)
         backlog.done(9.0)
+        backlog.seal(9.0)
     return found
 
 
@@ -22,11 +24,13 @@ def test_batches_are_numbered_and_stay_until_done() -> None:
     """The head is the same batch however often it is asked for, and the next has the next number."""
     backlog = Backlog(1000, 1_000_000)
     backlog.add(moves(0, 3), 1.0)
+    backlog.seal(9.0)
     first = backlog.head()
     backlog.add(moves(3, 2), 2.0)
     assert first is not None
     assert backlog.head() == first == (1, 3, first.payload, 1.0)
     backlog.done(9.0)
+    backlog.seal(9.0)
     second = backlog.head()
     assert second is not None
     assert (second.number, second.size, second.since_s) == (2, 2, 2.0)
@@ -40,6 +44,7 @@ def test_a_long_queue_is_packed_in_full_batches() -> None:
     backlog = Backlog(100_000, 100_000_000)
     backlog.add(moves(0, 2 * MAX_BATCH + 5), 0.0)
     assert backlog.bytes < 2 * MAX_BATCH * OPEN_BYTES / 4 + 5 * OPEN_BYTES
+    backlog.seal(9.0)
     head = backlog.head()
     assert head is not None
     assert head.size == MAX_BATCH
@@ -62,7 +67,7 @@ def test_at_the_bound_of_bytes_the_newest_are_dropped() -> None:
     backlog = Backlog(1_000_000, bound)
     assert backlog.add(moves(0, 7), 0.0) == 2
     assert backlog.bytes <= bound
-    backlog.head()  # packs: there is room again
+    backlog.seal(9.0)  # packs: there is room again
     assert backlog.add(moves(7, 2), 0.0) == 0
     assert backlog.bytes <= bound
 
@@ -73,7 +78,7 @@ def test_the_lag_is_the_age_of_the_oldest() -> None:
     assert backlog.lag_s(5.0) == 0.0
     backlog.add(moves(0, 1), 1.0)
     assert backlog.lag_s(5.0) == 4.0
-    backlog.head()
+    backlog.seal(9.0)
     backlog.add(moves(1, 1), 4.0)
     assert backlog.lag_s(5.0) == 4.0
     backlog.done(9.0)

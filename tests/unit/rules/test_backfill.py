@@ -23,7 +23,7 @@ def test_a_running_match_gets_who_fits_those_there() -> None:
     pool = Pool.of(rules, [at("far", 30, 9), at("near", 12, 1)])
     pool.backfill(Backfill("match", NOW_MS, {"player_1": [at("there", 10)]}))
     (proposal,) = form(pool, rules, NOW_MS, 0).proposals
-    assert (proposal.backfill, proposal.teams) == ("match", {"player_1": [], "player_2": ["near"]})
+    assert (proposal.backfill, proposal.teams) == ("match", {"player_1": (), "player_2": ("near",)})
 
 
 def test_backfills_go_by_their_priority() -> None:

@@ -109,7 +109,7 @@ def test_uneven_teams_take_only_their_kind() -> None:
     ]
     waiting = [at(f"h{i}", 0, 9, mode="hunters") for i in range(5)] + [at("m", 0, 1, mode="monster")]
     (proposal,) = grouped(tree(*rules, teams=[team("hunters", 5, 5), team("monster", 1, 1)]), *waiting).proposals
-    assert proposal.teams["monster"] == ["m"]
+    assert proposal.teams["monster"] == ("m",)
 
 
 SORTED = {

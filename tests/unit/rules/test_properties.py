@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from core.model import Waiting
 from core.rules import Party, RuleSet, parse
 from matchmaker.rules import Backfill, Pass, Pool, explain, form
+from matchmaker.rules.prospects import prospects
+from matchmaker.rules.run import Run
 from tests.unit.rules.checker import THERE, Teams, broken, instances
 from tests.unit.rules.worlds import NOW_MS, rule_sets, tickets
 
@@ -108,6 +111,35 @@ def test_the_oldest_ticket_never_starves(tree: dict[str, Any], waiting: list[Wai
         for teams in candidates(tree, waiting)
     )
     assert (first[0] in matched) == possible
+
+
+@GENEROUS
+@given(rule_sets(), tickets(most=4))
+def test_a_pass_over_a_few_leaves_no_match_behind(tree: dict[str, Any], waiting: list[Waiting]) -> None:
+    """Among those that a pass leaves, exhaustive search finds no legal match: no search was given up too early."""
+    rules = parse(tree)
+    waiting = fitting(rules, waiting)
+    matched = {t for proposal in form(Pool.of(rules, waiting), rules, NOW_MS, 0).proposals for t in proposal.tickets}
+    left = [ticket for ticket in waiting if ticket.id not in matched]
+    for teams in candidates(tree, left):
+        assert not any(teams.values()) or broken(tree, teams, NOW_MS), (tree, teams)
+
+
+@GENEROUS
+@given(rule_sets(), tickets(most=5))
+def test_every_legal_match_is_within_a_group(tree: dict[str, Any], waiting: list[Waiting]) -> None:
+    """Sums rule nothing out that is legal: each legal match of a ticket is among one group of its prospects."""
+    rules = parse(tree)
+    waiting = fitting(rules, waiting)
+    assume(waiting)
+    pool = Pool.of(rules, waiting)
+    run, rows = Run(pool, NOW_MS, 0), np.array([pool.rows[ticket.id] for ticket in waiting])
+    groups = [{pool.ids[row] for row in group} for group in prospects(run, rows)]
+    assert all(waiting[0].id in group for group in groups)
+    for teams in candidates(tree, waiting):
+        tickets_of = {ticket.id for members in teams.values() for ticket in members}
+        if waiting[0].id in tickets_of and not broken(tree, teams, NOW_MS):
+            assert any(tickets_of <= group for group in groups), (tree, teams)
 
 
 @GENEROUS

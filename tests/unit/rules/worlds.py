@@ -89,7 +89,7 @@ def collection(draw: st.DrawFn) -> dict[str, Any]:
     }
     if operation == "contains":
         rule["referenceValue"] = draw(st.sampled_from(WORDS))
-        rule["measurements"] = [draw(paths("roles") | st.just("flatten(teams[*].players.attributes[mode])"))]
+        rule["measurements"] = [draw(paths("roles") | paths("mode"))]
     elif operation == "reference_intersection_count":
         shared = "set_intersection(flatten(teams[*].players.attributes[roles]))"
         rule["referenceValue"] = draw(
@@ -149,6 +149,8 @@ def rule_sets(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(_KINDS), most_rule
         statement = draw(st.sampled_from(_STATEMENTS))
         chosen = [draw(st.sampled_from(named)) for _ in range(statement.count("{}"))]
         rules.append({"name": "all", "type": "compound", "statement": statement.format(*chosen)})
+    if draw(st.integers(0, 4)) == 0:
+        rules += draw(either())
     tree = {"ruleLanguageVersion": "1.0", "playerAttributes": ATTRIBUTES, "teams": draw(teams()), "rules": rules}
     tree["algorithm"] = {
         "strategy": "exhaustiveSearch",
@@ -157,6 +159,23 @@ def rule_sets(draw: st.DrawFn, kinds: tuple[str, ...] = tuple(_KINDS), most_rule
     if draw(st.integers(0, 4)) == 0:
         tree["algorithm"] |= {"strategy": "balanced", "balancedAttribute": "skill"}
     return tree | {"expansions": draw(expansions(tree))}
+
+
+@st.composite
+def either(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Skills are close, unless everybody plays the same mode: what most games mean by a compound rule."""
+    skills = "flatten(teams[*].players.attributes[skill])"
+    close = {"measurements": [f"max({skills})"], "referenceValue": f"min({skills})", "maxDistance": draw(numbers)}
+    mode = {"measurements": [draw(paths("mode"))], "operation": "=", "referenceValue": draw(st.sampled_from(MODES))}
+    return [
+        {"name": "Mode", "type": "comparison"} | mode,
+        {"name": "Close", "type": "distance", "partyAggregation": draw(parties)} | close,
+        {
+            "name": "Either",
+            "type": "compound",
+            "statement": draw(st.sampled_from(["or(Mode, Close)", "or(Close, Mode)"])),
+        },
+    ]
 
 
 @st.composite

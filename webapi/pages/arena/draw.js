@@ -35,8 +35,9 @@ export function draw(scene) {
   for (const tank of tanks) drawTank(scene, tank);
   for (const effect of state.effects) drawEffect(scene, effect);
   for (const tank of tanks) drawLabel(scene, tank);
-  drawPointers(scene, tanks);
-  drawMinimap(scene, tanks);
+  const everybody = [...tanks, ...state.distant()];
+  drawPointers(scene, everybody);
+  drawMinimap(scene, everybody);
   drawStick(scene);
 }
 

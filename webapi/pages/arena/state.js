@@ -7,9 +7,11 @@
  */
 
 const SHOWN_LATE_MS = 70; // covers ordinary jitter and two lost ticks at 60 Hz
+const LATE_SPARE_MS = 20; // jitter, where snapshots come so seldom that SHOWN_LATE_MS would not reach two of them
 const SETTLE_MS = 50; // a tank that stood still starts to move within this, not from its last report
 const KEPT_SAMPLES = 12; // per tank; more than SHOWN_LATE_MS of them at any tick rate
 const DRIFT = 0.02; // how fast the clock follows later arrivals; earlier ones count at once
+const FORGET_MS = 3000; // a tank of which nothing was told for so long is gone, or out of sight
 const FEED_LINES = 5;
 const EFFECT_MS = 1500; // the longest effect
 
@@ -37,6 +39,9 @@ export class ArenaState {
   /** Latest first. @type {{id: number, victim: number, by: number}[]} */
   feed = [];
   #tanks = new Map();
+  /** Where tanks out of our area of interest were last. @type {Map<number, {x: number, y: number, tick: number}>} */
+  #far = new Map();
+  #every = 1; // ticks between two snapshots
   #tickMs = 0;
   #tick = 0;
   #startTick = 0; // when the first player joined
@@ -51,15 +56,17 @@ export class ArenaState {
     this.players.clear();
     this.effects = [];
     this.#tanks.clear();
+    this.#far.clear();
     this.#tickMs = 1000 / message.tick_rate;
     this.#tickZero = now - message.tick * this.#tickMs;
     this.#tick = message.tick;
     this.#startTick = message.tick - message.played_ms / this.#tickMs;
   }
 
-  snapshot({ tick, ack, changed = [], removed = [], players = [], events = [], you }, now) {
+  snapshot({ tick, ack, every = 1, changed = [], removed = [], players = [], events = [], far = [], you }, now) {
     this.#follow(tick, now);
     this.#tick = tick;
+    this.#every = every;
     this.ack = ack;
     if (you) this.you = you;
     for (const slot of removed) this.#tanks.delete(slot);
@@ -67,7 +74,9 @@ export class ArenaState {
       this.players.set(slot, { id, name, team, score, kills, deaths });
     }
     for (const row of changed) this.#place(row, tick);
-    const at = this.#tickZero + tick * this.#tickMs + SHOWN_LATE_MS;
+    for (const [slot, x, y] of far) this.#far.set(slot, { x, y, tick });
+    this.#forget(tick - FORGET_MS / this.#tickMs);
+    const at = this.#tickZero + tick * this.#tickMs + this.#lateMs;
     for (const event of events) this.#happened(event, at);
     if (this.effects.length) this.effects = this.effects.filter((effect) => now - effect.at < EFFECT_MS);
   }
@@ -93,6 +102,25 @@ export class ArenaState {
     return [...this.#tanks].map(([slot, track]) => this.#view(slot, track, now));
   }
 
+  /**
+   * Living tanks out of our area, where they last were.
+   * @returns {{slot: number, x: number, y: number, hitPoints: number}[]}
+   */
+  distant() {
+    const unseen = [...this.#far].filter(([slot]) => !this.#tanks.has(slot));
+    return unseen.map(([slot, { x, y }]) => ({ slot, x, y, hitPoints: 1 }));
+  }
+
+  /** How far in the past tanks are shown. */
+  get #lateMs() {
+    return Math.max(SHOWN_LATE_MS, this.#every * this.#tickMs + LATE_SPARE_MS);
+  }
+
+  #forget(before) {
+    for (const [slot, track] of this.#tanks) if (track.told < before) this.#tanks.delete(slot);
+    for (const [slot, place] of this.#far) if (place.tick < before) this.#far.delete(slot);
+  }
+
   /** The earliest arrivals tell the server's clock best; later ones only how the delay drifts. */
   #follow(tick, now) {
     const zero = now - tick * this.#tickMs;
@@ -107,11 +135,12 @@ export class ArenaState {
       this.#tanks.set(slot, track);
     }
     track.hitPoints = hitPoints;
+    track.told = tick;
     const { samples } = track;
     const last = samples.at(-1);
     if (last && tick <= last.tick) return;
     const sample = { tick, x: x_cm / 100, y: y_cm / 100, heading, aim };
-    const settled = tick - Math.max(1, Math.round(SETTLE_MS / this.#tickMs));
+    const settled = tick - Math.max(this.#every, Math.round(SETTLE_MS / this.#tickMs));
     if (last && last.tick < settled) samples.push({ ...last, tick: settled });
     samples.push(sample);
     if (last) track.travelled += Math.hypot(sample.x - last.x, sample.y - last.y);
@@ -120,7 +149,7 @@ export class ArenaState {
 
   /** @returns {TankView} */
   #view(slot, track, now) {
-    const tick = (now - SHOWN_LATE_MS - this.#tickZero) / this.#tickMs;
+    const tick = (now - this.#lateMs - this.#tickZero) / this.#tickMs;
     const { samples, hitPoints, travelled } = track;
     const next = samples.findIndex((sample) => sample.tick > tick);
     const to = samples.at(next);
@@ -141,21 +170,19 @@ export class ArenaState {
   #happened(event, at) {
     if (event[0] === "shot") {
       const [, slot, aim, length_cm, target, damage] = event;
-      const { x, y } = this.#last(slot);
+      const from = this.#tanks.get(slot)?.samples.at(-1);
+      if (!from) return; // out of our area
+      const { x, y } = from;
       this.effects.push({ kind: "shot", at, x, y, aim, length: length_cm / 100, slot, hit: target >= 0, damage });
       const track = this.#tanks.get(target);
       if (track) track.hitAt = at;
     } else if (event[0] === "destroyed") {
       const [, slot, by] = event;
-      const { x, y } = this.#last(slot);
-      this.effects.push({ kind: "blast", at, x, y, slot });
+      const place = this.#tanks.get(slot)?.samples.at(-1);
+      if (place) this.effects.push({ kind: "blast", at, x: place.x, y: place.y, slot });
       this.#lines += 1;
       this.feed = [{ id: this.#lines, victim: slot, by }, ...this.feed].slice(0, FEED_LINES);
     }
-  }
-
-  #last(slot) {
-    return this.#tanks.get(slot)?.samples.at(-1) ?? { x: 0, y: 0 };
   }
 }
 

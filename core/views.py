@@ -1,0 +1,199 @@
+"""Views: the latest attack of each pair, position and state of each player, as they follow from the log. PURE.
+
+What a view shows is the newest of its kind: by its time, then by the number in its id. `views_write` keeps that order
+too and leaves a newer view alone, so writing is the same in whatever order, however often and from wherever it is done:
+a repeat, a second server, or `muster rebuild` beside running matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice, pairwise
+from typing import Any, Final, NamedTuple, TypeVar
+
+import orjson
+
+from core import keys
+from core.clock import iso
+from core.interactions import Attack, Columns, Fields, Move, States
+
+MAX_VIEWS: Final = 100  # keys written by one call: Redis serves others in between
+VIEW_TTL_S: Final = 86_400  # attacks and states are kept as long as the activity board looks back
+
+Call = tuple[str, tuple[str | int, ...]]  # base key and arguments of a Redis function
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class State(NamedTuple):
+    """A player's hash (row A4)."""
+
+    match: str
+    at_ms: int
+    fields: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+class Views:
+    """The newest attacks, moves and states: what is to be written next."""
+
+    __slots__ = ("attacks", "first_ms", "last_ms", "moves", "states")
+
+    def __init__(self) -> None:
+        self.attacks: dict[tuple[str, str], Attack] = {}
+        self.moves: dict[str, Move] = {}
+        self.states: dict[str, State] = {}
+        self.first_ms = 0  # time of the oldest interaction taken in, and of the newest
+        self.last_ms = 0
+
+    def __len__(self) -> int:
+        return len(self.attacks) + len(self.moves) + len(self.states)
+
+    def add(self, columns: Columns) -> None:
+        """Let interactions take the place of what they follow. A kind with a view of its own is added here."""
+        times = [ms for ms, _ in columns.runs]
+        # A clock that went back, and times that a caller chose, are the exception.
+        in_order = columns.short is not None and self.last_ms <= times[0] and all(a <= b for a, b in pairwise(times))
+        if moves := columns.of("m"):
+            _take(self.moves, [one.player for one in moves], moves, in_order)
+        if attacks := columns.of("a"):
+            _take(self.attacks, [(one.attacker, one.target) for one in attacks], attacks, in_order)
+        if times:
+            self.first_ms = min(self.first_ms or times[0], *times)
+            self.last_ms = max(self.last_ms, *times)
+
+    def add_states(self, states: States, match: str) -> None:
+        """Take in hashes of players in `match`."""
+        for player, *values in states.rows:
+            old = self.states.get(player)
+            if old is None or (old.at_ms, old.match) <= (states.at_ms, match):
+                self.states[player] = State(match, states.at_ms, states.fields, tuple(values))
+
+    def follow(self, newer: Views) -> None:
+        """Take in views that were folded after these."""
+        if newer.first_ms > self.last_ms:  # the rule: no need to look at each
+            self.attacks.update(newer.attacks)
+            self.moves.update(newer.moves)
+        else:
+            _merge(self.attacks, newer.attacks)
+            _merge(self.moves, newer.moves)
+        self.states.update(newer.states)
+        self.first_ms = min(self.first_ms, newer.first_ms) or newer.first_ms
+        self.last_ms = max(self.last_ms, newer.last_ms)
+
+    def put_back(self, older: Views) -> None:
+        """Take back views that could not be written; where there is a newer one, it stays."""
+        self.attacks, newer_attacks = older.attacks, self.attacks
+        self.moves, newer_moves = older.moves, self.moves
+        _merge(self.attacks, newer_attacks)
+        _merge(self.moves, newer_moves)
+        self.states = older.states | self.states
+
+    def take(self, most: int) -> Views:
+        """Take out at most `most` of each kind, those that have waited longest."""
+        taken = Views()
+        taken.first_ms, taken.last_ms = self.first_ms, self.last_ms
+        taken.attacks, self.attacks = _part(self.attacks, most)
+        taken.moves, self.moves = _part(self.moves, most)
+        taken.states, self.states = _part(self.states, most)
+        return taken
+
+
+def _order(one: Attack | Move) -> tuple[int, int, str]:
+    # Ids of one writer end in a number: the longer one is the later one.
+    return one.at_ms, len(one.id), one.id
+
+
+def _take(into: dict[K, Any], names: Sequence[K], found: Sequence[Any], in_order: bool) -> None:
+    if not in_order:
+        pairs = sorted(zip(names, found, strict=True), key=lambda pair: _order(pair[1]))
+        _merge(into, dict(pairs))
+    else:
+        into.update(zip(names, found, strict=True))
+
+
+def _merge(into: dict[K, Any], newer: dict[K, Any]) -> None:
+    for name, one in newer.items():
+        old = into.get(name)
+        if old is None or old.at_ms < one.at_ms or _order(old) <= _order(one):
+            into[name] = one
+
+
+def _part(whole: dict[K, V], most: int) -> tuple[dict[K, V], dict[K, V]]:
+    if len(whole) <= most:
+        return whole, {}
+    items = iter(whole.items())
+    return dict(islice(items, most)), dict(items)
+
+
+def make_states(states: Mapping[str, Mapping[str, Any]], at_ms: int) -> list[States]:
+    """Present states by player, as they are packed: numbers shortened, lists as JSON, grouped by their fields."""
+    groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for player, state in states.items():
+        # The most frequent first, and without a call: these are most of what is done here.
+        values = [repr(round(v, 7)) if type(v) is float else _text(v) for v in state.values()]
+        groups.setdefault(tuple(state), []).append((player, *values))
+    return [States(at_ms, fields, rows) for fields, rows in groups.items()]
+
+
+def state_fields(state: State) -> Fields:
+    """The fields of a player's hash."""
+    return {**dict(zip(state.fields, state.values, strict=True)), "match": state.match, "at": iso(state.at_ms)}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+_moment = lru_cache(maxsize=256)(iso)  # many views of a beat have few times
+
+
+def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
+    """The calls of `views_write` that write `views`: by shard of the player, at most MAX_VIEWS keys each."""
+    shards: dict[str, list[Attack | Move | tuple[str, State]]] = {}
+    for attack in views.attacks.values():
+        shards.setdefault(keys.shard(game, attack.attacker), []).append(attack)
+    for move in views.moves.values():
+        shards.setdefault(keys.shard(game, move.player), []).append(move)
+    for player, state in views.states.items():
+        shards.setdefault(keys.shard(game, player), []).append((player, state))
+    for base, items in shards.items():
+        for start in range(0, len(items), MAX_VIEWS):
+            yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
+
+
+def round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
+    """Calls in pieces of about MAX_VIEWS keys: what is sent at once, so that whoever reads waits for no more."""
+    some: list[Call] = []
+    size = 0
+    for call in calls:
+        some.append(call)
+        size += sum(map(int, call[1][2:5]))
+        if size >= MAX_VIEWS:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _view_args(
+    items: Sequence[Attack | Move | tuple[str, State]], move_ttl_ms: int, keep_ms: int
+) -> tuple[str | int, ...]:
+    attacks: list[str] = []
+    moves: list[str] = []
+    states: list[str | int] = []
+    n_states = 0
+    for item in items:
+        if isinstance(item, Attack):
+            attacks += (item.attacker, item.target, item.id, repr(round(float(item.damage), 7)), _moment(item.at_ms))
+        elif isinstance(item, Move):
+            lat, lon = repr(round(float(item.lat), 7)), repr(round(float(item.lon), 7))
+            moves += (item.player, item.id, lat, lon, _moment(item.at_ms))
+        else:
+            player, state = item
+            states += (player, state.match, _moment(state.at_ms), len(state.fields))
+            for name, value in zip(state.fields, state.values, strict=True):
+                states += (name, value)
+            n_states += 1
+    return (move_ttl_ms, keep_ms, len(attacks) // 5, len(moves) // 5, n_states, *attacks, *moves, *states)
