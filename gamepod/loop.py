@@ -22,7 +22,6 @@ import orjson
 from core.clock import new_id
 from core.doorbell import Doorbell, open_doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
-from core.inventory import Inventories
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
@@ -81,8 +80,7 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
             flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s, near=match.near)
-            items = Inventories(redis, settings.game, sends=1)
-            life = Life(settings, match, store, bell, flusher, items, stop, resumed=state is MatchState.RUNNING)
+            life = Life(settings, match, redis, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
             return await life.run()
     finally:
         redis.close()
@@ -95,10 +93,10 @@ class Life:
         self,
         settings: Settings,
         match: Match,
+        redis: LeanRedis,
         store: Store,
         bell: Doorbell,
         flusher: Flusher,
-        items: Inventories,
         stop: asyncio.Event,
         *,
         resumed: bool,
@@ -108,7 +106,7 @@ class Life:
         self._store = store
         self._bell = bell
         self._flusher = flusher
-        self._items = items
+        self._redis = redis
         self._stop = stop
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
@@ -172,9 +170,11 @@ class Life:
             from gamepod.command_game import CommandGame
 
             return CommandGame(self._settings, self._match, self._server, sdk_ports)
+        from core.inventory import Inventories
         from gamepod.arena_game import ArenaGame
 
-        return ArenaGame(self._settings, self._roster, self._flusher, self._items)
+        items = Inventories(self._redis, self._settings.game, sends=1)
+        return ArenaGame(self._settings, self._roster, self._flusher, items)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
