@@ -5,7 +5,7 @@ B ?=
 T ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo check static unit test test-deps images docs bench fmt lock clean
+.PHONY: help install run demo check static unit test test-deps images docs proto bench fmt lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
 	@$(BIN)/python -m tools.draw_chart
+
+proto: install  ## Make the modules of the sidecar's gRPC messages from their .proto files
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. gamepod/sdk/proto/*.proto
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)

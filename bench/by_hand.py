@@ -35,7 +35,13 @@ class HandMade:
         return subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-async def make_match(services: Stack, db: Database, players: int = 2, arena: dict[str, Any] | None = None) -> HandMade:
+async def make_match(
+    services: Stack,
+    db: Database,
+    players: int = 2,
+    arena: dict[str, Any] | None = None,
+    server: Server | None = None,
+) -> HandMade:
     """Write a PLACING match of `players` into Redis, as webapi and matchmaker would."""
     base, now = keys.game(GAME), now_ms()
     await db.do("SET", keys.registration(GAME), '{"version": 1, "spec": {"accepting": true}}')
@@ -45,7 +51,7 @@ async def make_match(services: Stack, db: Database, players: int = 2, arena: dic
         ticket, player = new_id("ticket"), TicketPlayer(new_id("player"), name=f"bot{number}")
         await db.call("ticket_create", base, ticket, now, 10_000, msgspec.json.encode([player]), player.id)
         seats.append(MatchPlayer(player.id, player.name, "players", ticket))
-    server = Server(arena=arena if arena is not None else {})
+    server = server or Server(arena=arena if arena is not None else {})
     match = Match(new_id("match"), GAME, 1, now, seats, server, Timers(), 3, 30)
     claim = (token, now, now + 60_000, 10_000, match.id, msgspec.json.encode(match), *match.tickets)
     assert await db.call("match_claim", base, *claim) == ["ok"]
@@ -55,6 +61,7 @@ async def make_match(services: Stack, db: Database, players: int = 2, arena: dic
         "MUSTER_JOIN_KEY": match_key(services.env["MUSTER_SECRET"], match.id),
         "MUSTER_ADDRESS": "127.0.0.1",
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
         "MALLOC_TRIM_THRESHOLD_": "131072",  # as the launcher has it
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -114,10 +115,11 @@ class Writer:
         self.states_s = settings.views_s  # the arena tells its flusher states so often
         self._paced = plan.paced
 
-    async def play(self, start_s: float, end_s: float) -> None:
-        """Ticks from `start_s` to `end_s`; those that are late are caught up with."""
+    async def play(self, start_s: float, over: asyncio.Event) -> None:
+        """Ticks from `start_s` until it is `over`; those that are late are caught up with."""
         due_s, states_s = start_s, start_s
-        while (now_s := time.monotonic()) < end_s:
+        while not over.is_set():
+            now_s = time.monotonic()
             if self._paced:
                 # A piece at a time: whoever is far behind must not keep the flushers from writing.
                 for _ in range(CATCH_UP):
@@ -137,16 +139,22 @@ class Writer:
 
 
 async def write(plan: Plan) -> dict[str, Any]:
-    """Play all matches; what was acknowledged between `begin_s` and `end_s`, and what it cost this process."""
+    """Play all matches; what was acknowledged between `begin_s` and `end_s`, and what it cost this process.
+
+    SIGTERM is an earlier end.
+    """
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
     writers = [Writer(plan, match) for match in plan.matches]
     flushing = [asyncio.create_task(writer.flusher.run()) for writer in writers]
     start_s = time.monotonic()
     # Matches do not begin in the same millisecond.
     share_s = 0.5 / max(1, len(writers))
-    playing = [asyncio.create_task(w.play(start_s + i * share_s, plan.end_s)) for i, w in enumerate(writers)]
+    playing = [asyncio.create_task(w.play(start_s + i * share_s, over)) for i, w in enumerate(writers)]
     telling = asyncio.create_task(_tell(plan.journal, writers)) if plan.journal else None
-    before = await _at(plan.begin_s, writers)
-    after = await _at(plan.end_s, writers)
+    before = await _at(plan.begin_s, over, writers)
+    after = await _at(plan.end_s, over, writers)
+    over.set()
     await asyncio.gather(*playing)
     for writer in writers:
         writer.flusher.close()
@@ -169,8 +177,12 @@ async def write(plan: Plan) -> dict[str, Any]:
     }
 
 
-async def _at(when_s: float, writers: list[Writer]) -> dict[str, Any]:
-    await asyncio.sleep(max(0.0, when_s - time.monotonic()))
+async def _at(when_s: float, over: asyncio.Event, writers: list[Writer]) -> dict[str, Any]:
+    try:
+        async with asyncio.timeout(max(0.0, when_s - time.monotonic())):
+            await over.wait()
+    except TimeoutError:
+        pass
     stats = [writer.flusher.stats for writer in writers]
     acks = [sum(column) for column in zip(*(one.acks for one in stats), strict=True)]
     written = sum(one.written for one in stats)

@@ -33,12 +33,14 @@ def fill(words: Sequence[str], ports: Mapping[str, int], pointer: str) -> list[s
     return [_PORT.sub(number, word) for word in words]
 
 
-def told(ports: Mapping[str, int], *, sdk_port: int, match: str, server: str) -> dict[str, str]:
-    """The variables that Muster sets for a game, over what it registered."""
+def told(ports: Mapping[str, int], *, sdk_ports: tuple[int, int], match: str, server: str) -> dict[str, str]:
+    """The variables that Muster sets for a game, over what it registered. `sdk_ports`: REST and gRPC."""
+    rest, grpc = sdk_ports
     return {
         "PORT": str(next(iter(ports.values()))),
         **{f"MUSTER_PORT_{_upper(name)}": str(port) for name, port in ports.items()},
-        "AGONES_SDK_HTTP_PORT": str(sdk_port),
+        "AGONES_SDK_HTTP_PORT": str(rest),
+        "AGONES_SDK_GRPC_PORT": str(grpc),
         "MUSTER_MATCH": match,
         "MUSTER_SERVER": server,
     }

@@ -18,6 +18,8 @@ MAX_PORTS: Final = 8
 MAX_ENV: Final = 64
 MAX_ATTRIBUTES: Final = 50
 MAX_MODES: Final = 16  # of a game that keeps a rating for each
+MAX_COUNTERS: Final = 32  # and as many lists
+MAX_LIST_VALUES: Final = 100  # that a list begins with; they travel in every match document
 MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
 
 Role = Literal["player", "developer", "admin", "server"]
@@ -63,6 +65,29 @@ class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     memory_mib: Annotated[int, Meta(ge=16, le=262_144)] | None = None
 
 
+class HealthSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How long a game may be silent that has given a sign of health (`POST /health`) once. Agones' defaults."""
+
+    period_s: Seconds = 5  # a sign is expected in each
+    failure_threshold: Annotated[int, Meta(ge=1, le=1000)] = 3  # periods without one; then the game counts as crashed
+    initial_delay_s: Annotated[float, Meta(ge=0, le=86_400)] = 5  # after the start nobody looks yet
+    disabled: bool = False
+
+
+class CounterSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A counter of the SDK as a server begins with it."""
+
+    count: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    capacity: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1000
+
+
+class ListSpec(Struct, frozen=True, forbid_unknown_fields=True):
+    """A list of the SDK as a server begins with it."""
+
+    capacity: Annotated[int, Meta(ge=0, le=1000)] = 1000
+    values: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=MAX_LIST_VALUES)] = []
+
+
 class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to start for a match: exactly one of the built-in arena, an image, or a command."""
 
@@ -74,6 +99,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     ready: Ready = Ready()
     env: Annotated[dict[str, Annotated[str, Meta(max_length=4096)]], Meta(max_length=MAX_ENV)] = {}
     resources: Resources = Resources()
+    health: HealthSpec = HealthSpec()
+    counters: Annotated[dict[Name, CounterSpec], Meta(max_length=MAX_COUNTERS)] = {}
+    lists: Annotated[dict[Name, ListSpec], Meta(max_length=MAX_COUNTERS)] = {}
     writable_root: bool = False  # an image that writes beside /tmp; otherwise its root is read-only
 
 

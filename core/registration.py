@@ -81,6 +81,7 @@ def _check_server(server: Server, *, commands_allowed: bool) -> None:
     if server.arena is not None:
         _check_arena(server.arena)
     _check_words(server)
+    _check_tallies(server)
     names = [port.name for port in server.ports]
     if len(set(names)) != len(names):
         raise Invalid("two ports have the same name", pointer="/server/ports")
@@ -103,6 +104,22 @@ def _check_words(server: Server) -> None:
     for key in ("command", "args"):
         for i, word in enumerate(getattr(server, key) or []):
             fill([word], ports, f"/server/{key}/{i}")
+
+
+def _check_tallies(server: Server) -> None:
+    """Counters and lists begin within their capacities."""
+    for name, counter in server.counters.items():
+        if counter.count > counter.capacity:
+            raise Invalid(
+                f"counter {name!r} begins with {counter.count}, more than its capacity {counter.capacity}",
+                pointer=f"/server/counters/{name}/count",
+            )
+    for name, found in server.lists.items():
+        if len(set(found.values)) != len(found.values) or len(found.values) > found.capacity:
+            raise Invalid(
+                f"list {name!r} begins with different values, at most {found.capacity}",
+                pointer=f"/server/lists/{name}/values",
+            )
 
 
 def _check_teams(spec: GameSpec) -> None:

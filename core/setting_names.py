@@ -98,6 +98,7 @@ NAMES: Final = frozenset(
         "MUSTER_REFRESH_TOKEN_S",
         "MUSTER_REQUEST_S",
         "MUSTER_RUN_DIR",
+        "MUSTER_SDK_GRPC_PORT",
         "MUSTER_SDK_PORT",
         "MUSTER_SECRET",
         "MUSTER_SERVER",

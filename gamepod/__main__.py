@@ -1,4 +1,7 @@
-"""`python -m gamepod`: the server of one match, with the environment of `docs/architecture.md`."""
+"""`python -m gamepod`: the server of one match, with the environment of `docs/architecture.md`.
+
+`python -m gamepod local` is its sidecar alone (`gamepod.local`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,11 @@ def main() -> int:
     """Run the server; returns the exit code."""
     gc.disable()  # until all is loaded: it would look at all of it again and again, 5 ms, and find next to nothing
     leave_out()
+    if sys.argv[1:] == ["local"]:
+        from gamepod.local import run as run_local
+
+        gc.enable()
+        return run_local()
     from gamepod.app import run
 
     return run()

@@ -16,10 +16,10 @@ def child_env(
     given: Mapping[str, str],
     ports: Mapping[str, int],
     *,
-    sdk_port: int,
+    sdk_ports: tuple[int, int],
     match: str,
     server: str,
 ) -> dict[str, str]:
     """The environment of the game: what it registered, and over that what Muster tells it."""
     env = {name: own[name] for name in INHERITED if name in own}
-    return env | dict(given) | told(ports, sdk_port=sdk_port, match=match, server=server)
+    return env | dict(given) | told(ports, sdk_ports=sdk_ports, match=match, server=server)

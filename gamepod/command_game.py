@@ -20,6 +20,7 @@ from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.ports import PortTaken, choose_ports, listens
 from gamepod.sdk.server import ServerLife
+from gamepod.sdk.sidecar import SdkPorts
 from gamepod.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -28,13 +29,13 @@ LOOK_S: Final = 0.02  # between two looks at whether the port is open
 
 
 class CommandGame:
-    """See `gamepod.outcome.Game`. The sidecar is up before `start`, at `sdk_port`."""
+    """See `gamepod.outcome.Game`. The sidecar is up before `start`, at `sdk_ports`."""
 
-    def __init__(self, settings: Settings, match: Match, life: ServerLife, sdk_port: int) -> None:
+    def __init__(self, settings: Settings, match: Match, life: ServerLife, sdk_ports: SdkPorts) -> None:
         self._settings = settings
         self._match = match
         self._life = life
-        self._sdk_port = sdk_port
+        self._sdk_ports = sdk_ports
         self._child: Child | None = None
         self._connection = Connection(settings.address, [])
         self._ended: asyncio.Task[int] | None = None
@@ -49,7 +50,7 @@ class CommandGame:
         except (PortTaken, Invalid) as error:
             raise GameFailed("launch_failed", error.detail) from None
         env = child_env(
-            os.environ, server.env, numbers, sdk_port=self._sdk_port, match=self._match.id, server=settings.server
+            os.environ, server.env, numbers, sdk_ports=self._sdk_ports, match=self._match.id, server=settings.server
         )
         child = await start_child(command, env, Path(settings.run_dir) / f"{self._match.id}.game.log")
         self._child = child

@@ -12,7 +12,6 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -23,7 +22,6 @@ import orjson
 from core.clock import new_id
 from core.doorbell import Doorbell, open_doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
-from core.inventory import Inventories
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
@@ -35,15 +33,13 @@ from gamepod.lock import match_lock
 from gamepod.metrics import MetricsPage
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
-from gamepod.sdk.document import game_server
 from gamepod.sdk.muster import MusterRest
-from gamepod.sdk.rest import LIMITS, SidecarRest
-from gamepod.sdk.server import ServerLife
+from gamepod.sdk.sidecar import ROSTER, SdkPorts, match_life, match_sdk, open_sidecar, roster_text
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered
 from gamepod.transport.http import HttpServer, serve_http
-from gamepod.transport.http_types import Handler, HttpLimits
+from gamepod.transport.http_types import Handler
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -84,8 +80,7 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
             flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s, near=match.near)
-            items = Inventories(redis, settings.game, sends=1)
-            life = Life(settings, match, store, bell, flusher, items, stop, resumed=state is MatchState.RUNNING)
+            life = Life(settings, match, redis, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
             return await life.run()
     finally:
         redis.close()
@@ -98,10 +93,10 @@ class Life:
         self,
         settings: Settings,
         match: Match,
+        redis: LeanRedis,
         store: Store,
         bell: Doorbell,
         flusher: Flusher,
-        items: Inventories,
         stop: asyncio.Event,
         *,
         resumed: bool,
@@ -111,55 +106,61 @@ class Life:
         self._store = store
         self._bell = bell
         self._flusher = flusher
-        self._items = items
+        self._redis = redis
         self._stop = stop
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
-        self._server = ServerLife(time.monotonic())
+        self._server = match_life(match)
         self._connection = Connection(settings.address, [])
+        self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
+        self._over = False  # nothing more happens in the match
         self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
         self._ending = asyncio.Event()  # set with `_lost`
 
     async def run(self) -> int:
         """Play the match. Returns the exit code."""
-        async with self._ports() as (sdk_port, game):
+        async with self._ports() as game:
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
             try:
                 outcome = await self._play(game, flushing)
                 return await self._finish(outcome, flushing)
             finally:
-                log.info("the server ends", extra={"sdk_port": sdk_port})
+                log.info("the server ends")
                 beating.cancel()
                 flushing.cancel()
                 await asyncio.gather(beating, flushing, return_exceptions=True)
                 await game.close()
 
     @asynccontextmanager
-    async def _ports(self) -> AsyncIterator[tuple[int, Game]]:
+    async def _ports(self) -> AsyncIterator[Game]:
         """The sidecar and the metrics, and the game that they tell about."""
         settings = self._settings
-        commands = self._match.server.arena is None
-        ours = MusterRest(self._roster, self._backfill, self._report, commands=commands)
-        rest = SidecarRest(self._server, self._describe, ours, commands=commands)
-        sidecar = await _listen(rest, "127.0.0.1", settings.sdk_port, "MUSTER_SDK_PORT", LIMITS)
-        try:
-            game = self._make_game(sidecar.port)
+        ours = MusterRest(
+            self._roster,
+            self._backfill,
+            self._report,
+            self._flusher,
+            settings.join_key,
+            lambda: self._running and not self._over,
+            commands=self._sdk.commands,
+        )
+        async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
+            game = self._make_game(sdk_ports)
             page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
             where = (settings.metrics_bind, settings.metrics_port)
-            exposed = await _listen(page, *where, "MUSTER_METRICS_PORT", None)
+            exposed = await _listen(page, *where, "MUSTER_METRICS_PORT")
             try:
-                log.info("attached", extra={"sdk_port": sidecar.port, "metrics_port": exposed.port})
-                yield sidecar.port, game
+                extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
+                log.info("attached", extra=extra)
+                yield game
             finally:
                 await exposed.close()
-        finally:
-            await sidecar.close()
 
-    def _make_game(self, sdk_port: int) -> Game:
+    def _make_game(self, sdk_ports: SdkPorts) -> Game:
         # Loaded where it is played: the arena is a quarter of all that a server loads, and a sidecar has none of it.
         if self._settings.sidecar:
             from gamepod.sidecar_game import SidecarGame
@@ -168,10 +169,12 @@ class Life:
         if self._match.server.command is not None:
             from gamepod.command_game import CommandGame
 
-            return CommandGame(self._settings, self._match, self._server, sdk_port)
+            return CommandGame(self._settings, self._match, self._server, sdk_ports)
+        from core.inventory import Inventories
         from gamepod.arena_game import ArenaGame
 
-        return ArenaGame(self._settings, self._roster, self._flusher, self._items)
+        items = Inventories(self._redis, self._settings.game, sends=1)
+        return ArenaGame(self._settings, self._roster, self._flusher, items)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -202,6 +205,7 @@ class Life:
         if not self._resumed:
             await game.until_ready()
         self._connection = await self._public(self._connection)
+        self._sdk.changed()
         if not self._resumed:
             await until_answered(lambda: self._store.ready(self._connection))
         self._running = True
@@ -236,6 +240,7 @@ class Life:
 
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
         """Write what is left, then tell the match. Returns the exit code."""
+        self._over = True
         scores = outcome.scores if outcome is not None and outcome.scores else self._scores
         if scores and self._lost is None and (outcome is None or outcome.event == "finish"):
             self._flusher.add_scores(scores)
@@ -288,6 +293,8 @@ class Life:
                 newest = await self._store.beat(self._server.state, told, *known, running=self._running)
                 if newest != roster.number:
                     game.reseat(roster.change(*await self._store.seats()))
+                    self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
+                    self._sdk.changed()
                 if self._running and game.asks:
                     await self._backfill.follow()
             except NotOurs as error:
@@ -311,24 +318,9 @@ class Life:
         await self._store.report(text)
         self._scores = {it.player: it.score for it in report.players if it.score is not None}
 
-    def _describe(self) -> dict[str, Any]:
-        server = self._server
-        return game_server(
-            name=self._match.id,
-            namespace=self._settings.game,
-            uid=self._settings.server or self._match.id,
-            created_s=self._match.created_ms // 1000,
-            state=server.state,
-            connection=self._connection,
-            labels={"muster.dev/game": self._match.game, "muster.dev/match": self._match.id},
-            health=server.rules,
-            health_watched=server.heard_s is not None,
-            revision=server.revision,
-        )
 
-
-async def _listen(handler: Handler, host: str, port: int, setting: str, limits: HttpLimits | None) -> HttpServer:
+async def _listen(handler: Handler, host: str, port: int, setting: str) -> HttpServer:
     try:
-        return await serve_http(handler, host, port, limits=limits)
+        return await serve_http(handler, host, port)
     except OSError as error:
         raise Misconfigured(f"port {port} on {host} cannot be opened: {error}", setting=setting) from None

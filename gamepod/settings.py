@@ -8,7 +8,8 @@ from typing import Final
 from core.errors import Misconfigured
 from core.settings import setting
 
-SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fixed to
+SDK_PORT: Final = 9358  # Agones' sidecar ports: what its client libraries are fixed to
+SDK_GRPC_PORT: Final = 9357
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Settings:
     # Id of this server; '' makes one. A container that is started again goes on as the one it was (a pod's uid).
     server_id: str = setting("MUSTER_SERVER_ID", "")
     run_dir: str = setting("MUSTER_RUN_DIR", ".")  # lock file and a child's log
-    sdk_port: int = setting("MUSTER_SDK_PORT", SDK_PORT)  # 0 takes a free one
+    sdk_port: int = setting("MUSTER_SDK_PORT", SDK_PORT)  # of REST; 0 takes a free one
+    sdk_grpc_port: int = setting("MUSTER_SDK_GRPC_PORT", SDK_GRPC_PORT)  # 0 takes a free one
     metrics_port: int = setting("MUSTER_METRICS_PORT", 8001)  # 0 takes a free one
     metrics_bind: str = setting("MUSTER_METRICS_BIND", "127.0.0.1")  # in a pod 0.0.0.0: the scraper is elsewhere
     log_level: str = setting("MUSTER_LOG_LEVEL", "info")  # debug, info, warning or error

@@ -55,12 +55,17 @@ def stack_env(folder: Path, **changes: str) -> dict[str, str]:
     return clean | {"MUSTER_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)} | ports | changes
 
 
-def start_up(folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start `muster up`; what it says goes to `up.log` in the folder."""
+def start_up(folder: Path, env: dict[str, str], command: Sequence[str] = ("up",)) -> subprocess.Popen[bytes]:
+    """Start `muster up`, or another command; what it says goes to `up.log` in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "up.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "core.cli", "up"], cwd=ROOT, env=env, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-m", "core.cli", *command],
+            cwd=ROOT,
+            env=env,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
 
 
@@ -126,10 +131,13 @@ class Stack:
 
 
 @contextmanager
-def running_stack(folder: Path, **changes: str) -> Iterator[Stack]:
-    """A stack for the length of the block. Nothing of it is left afterwards, whatever the test did to it."""
+def running_stack(folder: Path, command: Sequence[str] = ("up",), **changes: str) -> Iterator[Stack]:
+    """A stack, of `muster up` or another command, for the length of the block.
+
+    Nothing of it is left afterwards, whatever the test did to it.
+    """
     env = stack_env(folder, **changes)
-    stack = Stack(folder, env, start_up(folder, env))
+    stack = Stack(folder, env, start_up(folder, env, command))
     try:
         stack.await_ready()
         yield stack

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, REFUSAL_REASONS, TICKET
+from gamepod.sdk.state import SERVER
 
 PAGE = Path(__file__).parent.parent / "docs" / "lifecycle.md"
 
@@ -19,7 +20,9 @@ def diagram(table: Mapping[tuple[S, E], S], *first: str) -> str:
     """A Mermaid state diagram of one table, with the states that a life may begin in."""
     rows = [f"    [*] --> {state}" for state in first]
     rows += [f"    {state} --> {after}: {event}" for (state, event), after in table.items()]
-    lasting = dict.fromkeys(after for after in table.values() if after not in {state for state, _ in table})
+    lasting = dict.fromkeys(
+        after for after in table.values() if all(to == after for (state, _), to in table.items() if state == after)
+    )
     rows += [f"    {state} --> [*]" for state in lasting]
     return "\n".join(["```mermaid", "stateDiagram-v2", *rows, "```"])
 
@@ -28,8 +31,8 @@ def page() -> str:
     """The whole page."""
     return f"""# Lives
 
-Drawn from `core/lifecycle.py` by `make docs`; the Redis functions are generated from the same tables. An event that a
-state does not list is illegal: it raises in Python, is refused in Redis, and changes nothing.
+Drawn from `core/lifecycle.py` and `gamepod/sdk/state.py` by `make docs`; the Redis functions are generated from the
+first. An event that a state does not list is illegal: it raises in Python, is refused in Redis, and changes nothing.
 
 ## Ticket
 {diagram(TICKET, "QUEUED")}
@@ -48,6 +51,13 @@ It begins in REQUIRES_ACCEPTANCE where the game has an `acceptance_timeout_s`.
 Reasons of `finish`: {", ".join(f"`{r}`" for r in FINISH_REASONS)}.
 Reasons of `fail`: {", ".join(f"`{r}`" for r in FAIL_REASONS)}; because of a player:
 {", ".join(f"`{r}`" for r in REFUSAL_REASONS)}.
+
+## Game server
+{diagram(SERVER, "Scheduled")}
+
+As its SDK sees it; the states are Agones'. A server has its match from the start: once its players know the address,
+`ready_told` and `allocated` follow each `ready_asked` at once. `reserved` for a time is followed by `reserve_over`,
+unless the game says something else before.
 """
 
 

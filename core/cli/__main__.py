@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from core.cli import demo, rebuild, secrets, up
+from core.cli import demo, local, rebuild, secrets, up
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -61,6 +61,23 @@ def demo_command(*, players: int, as_json: bool) -> None:
             param_hint="--players",
         )
     raise SystemExit(demo.run(from_env(StackSettings, os.environ), players, as_json=as_json))
+
+
+@cli.command("local")
+@click.option("--players", default=2, show_default=True, metavar="N", help="Of a match.")
+@click.option("--ready", type=click.Choice(["sdk", "port"]), default="sdk", show_default=True, help="What means ready.")
+@click.option("--protocol", type=click.Choice(["udp", "tcp", "ws"]), default="tcp", show_default=True)
+@click.option("--verbose", "-v", is_flag=True, help="Show the services' logs here.")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def local_command(*, players: int, ready: str, protocol: str, verbose: bool, command: tuple[str, ...]) -> None:
+    """Run the SDK's sidecar alone, or with -- COMMAND a whole stack with that game in it.
+
+    Alone it is what Agones' local mode is, on ports 9358 (REST) and 9357 (gRPC): MUSTER_SDK_PORT, MUSTER_SDK_GRPC_PORT.
+    """
+    if not command:
+        raise SystemExit(local.sidecar())
+    spec = local.registration(command, players=players, ready=ready, protocol=protocol)
+    raise SystemExit(local.run(from_env(StackSettings, os.environ), spec, verbose=verbose))
 
 
 @cli.command("rebuild")

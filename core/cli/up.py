@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 from core.cli.settings import LOOPBACK, StackSettings
@@ -16,8 +17,8 @@ def say(text: str) -> None:
     print(f"muster: {text}", file=sys.stderr, flush=True)
 
 
-def run(settings: StackSettings, *, verbose: bool = False) -> int:
-    """Run the stack until a signal. Returns the exit code."""
+def run(settings: StackSettings, *, verbose: bool = False, started: Callable[[str], None] = lambda url: None) -> int:
+    """Run the stack until a signal; `started` is called with its URL once it is up. Returns the exit code."""
     stop = threading.Event()
 
     def on_signal(number: int, _frame: object) -> None:
@@ -31,6 +32,7 @@ def run(settings: StackSettings, *, verbose: bool = False) -> int:
         print(f"\n  Muster is running:  {settings.url}\n", flush=True)
         if settings.webapi_auth_port:
             say(f"accounts over TCP lines: {LOOPBACK}:{settings.webapi_auth_port}")
+        started(settings.url)
         say(f"Ctrl-C stops everything; data and logs are in {settings.data_dir}")
         code = stack.watch()
         say("stopping")

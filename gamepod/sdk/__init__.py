@@ -1,6 +1,9 @@
-"""The sidecar that a game's process talks to: Agones' REST interface on a life of Muster's.
+"""The sidecar that a game's process talks to: Agones' interface on a life of Muster's.
 
-state.py     PURE: what may follow what, and when silence means that the game is lost
-document.py  PURE: the server as a game sees it
-rest.py      the calls over HTTP; muster.py those that Agones does not have; answers.py their form
+state metadata tallies interactions   PURE: what may follow what, what a game may keep, count and tell
+document fields answers               PURE: the server as a game sees it; the forms of requests and refusals
+server changes sdk                    one server's present state; the calls that both faces lead to
+rest tally_calls watch_socket         REST, with its stream and WebSocket; muster: what Agones does not have
+grpc_port grpc_face grpc_calls proto  gRPC, loaded with the first connection
+sidecar                               all of it for one match
 """

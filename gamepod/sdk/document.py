@@ -9,7 +9,9 @@ from typing import Any
 
 from core.lifecycle import ServerState
 from core.model import Connection
+from gamepod.sdk.metadata import Metadata
 from gamepod.sdk.state import HealthRules
+from gamepod.sdk.tallies import Counter, Tallies, ValueList
 
 
 def game_server(
@@ -20,12 +22,13 @@ def game_server(
     created_s: int,
     state: ServerState,
     connection: Connection,
-    labels: dict[str, str],
+    metadata: Metadata,
+    tallies: Tallies,
     health: HealthRules,
     health_watched: bool,
     revision: int,
 ) -> dict[str, Any]:
-    """The whole document. `created_s` is in UTC seconds; `revision` grows with every change of state."""
+    """The whole document. `created_s` is in UTC seconds; `revision` grows with every change."""
     return {
         "object_meta": {
             "name": name,
@@ -35,8 +38,8 @@ def game_server(
             "generation": str(revision),
             "creation_timestamp": str(created_s),
             "deletion_timestamp": "0",
-            "annotations": {},
-            "labels": labels,
+            "annotations": dict(metadata.annotations),
+            "labels": dict(metadata.labels),
         },
         "spec": {
             "health": {
@@ -51,8 +54,22 @@ def game_server(
             "address": connection.address,
             "addresses": [{"type": "InternalIP", "address": connection.address}],
             "ports": [{"name": port.name, "port": port.port} for port in connection.ports],
-            "players": None,
-            "counters": {},
-            "lists": {},
+            "players": {
+                "count": str(len(tallies.players.ids)),
+                "capacity": str(tallies.players.capacity),
+                "ids": list(tallies.players.ids),
+            },
+            "counters": {name: counter_status(it) for name, it in tallies.counters.items()},
+            "lists": {name: list_status(it) for name, it in tallies.lists.items()},
         },
     }
+
+
+def counter_status(counter: Counter) -> dict[str, Any]:
+    """A counter without its name."""
+    return {"count": str(counter.count), "capacity": str(counter.capacity)}
+
+
+def list_status(found: ValueList) -> dict[str, Any]:
+    """A list without its name."""
+    return {"capacity": str(found.capacity), "values": list(found.values)}

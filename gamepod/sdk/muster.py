@@ -1,6 +1,8 @@
 """What the sidecar offers beyond Agones' interface, under /muster/v1:
 
-    GET /match      the match's id, game, region, and its players with their teams; `left`: those who left
+    GET /match      the match: id, game and its version, region, timers, its players with their teams, who left
+    POST /verify    {"token": join token}: whose it is; 401 where he may not join
+    POST /interactions  what players did (gamepod.sdk.interactions); the answer says that it is taken in
     POST /backfill  ask for players in place of those who left; {"left": [player id, ...]} says who did
     DELETE /backfill  ask no more
     POST /report   how the players did (core.report); the answer says that it is kept, whatever dies next
@@ -11,28 +13,39 @@ Errors have the gateway's form, as in `rest`.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 import orjson
 
-from core.errors import Invalid, MusterError, Unavailable
+from core.clock import new_id, now_ms
+from core.errors import Invalid, MusterError, Unauthorized, Unavailable
+from core.jointoken import verify
 from gamepod.backfill import Backfill
+from gamepod.flush import Flusher
 from gamepod.roster import Roster
 from gamepod.sdk.answers import (
     FAILED_PRECONDITION,
     INVALID_ARGUMENT,
     NOT_FOUND,
+    RESOURCE_EXHAUSTED,
+    UNAUTHENTICATED,
     UNAVAILABLE,
     UNIMPLEMENTED,
     error,
     json_object,
 )
+from gamepod.sdk.interactions import PER_S, Allowance, read_interactions
 from gamepod.transport.http_types import Request, Response
 
 PREFIX: Final = "/muster/v1/"
 METHODS: Final = {
     f"{PREFIX}match": ("GET",),
+    f"{PREFIX}verify": ("POST",),
+    f"{PREFIX}interactions": ("POST",),
     f"{PREFIX}backfill": ("POST", "DELETE"),
     f"{PREFIX}report": ("POST",),
 }
@@ -43,10 +56,22 @@ class MusterRest:
     """Handler of the paths under `PREFIX`. Without `commands` it only tells: the built-in arena speaks for itself."""
 
     def __init__(
-        self, roster: Roster, backfill: Backfill, report: Callable[[bytes], Awaitable[None]], *, commands: bool
+        self,
+        roster: Roster,
+        backfill: Backfill,
+        report: Callable[[bytes], Awaitable[None]],
+        flusher: Flusher,
+        join_key: str,
+        playing: Callable[[], bool],
+        *,
+        commands: bool,
     ) -> None:
-        """`report` keeps what was reported."""
+        """`report` keeps what was reported; `join_key` verifies the match's tokens; `playing`: begun, and not over."""
         self._roster, self._backfill, self._report, self._commands = roster, backfill, report, commands
+        self._flusher, self._join_key, self._playing = flusher, join_key, playing
+        self._allowance = Allowance(time.monotonic())
+        writer = new_id("session")
+        self._ids = (f"{writer}-{number}" for number in itertools.count(1))
 
     async def __call__(self, request: Request) -> Response:
         methods = METHODS.get(request.path)
@@ -63,6 +88,8 @@ class MusterRest:
                 return await self._command(request)
         except ValueError as wrong:
             return error(INVALID_ARGUMENT, str(wrong))
+        except Unauthorized as wrong:
+            return error(UNAUTHENTICATED, wrong.detail)
         except Invalid as wrong:
             return error(INVALID_ARGUMENT, f"{wrong.pointer} {wrong.detail}".lstrip())
         except (Unavailable, TimeoutError):
@@ -78,12 +105,39 @@ class MusterRest:
             # Written anew: what is kept is whole JSON in UTF-8, whoever reads it.
             await self._report(orjson.dumps(orjson.loads(request.body)))
             return Response(body=b"{}")
+        if request.path == f"{PREFIX}interactions":
+            return self._interactions(request.body)
         body = json_object(request.body)
+        if request.path == f"{PREFIX}verify":
+            return Response(body=orjson.dumps(self._verify(body.get("token"))))
         if unknown := body.keys() - {"left"}:
             raise ValueError(f"{min(unknown)!r} is not a field of this; there is `left`")
         if "left" in body:
             self._roster.only_left(self._players(body["left"]))
         return Response(body=orjson.dumps({"request": await self._backfill.ask()}))
+
+    def _interactions(self, body: bytes) -> Response:
+        if not self._playing():
+            return error(FAILED_PRECONDITION, "the match has not begun, or is over: nothing happens in it")
+        found = read_interactions(body, self._roster.seats, now_ms(), self._ids)
+        if not self._allowance.take(len(found), time.monotonic()):
+            return error(RESOURCE_EXHAUSTED, f"a match may have {PER_S} interactions a second: send later, or fewer")
+        dropped = self._flusher.backlog.dropped
+        self._flusher.add(found)
+        if kept := len(found) - (self._flusher.backlog.dropped - dropped):
+            return Response(body=orjson.dumps({"accepted": kept}))
+        return error(
+            UNAVAILABLE, "Redis is away and the buffer is full: what happened is lost unless you send it again"
+        )
+
+    def _verify(self, token: object) -> dict[str, object]:
+        if not isinstance(token, str):
+            raise ValueError("`token` is to be a join token")
+        match = self._roster.match
+        claims = verify(self._join_key, token, match.id, time.time())
+        if not self._roster.may_join(claims.player):
+            raise Unauthorized(f"the seat of {claims.player!r} is another's now")
+        return {"player": claims.player, "name": claims.name, "team": claims.team, "expires_s": claims.expires_s}
 
     def _players(self, told: object) -> list[str]:
         if not isinstance(told, list):
@@ -98,7 +152,9 @@ class MusterRest:
         return {
             "id": match.id,
             "game": match.game,
+            "version": match.game_version,
             "region": match.region,
+            "timers": msgspec.to_builtins(match.timers),
             "players": [{"id": seat.id, "name": seat.name, "team": seat.team} for seat in roster.seats.values()],
             "left": roster.left,
         }

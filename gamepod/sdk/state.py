@@ -1,8 +1,9 @@
 """The life of one game server as its SDK sees it: one table, and the health rules. PURE.
 
 The states are Agones'. Two things differ, because a Muster server is made for one match. It is allocated as soon as it
-is ready: its players are told the address in the same step. And health is watched from a game's first sign of health
-on, so a game that never gives one is judged by its process alone.
+is ready: its players are told the address in the same step, and one that says Ready again, or whose reservation is
+over, is its match's still. And health is watched from a game's first sign of health on, so a game that never gives one
+is judged by its process alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class ServerEvent(StrEnum):
 
     READY_ASKED = "ready_asked"  # the game says that it is playable
     READY_TOLD = "ready_told"  # ... and the players know
-    ALLOCATED = "allocated"  # it has its match
+    ALLOCATED = "allocated"  # it has its match, as Muster says or the game itself
+    RESERVED = "reserved"  # the game wants to be left alone, for a while or until it says otherwise
+    RESERVE_OVER = "reserve_over"  # ... and that while is over
     UNHEALTHY = "unhealthy"  # the game's signs of health stayed away
     FAILED = "failed"  # the game died, or never came up
     SHUTDOWN = "shutdown"  # the game asked for its end, or Muster did
@@ -31,25 +34,22 @@ class ServerEvent(StrEnum):
 
 E = ServerEvent
 
+ALIVE: Final = (S.SCHEDULED, S.REQUEST_READY, S.READY, S.RESERVED, S.ALLOCATED)
+
+# What a game may say at any time while it lives; a client library also repeats what it got no answer to.
+_ANY_TIME: Final = {
+    E.READY_ASKED: S.REQUEST_READY,
+    E.ALLOCATED: S.ALLOCATED,
+    E.RESERVED: S.RESERVED,
+    E.FAILED: S.ERROR,
+    E.UNHEALTHY: S.UNHEALTHY,
+    E.SHUTDOWN: S.SHUTDOWN,
+}
+
 SERVER: Final[dict[tuple[ServerState, ServerEvent], ServerState]] = {
-    (S.SCHEDULED, E.READY_ASKED): S.REQUEST_READY,
-    (S.REQUEST_READY, E.READY_ASKED): S.REQUEST_READY,  # a client library repeats what it got no answer to
+    **{(state, event): after for state in ALIVE for event, after in _ANY_TIME.items()},
     (S.REQUEST_READY, E.READY_TOLD): S.READY,
-    (S.READY, E.ALLOCATED): S.ALLOCATED,
-    (S.READY, E.READY_ASKED): S.READY,
-    (S.ALLOCATED, E.READY_ASKED): S.ALLOCATED,
-    (S.SCHEDULED, E.FAILED): S.ERROR,
-    (S.REQUEST_READY, E.FAILED): S.ERROR,
-    (S.READY, E.FAILED): S.ERROR,
-    (S.ALLOCATED, E.FAILED): S.ERROR,
-    (S.SCHEDULED, E.UNHEALTHY): S.UNHEALTHY,
-    (S.REQUEST_READY, E.UNHEALTHY): S.UNHEALTHY,
-    (S.READY, E.UNHEALTHY): S.UNHEALTHY,
-    (S.ALLOCATED, E.UNHEALTHY): S.UNHEALTHY,
-    (S.SCHEDULED, E.SHUTDOWN): S.SHUTDOWN,
-    (S.REQUEST_READY, E.SHUTDOWN): S.SHUTDOWN,
-    (S.READY, E.SHUTDOWN): S.SHUTDOWN,
-    (S.ALLOCATED, E.SHUTDOWN): S.SHUTDOWN,
+    (S.RESERVED, E.RESERVE_OVER): S.REQUEST_READY,
     (S.UNHEALTHY, E.SHUTDOWN): S.SHUTDOWN,
     (S.ERROR, E.SHUTDOWN): S.SHUTDOWN,
     (S.SHUTDOWN, E.SHUTDOWN): S.SHUTDOWN,
@@ -65,14 +65,15 @@ def step_server(state: ServerState, event: ServerEvent) -> ServerState:
 
 
 class HealthRules(Struct, frozen=True):
-    """Agones' defaults."""
+    """Agones' defaults; a game registers its own."""
 
     period_s: float = 5.0  # a sign is expected in each
     failure_threshold: int = 3  # periods without one
     initial_delay_s: float = 5.0  # after the start, before the first check
+    disabled: bool = False
 
     def unhealthy(self, started_s: float, heard_s: float | None, now_s: float) -> bool:
         """Whether the game counts as lost. `heard_s`: its last sign, None before the first. All on one clock."""
-        if heard_s is None or now_s < started_s + self.initial_delay_s:
+        if self.disabled or heard_s is None or now_s < started_s + self.initial_delay_s:
             return False
         return now_s - heard_s > self.period_s * self.failure_threshold

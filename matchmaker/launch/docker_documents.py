@@ -31,7 +31,8 @@ ROLE: Final = "muster.dev/role"
 
 MIB: Final = 1024 * 1024
 CPU_PERIOD_US: Final = 100_000  # the kernel's default
-SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fixed to
+SDK_PORT: Final = 9358  # Agones' sidecar ports: what its client libraries are fixed to
+SDK_GRPC_PORT: Final = 9357
 METRICS_PORT: Final = 8001
 LIVE: Final = ("running", "paused", "restarting")
 OVER: Final = ("exited", "dead", "removing")
@@ -107,6 +108,7 @@ def _gamepod(where: Installation, match: Match, ports: Sequence[GivenPort], role
         "MUSTER_PORTS": msgspec.json.encode(ports).decode(),
         "MUSTER_RUN_DIR": "/tmp",  # noqa: S108 - a file system of the container's own
         "MUSTER_SDK_PORT": str(SDK_PORT),
+        "MUSTER_SDK_GRPC_PORT": str(SDK_GRPC_PORT),
         "MUSTER_METRICS_PORT": str(METRICS_PORT),
     }
     cpu, memory = asked.cpu or settings.cpu, asked.memory_mib or settings.memory_mib
@@ -126,7 +128,7 @@ def _game(where: Installation, match: Match, ports: Sequence[GivenPort], user: s
     server, settings = match.server, where.settings
     numbers = {port.name: port.listen for port in ports}
     label = f"{where.name}/{match.id}"
-    env = {**server.env, **told(numbers, sdk_port=SDK_PORT, match=match.id, server=label)}
+    env = {**server.env, **told(numbers, sdk_ports=(SDK_PORT, SDK_GRPC_PORT), match=match.id, server=label)}
     cpu, memory = server.resources.cpu or settings.cpu, server.resources.memory_mib or settings.memory_mib
     document = _body(where, match, "game", server.image or "", env, cpu, memory)
     document["User"] = _user(user, settings.run_as)

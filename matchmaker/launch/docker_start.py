@@ -22,7 +22,8 @@ from matchmaker.launch.docker_engine import Engine, ImageMissing, NameTaken, Por
 from matchmaker.launch.host_ports import Kind
 
 PORT_TRIES: Final = 5  # each with other ports: strangers on this host hold some of the range
-PRIVATE_PORTS: Final = (documents.SDK_PORT, documents.METRICS_PORT)  # of the sidecar, in the network that it shares
+# Of the sidecar, in the network that it shares.
+PRIVATE_PORTS: Final = (documents.SDK_PORT, documents.SDK_GRPC_PORT, documents.METRICS_PORT)
 
 
 class Starter:

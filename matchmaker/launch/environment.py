@@ -71,6 +71,7 @@ def server_environment(
         "MUSTER_RUN_DIR": run_dir,
         # Many servers share this host: none can have the fixed ports.
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
         # Batches come and go in a game server's memory: the C library gives back what is free from 128 KB on, instead
         # of raising that bound as it goes. Saves 2 to 4 MB in a match of a hundred.

@@ -16,7 +16,8 @@ from core.model import GivenPort, Port
 Kind: TypeAlias = Literal["UDP", "TCP"]
 Use: TypeAlias = Counter[tuple[Kind, int]]
 
-SDK: Final = Port("sdk", "tcp")  # of a sidecar that shares the node's network with others
+# Of a sidecar that shares the node's network with others: REST, gRPC.
+SDK: Final = (Port("sdk", "tcp"), Port("sdk-grpc", "tcp"))
 
 
 class Held:

@@ -39,7 +39,7 @@ from matchmaker.launch.kube_api import PodApi, open_pods
 from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
 from matchmaker.launch.kube_watch import PodWatch
 from matchmaker.launch.node_addresses import NodeAddresses
-from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, SDK_PORT, Document, Given, node_ports, pod_document, selector
+from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, Document, Given, node_ports, pod_document, selector
 from matchmaker.launch.pod_state import Pod
 
 ENDED_KEPT: Final = 1024
@@ -219,11 +219,11 @@ class KubernetesLauncher:
         settings, wanted = self._settings, ports_of(match.server)
         key = jointoken.match_key(self._secret, match.id)
         if settings.network == "none":
-            ports = host_ports.inside(wanted, settings.port_first)
-            return Given(self._installation, key, ports, SDK_PORT, tuning(os.environ))
+            inside = host_ports.inside(wanted, settings.port_first)
+            return Given(self._installation, key, inside, tuning=tuning(os.environ))
         shared = settings.network == "host_network"
-        # On the node's own network the sidecar's port must be one that no other server there has.
-        asked = [*wanted, host_ports.SDK] if shared else wanted
+        # On the node's own network the sidecar's ports must be such that no other server there has.
+        asked = [*wanted, *host_ports.SDK] if shared else wanted
         chosen = host_ports.choose(
             asked, settings.port_first, settings.port_last, self._ports.use, secrets.randbelow, same=shared
         )
@@ -231,8 +231,9 @@ class KubernetesLauncher:
             raise LaunchRetryable(
                 f"a server needs {len(asked)} ports and the range has fewer (setting: MUSTER_KUBE_PORT_LAST)"
             )
-        sdk_port = chosen.pop().port if shared else SDK_PORT
-        return Given(self._installation, key, chosen, sdk_port, tuning(os.environ))
+        own = {"sdk_ports": (chosen[-2].port, chosen[-1].port)} if shared else {}
+        ports = chosen[: len(wanted)]
+        return Given(self._installation, key, ports, tuning=tuning(os.environ), **own)
 
     async def _delete(self, match: str, grace_s: int, uid: str) -> None:
         """Ask for it once; where that fails, whoever wanted it gone asks again."""

@@ -25,7 +25,7 @@ GAMEPOD: Final = "gamepod"  # the container with it: the arena, or the sidecar
 GAME: Final = "game"
 COMMAND: Final = ("python3", "-m", "gamepod")
 UP: Final = ("python3", "-m", "gamepod.up")  # returns once the SDK listens on the port that is its argument
-SDK_PORT: Final = 9358  # Agones' sidecar port: what its client libraries are fixed to
+SDK_PORTS: Final = (9358, 9357)  # Agones' sidecar ports, REST and gRPC: what its client libraries are fixed to
 METRICS_PORT: Final = 8001
 
 NAME: Final = "app.kubernetes.io/name"
@@ -44,7 +44,7 @@ class Given:
     installation: str
     join_key: str
     ports: Sequence[GivenPort]
-    sdk_port: int = SDK_PORT
+    sdk_ports: tuple[int, int] = SDK_PORTS
     tuning: Mapping[str, str] | None = None  # settings of gamepod that the operator chose for all servers
 
 
@@ -109,7 +109,7 @@ def _containers(match: Match, settings: KubernetesSettings, given: Given) -> Doc
         "resources": _sidecar_resources(settings),
         # The kubelet starts the game when this is over: a game may ask its SDK before all else, and only once.
         # A startup probe would say the same, a second later.
-        "lifecycle": {"postStart": {"exec": {"command": [*UP, str(given.sdk_port)]}}},
+        "lifecycle": {"postStart": {"exec": {"command": [*UP, str(given.sdk_ports[0])]}}},
     }
     return {
         "initContainers": [sidecar],
@@ -130,7 +130,8 @@ def _gamepod(match: Match, settings: KubernetesSettings, given: Given) -> Docume
         "MUSTER_BIND": "0.0.0.0",  # noqa: S104 - of the pod
         "MUSTER_METRICS_BIND": "0.0.0.0",  # noqa: S104 - the scraper is elsewhere
         "MUSTER_METRICS_PORT": "0" if host_network else str(METRICS_PORT),
-        "MUSTER_SDK_PORT": str(given.sdk_port),
+        "MUSTER_SDK_PORT": str(given.sdk_ports[0]),
+        "MUSTER_SDK_GRPC_PORT": str(given.sdk_ports[1]),
         "MUSTER_RUN_DIR": "/dev/shm",  # noqa: S108 - the one place of a read-only container that takes a lock file
         "MUSTER_LOG_LEVEL": settings.log_level,
         **({"MUSTER_SIDECAR": "true"} if sidecar else {"MUSTER_LAUNCHER_TELLS": "true"}),
@@ -160,7 +161,7 @@ def _gamepod(match: Match, settings: KubernetesSettings, given: Given) -> Docume
 def _game(match: Match, settings: KubernetesSettings, given: Given) -> Document:
     server = match.server
     listen = {port.name: port.listen for port in given.ports}
-    mine = told(listen, sdk_port=given.sdk_port, match=match.id, server=f"{given.installation}/{match.id}")
+    mine = told(listen, sdk_ports=given.sdk_ports, match=match.id, server=f"{given.installation}/{match.id}")
     game: Document = {
         "name": GAME,
         "image": server.image,

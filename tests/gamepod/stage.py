@@ -109,6 +109,7 @@ class Stage:
             "MUSTER_SERVER": f"test/{match.id}",
             "MUSTER_RUN_DIR": str(self.folder / "run"),
             "MUSTER_SDK_PORT": "0",
+            "MUSTER_SDK_GRPC_PORT": "0",
             "MUSTER_METRICS_PORT": "0",
             "MUSTER_LOG_LEVEL": "debug",
             **env,

@@ -19,6 +19,7 @@ from gamepod.command_game import CommandGame
 from gamepod.outcome import GameFailed
 from gamepod.sdk.rest import LIMITS
 from gamepod.sdk.server import ServerLife
+from gamepod.sdk.sidecar import SdkPorts
 from gamepod.sdk.state import HealthRules
 from gamepod.settings import Settings
 from tests.gamepod.stage import GAME, Pod, Stage
@@ -251,7 +252,7 @@ async def test_a_game_whose_signs_of_health_stay_away_has_crashed(stage: Stage) 
     match = await stage.match(python("import time; time.sleep(600)"))
     given = Settings(game=GAME, match=match.id, join_key="k", run_dir=str(stage.folder))
     life = ServerLife(0.0, HealthRules(period_s=0.1, failure_threshold=2, initial_delay_s=0))
-    game = CommandGame(given, match, life, sdk_port=1)
+    game = CommandGame(given, match, life, SdkPorts(1, 2))
     await game.start()
     await game.until_ready()
     life.heard(time.monotonic())

@@ -39,12 +39,12 @@ LOAD_S = 60.0  # a load is ended, not waited for
 class Load:
     """Two load processes with three matches each, and their journals."""
 
-    def __init__(self, url: str, folder: Path, seconds: float) -> None:
+    def __init__(self, url: str, folder: Path) -> None:
         now_s = time.monotonic()
         self.journals = [folder / f"journal-{i}" for i in range(2)]
         self.processes = [
             subprocess.Popen(
-                argv(Plan("write", url, GAME, [f"m-{i}{n}" for n in range(3)], PLAYERS, True, now_s, now_s + seconds,
+                argv(Plan("write", url, GAME, [f"m-{i}{n}" for n in range(3)], PLAYERS, True, now_s, now_s + LOAD_S,
                           journal=str(journal))),
                 cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             )
@@ -67,14 +67,16 @@ class Load:
             process.communicate()
 
     async def told(self) -> list[dict[str, Any]]:
-        """What the processes say at their end."""
+        """End the processes; what they say then."""
+        for process in self.processes:
+            process.terminate()
         found = await asyncio.gather(*(asyncio.to_thread(process.communicate) for process in self.processes))
         return [json.loads(out) for out, _ in found]
 
 
 @contextmanager
-def load(url: str, folder: Path, seconds: float = LOAD_S) -> Iterator[Load]:
-    made = Load(url, folder, seconds)
+def load(url: str, folder: Path) -> Iterator[Load]:
+    made = Load(url, folder)
     try:
         yield made
     finally:
@@ -121,12 +123,13 @@ async def test_game_servers_are_killed(tmp_path: Path, fsync: str) -> None:
 async def test_redis_is_killed_twice(tmp_path: Path, fsync: str) -> None:
     """The servers play on and write everything again that Redis has lost; each interaction is in the log once."""
     async with redis(tmp_path, fsync) as (server, db):
-        with load(server.url, tmp_path, 7.0) as made:
+        with load(server.url, tmp_path) as made:
             for interactions in (500, 1_000):
                 await made.flowing(interactions)
                 server.kill()
                 await asyncio.sleep(0.3)
                 await asyncio.to_thread(server.start)
+            await made.flowing(1_500)
             await everything_once(db, made)
 
 
@@ -152,8 +155,9 @@ async def test_a_fail_over_under_load(tmp_path: Path) -> None:
     """The replica that takes over gets what its primary had not passed on; each interaction is in the log once."""
     with watched(tmp_path) as pair:
         async with open_database(pair.url) as db:
-            with load(pair.url, tmp_path, 12.0) as made:
+            with load(pair.url, tmp_path) as made:
                 await made.flowing(500)
                 pair.primary.kill()
                 await failed_over(pair)
+                await made.flowing(1_000)
                 await everything_once(db, made)

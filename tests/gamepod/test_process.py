@@ -129,7 +129,7 @@ async def test_a_sidecar_has_not_loaded_the_arena(stage: Stage) -> None:
     match = await stage.match(Server(image="example/game", ready=Ready(when="delay", delay_s=0.0)))
     loaded = await modules_of(stage, match, MUSTER_SIDECAR="true", MUSTER_PORTS="[]")
     assert "gamepod.sidecar_game" in loaded
-    assert not {name for name in loaded if name.startswith(("gamepod.arena", "core.arena"))}
+    assert not {name for name in loaded if name.startswith(("gamepod.arena", "core.arena", "core.inventory"))}
 
 
 async def modules_of(stage: Stage, match: Match, **more: str) -> set[str]:
@@ -143,6 +143,7 @@ async def modules_of(stage: Stage, match: Match, **more: str) -> set[str]:
         "REDIS_URL": stage.url,
         "MUSTER_RUN_DIR": str(stage.folder),
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
         **more,
     }

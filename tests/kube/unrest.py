@@ -66,6 +66,7 @@ class Verdict:
     no_match: list[str] = field(default_factory=list)  # pods that no live match needs
     no_pod: list[str] = field(default_factory=list)  # live matches without a pod
     no_single_pod: list[str] = field(default_factory=list)  # matches that ever had two
+    no_witness: list[str] = field(default_factory=list)  # matches of which no pod was ever seen
     no_end: list[str] = field(default_factory=list)  # matches that are neither played nor over
     no_place: list[str] = field(default_factory=list)  # tickets that did not come to a match
     no_single_place: list[str] = field(default_factory=list)  # tickets that are in two matches
@@ -190,10 +191,11 @@ async def judge(ground: Ground, witness: Witness, tickets: list[tuple[str, str]]
     places: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     needed: set[str] = set()
+    found: set[str] = set()
     for game in GAMES:
         listed = set(await ground.db.do("ZRANGE", f"{keys.game(game)}:live", 0, -1))
         for name, (state, reason, document) in (await _matches(ground.db, game)).items():
-            verdict.matches += 1
+            found.add(name)
             live = state in LIVE_MATCH
             if state == "PLACING" or live != (name in listed):
                 verdict.no_end.append(f"{name} {state}")
@@ -205,7 +207,7 @@ async def judge(ground: Ground, witness: Witness, tickets: list[tuple[str, str]]
                 places.update(msgspec.json.decode(document, type=Match).tickets)
     verdict.alive = len(needed)
     verdict.no_match, verdict.no_pod = sorted(pods.keys() - needed), sorted(needed - pods.keys())
-    assert len(witness.uids) >= verdict.matches, "a match never had a pod, or the witness slept"
+    verdict.matches, verdict.no_witness = len(found), sorted(found - witness.uids.keys())
     verdict.no_single_place = sorted(ticket for ticket, count in places.items() if count > 1)
     verdict.no_success = dict(reasons)
     return verdict

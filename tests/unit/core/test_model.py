@@ -23,6 +23,8 @@ def read(**fields: Any) -> GameSpec:
         {"players_per_match": None, "teams": [{"name": "red", "min_players": 1, "max_players": 3}]},
         {"server": {"image": "example/game:1", "ports": [{"name": "game", "protocol": "udp", "port": 7777}]}},
         {"server": {"command": ["serve"], "ports": [{}], "ready": {"when": "port"}}},
+        {"server": {"image": "x", "counters": {"rooms": {"count": 10, "capacity": 10}}, "lists": {"maps": {}}}},
+        {"server": {"image": "x", "health": {"period_s": 1, "failure_threshold": 10, "disabled": True}}},
     ],
 )
 def test_good_games(fields: dict[str, Any]) -> None:
@@ -37,6 +39,17 @@ def test_good_games(fields: dict[str, Any]) -> None:
         ("tanks", {"server": {}}, "/server"),
         ("tanks", {"server": {"arena": {}, "image": "x"}}, "/server"),
         ("tanks", {"server": {"command": ["serve"]}}, "/server/command"),
+        (
+            "tanks",
+            {"server": {"image": "x", "counters": {"a": {"count": 2, "capacity": 1}}}},
+            "/server/counters/a/count",
+        ),
+        ("tanks", {"server": {"image": "x", "lists": {"a": {"values": ["x", "x"]}}}}, "/server/lists/a/values"),
+        (
+            "tanks",
+            {"server": {"image": "x", "lists": {"a": {"capacity": 0, "values": ["x"]}}}},
+            "/server/lists/a/values",
+        ),
         ("tanks", {"server": {"arena": {"name": "x" * 20_000}}}, "/server/arena"),
         ("tanks", {"server": {"image": "x", "ports": [{"name": "a"}, {"name": "a"}]}}, "/server/ports"),
         ("tanks", {"server": {"image": "x", "ready": {"when": "port"}}}, "/server/ready/when"),

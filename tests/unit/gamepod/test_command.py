@@ -34,13 +34,14 @@ def test_a_child_gets_its_own_environment_and_no_secret() -> None:
     """What the game registered and what Muster tells it are there; our own variables are not."""
     own = {"PATH": "/bin", "REDIS_URL": "redis://secret", "MUSTER_JOIN_KEY": "k", "MUSTER_SECRET": "s"}
     given = {"MODE": "fast", "PORT": "1"}
-    assert child_env(own, given, PORTS, sdk_port=9358, match="m-1", server="i/m-1") == {
+    assert child_env(own, given, PORTS, sdk_ports=(9358, 9357), match="m-1", server="i/m-1") == {
         "PATH": "/bin",
         "MODE": "fast",
         "PORT": "7000",
         "MUSTER_PORT_GAME": "7000",
         "MUSTER_PORT_VOICE_CHAT": "7001",
         "AGONES_SDK_HTTP_PORT": "9358",
+        "AGONES_SDK_GRPC_PORT": "9357",
         "MUSTER_MATCH": "m-1",
         "MUSTER_SERVER": "i/m-1",
     }

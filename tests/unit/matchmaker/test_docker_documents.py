@@ -74,6 +74,7 @@ def gamepod_env(**more: str) -> list[str]:
         "MUSTER_PORTS": msgspec.json.encode([GAME_PORT]).decode(),
         "MUSTER_RUN_DIR": "/tmp",
         "MUSTER_SDK_PORT": "9358",
+        "MUSTER_SDK_GRPC_PORT": "9357",
         "MUSTER_METRICS_PORT": "8001",
         **more,
     }
@@ -108,6 +109,7 @@ def test_an_image_is_two_containers() -> None:
         "game": {
             "Image": "g:1",
             "Env": [
+                "AGONES_SDK_GRPC_PORT=9357",
                 "AGONES_SDK_HTTP_PORT=9358",
                 "MODE=x",
                 "MUSTER_MATCH=m-1",

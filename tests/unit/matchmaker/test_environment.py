@@ -52,6 +52,7 @@ def test_environment() -> None:
         "MUSTER_SERVER": "here/m-1",
         "MUSTER_RUN_DIR": "run",
         "MUSTER_SDK_PORT": "0",
+        "MUSTER_SDK_GRPC_PORT": "0",
         "MUSTER_METRICS_PORT": "0",
         "MALLOC_TRIM_THRESHOLD_": "131072",
     }

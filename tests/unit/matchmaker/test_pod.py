@@ -89,6 +89,7 @@ def gamepod(ports: str, *, sidecar: bool) -> dict[str, Any]:
         "MUSTER_METRICS_BIND": "0.0.0.0",
         "MUSTER_METRICS_PORT": "8001",
         "MUSTER_SDK_PORT": "9358",
+        "MUSTER_SDK_GRPC_PORT": "9357",
         "MUSTER_RUN_DIR": "/dev/shm",
         "MUSTER_LOG_LEVEL": "info",
         **({"MUSTER_SIDECAR": "true"} if sidecar else {"MUSTER_LAUNCHER_TELLS": "true"}),
@@ -154,6 +155,7 @@ def test_an_image() -> None:
         "MUSTER_PORT_GAME": "7777",
         "MUSTER_PORT_VOICE_CHAT": "20006",
         "AGONES_SDK_HTTP_PORT": "9358",
+        "AGONES_SDK_GRPC_PORT": "9357",
         "MUSTER_MATCH": "m-1",
         "MUSTER_SERVER": "main/m-1",
     }
@@ -185,7 +187,7 @@ def test_an_image() -> None:
 def test_the_nodes_own_network() -> None:
     """With host_network no port is mapped, the cluster's names resolve, and none of our ports is fixed."""
     settings = replace(SETTINGS, network="host_network")
-    chosen = replace(given(GivenPort("tcp", "tcp", 20_001, 20_001)), sdk_port=20_002)
+    chosen = replace(given(GivenPort("tcp", "tcp", 20_001, 20_001)), sdk_ports=(20_002, 20_003))
     spec = pod_document(a_match(Server(arena={})), settings, chosen)["spec"]
     assert (spec["hostNetwork"], spec["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
     assert spec["containers"][0]["ports"] == [{"containerPort": 20_001, "protocol": "TCP"}]
