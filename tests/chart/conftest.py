@@ -28,7 +28,7 @@ def rendered(helm_program: str) -> Render:
 
 
 @pytest.fixture(scope="session")
-def valkey(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
+def valkey_on_node(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> None:
     """The image of the bundled Redis is on the node."""
     cluster.import_image(valkey_image(tmp_path_factory.mktemp("images") / "valkey.tar"))
 

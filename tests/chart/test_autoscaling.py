@@ -31,7 +31,7 @@ REQUESTS, DELAY = "muster_webapi_requests_per_second", "muster_webapi_delay_seco
 
 @pytest.fixture
 def release(
-    cluster: Cluster, namespace: str, helm: Helm, python_image_name: str, valkey: None, tmp_path: Path
+    cluster: Cluster, namespace: str, helm: Helm, python_image_name: str, valkey_on_node: None, tmp_path: Path
 ) -> Iterator[Release]:
     """A release without servers, not installed yet; one replica of webapi, and a second one where it is needed."""
     repository, _, tag = python_image_name.rpartition(":")

@@ -27,7 +27,7 @@ RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 
 @pytest.fixture
-def values(python_image_name: str, valkey: None, tmp_path: Path) -> str:
+def values(python_image_name: str, valkey_on_node: None, tmp_path: Path) -> str:
     """A file of values for a node without a registry. Without servers: those are the launcher's tests."""
     repository, _, tag = python_image_name.rpartition(":")
     image = {"repository": repository, "tag": tag}

@@ -37,6 +37,17 @@ async def move(client: Caller, id_: str, doc: dict[str, Any], *, remembered: int
     return await client.call("items_move", BASE, id_, made_ms(id_), remembered, kept, json.dumps(whole))
 
 
+async def test_a_player_becomes_known(client: Caller, items: Inventories, data: Database) -> None:
+    """Nobody sends items to a name that nobody has; `items_open` makes it known, and tells what is there."""
+    await items.grant("ann", [SHELLS])
+    gift = {"give": [["shell", 1]]}
+    assert await move(client, new_id("exchange"), gift) == ["refused", "unknown-player", "bob"]
+    assert await client.call("items_open", BASE, "bob") == []
+    assert (await move(client, new_id("exchange"), gift))[0] == "ok"
+    assert await client.call("items_open", BASE, "bob") == ["shell", "1"]
+    assert await data.do("SMEMBERS", f"{BASE}:players") == {"ann", "bob"}
+
+
 async def test_an_exchange_moves_both_ways(items: Inventories, data: Database) -> None:
     """What each gives the other has; the unique item has changed its owner; the audit says who, what, when, where."""
     await items.grant("ann", [SHELLS, SWORD], by="dev")

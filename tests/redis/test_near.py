@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from core import keys
+from core.clock import iso
 from core.errors import Invalid, NotFound
 from core.interactions import Columns, Move
 from core.near import EARTH_M, RADIUS_MOST, distance_m, near_calls, questions
@@ -115,6 +116,15 @@ async def test_a_player_moves_on(client: Caller, data: Database) -> None:
     assert found == []
     with pytest.raises(NotFound):
         await position_of(data, GAME, "eve")
+
+
+async def test_a_shard_answers_with_its_nearest_first(client: Caller, data: Database) -> None:
+    """The function itself: player, latitude, longitude and time of the view, of those within the radius."""
+    await put(client, {"ann": (10.0, 20.0)})
+    base, at = keys.shard(GAME, "ann"), iso(AT_MS)
+    assert await client.call("near_find", base, "10.001", "20", "500", 5) == ["ann", "10.0", "20.0", at]
+    assert await client.call("near_find", base, "10.01", "20", "500", 5) == []
+    assert await client.call("near_find", base, "", "0", "0", 5) == []
 
 
 async def test_nobody_is_told_whose_position_expired(client: Caller, data: Database) -> None:
