@@ -7,22 +7,26 @@ holds is one page and the counts of three buckets by player. Nothing is taken aw
 log says. A view gets what is left of its time to live since Redis took its batch in; without any it is not written.
 
 **Counts** are set, so they must not be counted by a server at the same moment. A bucket that ended SETTLED_S ago is set
-whatever plays. One that is younger is set only while the game is quiet: no batch came for QUIET_S, so every server's
-counts are through; else it is left as it is, and the report says so. A server that was cut off from Redis for longer,
-and comes back in the middle, can be counted twice in the buckets of that time: run it again, then.
-Where a log was trimmed, a bucket from before its beginning is only ever raised to what is left of the log.
+whatever plays. One that is younger is set only while the game is quiet: no batch came since QUIET_S before the start,
+asked once more after the board was read, so every server's counts are in what was read; else it is left as it is, and
+the report says so. A server that was cut off from Redis for longer, and comes back in the middle, can be counted twice
+in the buckets of that time: run it again, then.
+Where a log was trimmed, a bucket from before its beginning is only ever raised to what is left of the log, without what
+was logged more than a bucket's time late: whether the board has that already cannot be known.
 
 Scores and ratings are no interactions: they are not in this log, and not touched.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from core import keys
+from core.clock import new_id
 from core.errors import Invalid, MusterError
 from core.interactions import Columns, read_batch
 from core.leaderboard import BUCKET_S, bucket_of, count_args, oldest_bucket
@@ -32,7 +36,7 @@ from core.views import VIEW_TTL_S, Views, round_trips, view_calls
 
 PAGE: Final = 32  # batches read at a time: 2 MB where all are full, a few milliseconds of Redis
 QUIET_S: Final = 5.0  # counts follow the log within a second or two
-SETTLED_S: Final = 120
+SETTLED_S: Final = 120  # also more than clocks of servers and Redis differ by
 MEMBERS: Final = 500  # of a bucket, looked at in one call
 
 
@@ -119,12 +123,17 @@ class _Work:
         self.done = Rebuilt()
         self._db = db
         self._game = game
-        self._now_ms = now_ms
+        self._now_ms = now_ms  # on Redis' clock, at the beginning
+        self._since_s = time.monotonic()
+        self._writer = new_id("session")  # a correction that is sent again after a lost reply counts once
+        self._number = 0
         self._boards = keys.boards(game)
-        self._whole_from_ms = max((shard.first_ms for shard in shards if shard.trimmed), default=0)
-        self._quiet = all(shard.last_ms < now_ms - QUIET_S * 1000 for shard in shards)
+        trimmed = [shard.first_ms for shard in shards if shard.trimmed]
+        self._whole_from_s = max(trimmed) / 1000 + SETTLED_S if trimmed else 0
+        self._quiet = self._is_quiet(shards)
         self._counts: dict[int, Counter[str]] = {}
         self._set: set[int] = set()  # buckets: what comes now is added to them
+        self._raised: set[int] = set()  # ... and to these not
         self._left: set[int] = set()
         self._on_board: set[int] = set()  # buckets that the board has and that were not looked at
 
@@ -148,6 +157,7 @@ class _Work:
         """Views of the page, with their age and a position's time to live: those of a second together."""
         views, group = Views(), (-1, 0)
         age_ms = 0
+        now_ms = self._now_ms + round((time.monotonic() - self._since_s) * 1000)
         for one in page:
             at_ms = entry_ms(one.id)
             self.done.at_ms = max(self.done.at_ms, at_ms)
@@ -160,7 +170,7 @@ class _Work:
                 if views:
                     yield age_ms, group[1] * 1000, views
                 views, group = Views(), (at_ms // 1000, batch.move_ttl_s)
-            age_ms = self._now_ms - at_ms
+            age_ms = now_ms - at_ms
             self.done.batches += 1
             self.done.interactions += len(batch.interactions)
             columns = Columns(batch.interactions)
@@ -182,25 +192,36 @@ class _Work:
         for bucket in sorted(found for found in {*self._counts, *self._on_board} if found < before):
             self._on_board.discard(bucket)
             counts = self._counts.pop(bucket, Counter())
-            if bucket < oldest_bucket(self._now_ms) or bucket in self._left:
+            if bucket < oldest_bucket(self._now_ms) or bucket in self._left or bucket in self._raised:
                 continue
             if bucket in self._set:
                 await self._add(bucket, counts)
-            elif self._quiet or (bucket + BUCKET_S + SETTLED_S) * 1000 < self._now_ms:
-                self._set.add(bucket)
-                await self._set_bucket(bucket, counts, whole=bucket * 1000 >= self._whole_from_ms)
-            else:
+            elif not await self._set_bucket(bucket, counts, whole=bucket >= self._whole_from_s):
                 self._left.add(bucket)
                 self.done.left += 1
 
-    async def _set_bucket(self, bucket: int, counts: Counter[str], *, whole: bool) -> None:
+    async def _set_bucket(self, bucket: int, counts: Counter[str], *, whole: bool) -> bool:
+        """Returns whether it was set; not while servers may be counting in it."""
+        young = (bucket + BUCKET_S + SETTLED_S) * 1000 >= self._now_ms
+        if young and not self._quiet:
+            return False
         name = f"{self._boards}:counts:{bucket}"
-        await self._add(bucket, await self._missing(name, counts, whole=whole))
+        wrong = await self._missing(name, counts, whole=whole)
         if whole:
-            self.done.set += 1
-            await self._add(bucket, await self._excess(name, counts))
-        elif counts:
-            self.done.raised += 1
+            wrong |= await self._excess(name, counts)
+        if young:
+            # Counts come after their batch: where there is none by now, none was in what we read.
+            self._quiet = self._is_quiet(await _shards(self._db, self._game))
+            if not self._quiet:
+                return False
+        (self._set if whole else self._raised).add(bucket)
+        await self._add(bucket, wrong)
+        self.done.set += whole
+        self.done.raised += not whole and bool(counts)
+        return True
+
+    def _is_quiet(self, shards: list[_Shard]) -> bool:
+        return all(shard.last_ms < self._now_ms - QUIET_S * 1000 for shard in shards)
 
     async def _missing(self, name: str, counts: Counter[str], *, whole: bool) -> dict[str, int]:
         """What the board's bucket differs from the log by, of players in the log."""
@@ -226,4 +247,5 @@ class _Work:
     async def _add(self, bucket: int, counts: dict[str, int]) -> None:
         self.done.counts += len(counts)
         for args in count_args({(bucket, player): n for player, n in counts.items()}):
-            await self._db.call("boards_add", self._boards, "", 0, *args)
+            self._number += 1
+            await self._db.call("boards_add", self._boards, self._writer, self._number, *args)

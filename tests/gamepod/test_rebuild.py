@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,11 +17,11 @@ from redis import Redis
 from bench.interaction_load import Crowd
 from core import keys
 from core.clock import now_ms
-from core.interactions import Action, Columns, pack
+from core.interactions import Action, Columns, Move, pack
 from core.leaderboard import BUCKET_S, bucket_of, slot_of
 from core.redis.client import Database, open_database
 from core.redis.lean import LeanRedis
-from core.redis.rebuild import Rebuilt, rebuild
+from core.redis.rebuild import Rebuilt, _Work, rebuild
 from gamepod.flush import Flusher
 from gamepod.settings import Settings
 from tests.redis.backends import cluster
@@ -191,6 +192,80 @@ async def test_a_trimmed_log_never_lowers_counts(url: str, data: Database, monke
     await data.do("DEL", f"{boards}:activity", f"{boards}:counts:{bucket}")
     assert (await quiet_rebuild(data, monkeypatch)).raised == 1
     assert float(await data.do("ZSCORE", f"{boards}:activity", "alice")) == 5
+
+
+async def count(db: Database, player: str, bucket: int, n: int) -> None:
+    await db.call("boards_add", keys.boards(GAME), "", 0, 0, player, bucket, n, "")
+
+
+async def score(db: Database, player: str) -> float:
+    return float(await db.do("ZSCORE", f"{keys.boards(GAME)}:activity", player) or 0)
+
+
+async def test_a_late_count_of_a_trimmed_time_is_not_counted_again(url: str, data: Database) -> None:
+    """What was logged late, of a bucket that can only be raised, is on the board already, however often we rebuild."""
+    now = now_ms()
+    at_ms = now - 5 * BUCKET_S * 1000
+    bucket = bucket_of(slot_of(at_ms), "alice")
+    for number, taken_in_ms in enumerate((at_ms, at_ms + 1, now - 2 * BUCKET_S * 1000), 1):
+        payload = pack([Action(f"m-1-{number}", at_ms, "alice", "x")])
+        row = ("match", "m-1", "batch", number, "count", 1, "data", payload)
+        await data.do("XADD", f"{keys.shard(GAME, 'm-1')}:log", f"{taken_in_ms}-0", *row)
+    await data.do("XTRIM", f"{keys.shard(GAME, 'm-1')}:log", "MAXLEN", 2)
+    await count(data, "alice", bucket, 3)
+    for _ in range(2):
+        assert (await rebuild(data, GAME)).raised == 1
+        assert await score(data, "alice") == 3
+
+
+async def test_who_begins_to_play_while_counts_are_read_loses_none(
+    url: str, data: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A game that was quiet when the rebuild began is asked again before anything is set by what was read."""
+    now = now_ms()
+    await append(data, "m-1", 1, now, "alice", 100)
+    await count(data, "alice", bucket_of(slot_of(now), "alice"), 5)
+    real = _Work._missing
+
+    async def busy(self: _Work, *args: Any, **more: Any) -> dict[str, int]:
+        await append(data, "m-2", 1, now, "bob", 100)
+        await count(data, "bob", bucket_of(slot_of(now), "bob"), 1)
+        return await real(self, *args, **more)
+
+    monkeypatch.setattr(_Work, "_missing", busy)
+    done = await quiet_rebuild(data, monkeypatch)
+    assert (done.set, done.counts) == (0, 0)
+    assert done.left >= 1
+    assert (await score(data, "alice"), await score(data, "bob")) == (5, 1)
+
+
+async def test_a_correction_that_is_sent_again_counts_once(
+    url: str, data: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client repeats a call whose reply was lost."""
+
+    class Repeating(Database):
+        async def call(self, function: str, base: str, *args: Any) -> Any:
+            await super().call(function, base, *args)
+            return await super().call(function, base, *args)
+
+    now = now_ms()
+    await append(data, "m-1", 1, now, "alice", 100)
+    await count(data, "bob", bucket_of(slot_of(now), "bob"), 7)
+    await quiet_rebuild(Repeating(data._client), monkeypatch)
+    assert (await score(data, "alice"), await score(data, "bob")) == (1, 0)
+
+
+async def test_a_position_whose_time_ran_out_during_a_long_rebuild_is_not_written(
+    url: str, data: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of its time is counted from when it is written."""
+    payload = pack([Move("m-1-1", now_ms(), "alice", 1.0, 2.0)])
+    await data.call("log_append", keys.shard(GAME, "m-1"), "m-1", 1, 1, payload, 100)
+    clock = iter([0.0])
+    monkeypatch.setattr("core.redis.rebuild.time", SimpleNamespace(monotonic=lambda: next(clock, 40.0)))
+    await quiet_rebuild(data, monkeypatch)
+    assert await data.do("EXISTS", f"{keys.shard(GAME, 'alice')}:move:alice") == 0
 
 
 async def test_late_interactions_old_ones_and_broken_entries(

@@ -115,3 +115,13 @@ async def test_boards_expire(client: Caller, data: Database) -> None:
     assert await data.do("ZRANGE", f"{BOARDS}:activity", 0, -1) == ["a"]
     assert await data.do("EXISTS", f"{BOARDS}:counts:600", f"{BOARDS}:expiring") == 0
     assert await data.do("ZRANGE", f"{BOARDS}:buckets", 0, -1) == ["1800"]
+
+
+async def test_a_correction_takes_back_no_more_than_there_is(client: Caller, data: Database) -> None:
+    """Where the bucket was expired since it was looked at, the total of the others stays what it is."""
+    await client.call("boards_add", BOARDS, "", 0, 0, "a", 600, 3, "", "a", 1200, 4, "")
+    await client.call("boards_expire", BOARDS, 1200, 100)
+    await client.call("boards_add", BOARDS, "fix", 1, 0, "a", 600, -3, "", "a", 1200, -1, "", "b", 1200, -2, "")
+    assert await data.do("ZRANGE", f"{BOARDS}:activity", 0, -1, "WITHSCORES") in (["a", "3"], [["a", 3.0]])
+    assert await data.do("HGETALL", f"{BOARDS}:counts:1200") == {"a": "3"}
+    assert await data.do("EXISTS", f"{BOARDS}:counts:600") == 0

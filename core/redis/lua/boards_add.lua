@@ -19,11 +19,13 @@ register('boards_add', function(keys, args)
   end
   local seen, buckets = {}, {}
   for i = 4, #args - 3, 4 do
-    local player, bucket, n, score = args[i], args[i + 1], args[i + 2], args[i + 3]
-    if n ~= '0' then
+    local player, bucket, n, score = args[i], args[i + 1], tonumber(args[i + 2]), args[i + 3]
+    local counts = base .. ':counts:' .. bucket
+    -- A correction takes back what is there at most: the bucket may have been expired since somebody looked at it.
+    if n < 0 then n = -math.min(-n, tonumber(redis.call('HGET', counts, player) or 0)) end
+    if n ~= 0 then
       local total = redis.call('ZINCRBY', base .. ':activity', n, player)
-      local count = redis.call('HINCRBY', base .. ':counts:' .. bucket, player, n)
-      if count <= 0 then redis.call('HDEL', base .. ':counts:' .. bucket, player) end -- a correction took back all of it
+      if redis.call('HINCRBY', counts, player, n) <= 0 then redis.call('HDEL', counts, player) end
       if tonumber(total) <= 0 then redis.call('ZREM', base .. ':activity', player) end
       if not seen[bucket] then
         seen[bucket] = true
