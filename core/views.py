@@ -65,10 +65,8 @@ class Views:
 
     def add_states(self, states: States, match: str) -> None:
         """Take in hashes of players in `match`."""
-        for player, *values in states.rows:
-            old = self.states.get(player)
-            if old is None or (old.at_ms, old.match) <= (states.at_ms, match):
-                self.states[player] = State(match, states.at_ms, states.fields, tuple(values))
+        at_ms, fields = states.at_ms, states.fields
+        _merge_states(self.states, {row[0]: State(match, at_ms, fields, tuple(row[1:])) for row in states.rows})
 
     def follow(self, newer: Views) -> None:
         """Take in views that were folded after these."""
@@ -78,7 +76,7 @@ class Views:
         else:
             _merge(self.attacks, newer.attacks)
             _merge(self.moves, newer.moves)
-        self.states.update(newer.states)
+        _merge_states(self.states, newer.states)
         self.first_ms = min(self.first_ms, newer.first_ms) or newer.first_ms
         self.last_ms = max(self.last_ms, newer.last_ms)
 
@@ -88,7 +86,8 @@ class Views:
         self.moves, newer_moves = older.moves, self.moves
         _merge(self.attacks, newer_attacks)
         _merge(self.moves, newer_moves)
-        self.states = older.states | self.states
+        self.states, newer_states = older.states, self.states
+        _merge_states(self.states, newer_states)
 
     def take(self, most: int) -> Views:
         """Take out at most `most` of each kind, those that have waited longest."""
@@ -118,6 +117,13 @@ def _merge(into: dict[K, Any], newer: dict[K, Any]) -> None:
         old = into.get(name)
         if old is None or old.at_ms < one.at_ms or _order(old) <= _order(one):
             into[name] = one
+
+
+def _merge_states(into: dict[str, State], newer: Mapping[str, State]) -> None:
+    for player, one in newer.items():
+        old = into.get(player)
+        if old is None or (old.at_ms, old.match) <= (one.at_ms, one.match):
+            into[player] = one
 
 
 def _part(whole: dict[K, V], most: int) -> tuple[dict[K, V], dict[K, V]]:

@@ -184,3 +184,14 @@ def test_view_calls_go_to_the_shard_of_who_acted_in_bounded_chunks() -> None:
         movers = args[5 + 5 * attacks : 5 + 5 * (attacks + moved) : 5]
         assert {keys.shard("tanks", str(player)) for player in movers} <= {base}
     assert written == len(views)
+
+
+def test_an_older_state_never_takes_the_place_of_a_newer_one() -> None:
+    """A batch that comes late into the log, from a server whose Redis was away, leaves what another wrote since."""
+    newer, older = Views(), Views()
+    newer.add_states(States(2_000, ("hp",), [("p", "5")]), "m-1")
+    older.add_states(States(1_000, ("hp",), [("p", "9")]), "m-2")
+    newer.follow(older)
+    assert newer.states["p"].values == ("5",)
+    older.put_back(newer)
+    assert older.states["p"].values == ("5",)
