@@ -6,7 +6,8 @@ and boards are made from acknowledged batches only, so they never show what the 
 acknowledged and then lost, in a crash or a fail-over, is written again (`gamepod.outbox`).
 
 The log goes first: it is appended every `flush_s`, and views and boards are written in the time that is left until the
-next flush, a bounded piece at a time. Where that time is short they are coalesced for longer. While Redis is away the
+next flush, a bounded piece at a time. Where that time is short they are coalesced for longer; where appending takes all
+of it, each flush is followed by one piece of each. While Redis is away the
 backlog takes in what its bound allows (`gamepod.backlog`), and the calls are repeated with a growing pause. What this
 gives up: a crash of this process loses the last flush (50 ms), and the counts of the last second are missing on the
 activity board, though they are in the log.
@@ -224,15 +225,20 @@ class Flusher:
             self._staged = self._views.take(VIEWS_A_BEAT)
             calls = list(view_calls(self._settings.game, self._staged, move_ttl_ms=self._move_ttl_ms))
             self._calls.extend(round_trips(calls))
-        while self._calls and self._time_left():
+        # Where appending takes all the time there is, one round trip of each is made all the same: late is not never.
+        while self._calls:
             await self._write_views()
+            if not self._time_left():
+                break
         if not self._board_calls and self._due(self._boards_due_s):
             self._boards_due_s = time.monotonic() + self._settings.boards_s
             self._freeze_counts()  # until these are through, counts gather by player, which bounds them
-        while (call := self._board_calls.head()) is not None and self._time_left():
+        while (call := self._board_calls.head()) is not None:
             args = (self._settings.match, call.number, *call.args)
             if await self._sent(self._board_calls, call.number, "boards_add", self._boards, args):
                 self._board_calls.done(time.monotonic())
+            if not self._time_left():
+                break
 
     def _due(self, when_s: float) -> bool:
         return self._closing or time.monotonic() >= when_s

@@ -95,3 +95,38 @@ async def test_the_log_goes_before_the_views(redis_url: str, db: Database) -> No
     # An append before each round trip of views, however many there are.
     assert len(trips) > 3
     assert all(later > earlier for earlier, later in pairwise(trips))
+
+
+async def test_where_every_append_takes_longer_than_a_flush_views_and_counts_are_written_too(
+    redis_url: str, db: Database
+) -> None:
+    """A slow disk under `appendfsync always` delays views and boards, and does not starve them."""
+    crowd, shown = Crowd(MATCH, 20), list[str]()
+
+    class Slow(LeanRedis):
+        """Appends take three flushes, and something always waits when one is through."""
+
+        async def call(self, function, base, *args):  # type: ignore[no-untyped-def]
+            if function == "log_append":
+                await asyncio.sleep(0.03)
+                flusher.add(crowd.tick(now_ms()))
+            else:
+                shown.append(function)
+            return await super().call(function, base, *args)
+
+        async def call_many(self, calls):  # type: ignore[no-untyped-def]
+            shown.append("views_write")
+            return await super().call_many(calls)
+
+    redis = Slow(redis_url)
+    settings = Settings(game=GAME, match=MATCH, join_key="k", flush_s=0.01, views_s=0.02, boards_s=0.02)
+    flusher = Flusher(redis, settings, move_ttl_s=30)
+    flusher.add(crowd.tick(now_ms()))
+    task = asyncio.create_task(flusher.run())
+    while flusher.stats.batches < 20:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    redis.close()
+    assert set(shown) == {"views_write", "boards_add"}
+    assert await db.do("ZCARD", f"{keys.boards(GAME)}:activity") == 20
