@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from core import keys
-from core.errors import Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from core.redis.client import Database, function_call
 
 MAX_READ: Final = 500  # batches of one `read`: 30 MB where all are full
@@ -51,19 +51,25 @@ class LogReader:
             raise Invalid("a reader's name has 1-64 of a-z, 0-9, '.', '_' and '-'", pointer="name")
 
     async def register(self, *, start: str = "oldest") -> None:
-        """Go on where this name was; a new one begins at the `oldest` batch there is, or after the `newest`."""
+        """Go on where this name was; a new one begins at the `oldest` batch there is, or after the `newest`.
+
+        Raises Conflict where 64 others are registered, all heard within SILENT_S: one of them is to `leave`.
+        """
         if start not in ("oldest", "newest"):
             raise Invalid("a reader begins at 'oldest' or 'newest'", pointer="start")
         shards = keys.shards(self.game)
         found = await self.db.call_many([("reader_join", base, (self.name, start)) for base in shards])
+        if any(cursor == "full" for cursor, _ in found):
+            raise Conflict("this log has as many readers as it can have", code="readers-full")
         self.cursors = {base: cursor for base, (cursor, _) in zip(shards, found, strict=True)}
         self.lost = sum(int(lost) for _, lost in found)
         self._alive_s = time.monotonic()
 
     async def read(self, most: int = MAX_READ) -> list[Entry]:
-        """Up to `most` batches after the cursors, of each shard in its order. Empty where there is nothing new.
+        """Up to `most` batches, at least one a shard, after the cursors, of each shard in its order.
 
-        Without `commit` the next call gives the same again. Raises NotFound for one that is not registered (any more).
+        Empty where there is nothing new. Without `commit` the next call gives the same again. Raises NotFound for one
+        that is not registered (any more).
         """
         if not self.cursors:
             raise NotFound(f"reader {self.name!r} is not registered", code="reader-gone")

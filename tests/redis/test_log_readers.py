@@ -8,7 +8,7 @@ import time
 import pytest
 
 from core import keys
-from core.errors import Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from core.interactions import Action, pack, unpack
 from core.redis.client import Caller, Database
 from core.redis.logreader import Entry, LogReader
@@ -126,3 +126,18 @@ async def test_a_reader_with_a_wrong_name_or_start_is_refused(data: Database, na
     """The error names the argument."""
     with pytest.raises(Invalid):
         await LogReader(data, GAME, name).register(start=start)
+
+
+async def test_readers_are_bounded(client: Caller, data: Database) -> None:
+    """One more than 64 is refused, unless one of them is silent; who is registered already comes again."""
+    for n in range(64):
+        await client.call("reader_join", BASE, f"r-{n}", "oldest")
+    assert await client.call("reader_join", BASE, "more", "oldest") == ["full", 0]
+    assert await client.call("reader_join", BASE, "r-5", "oldest") == ["0-0", 0]
+    with pytest.raises(Conflict):
+        await LogReader(data, GAME, "more").register()
+    long_ago = json.dumps({"at": "0-0", "seen": int(time.time()) - 3_700, "lost": 0})
+    await data.do("HSET", f"{BASE}:readers", "r-7", long_ago)
+    await LogReader(data, GAME, "more").register()
+    names = await data.do("HKEYS", f"{BASE}:readers")
+    assert (len(names), "r-7" in names, "more" in names) == (64, False, True)

@@ -10,6 +10,7 @@ local CANCELS = 5           -- matches a player may turn down in the window, whe
 local CANCELS_MS = 600000   -- ... and that window
 local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
 local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
+local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
@@ -155,6 +156,19 @@ local function reader_put(base, name, reader)
   redis.call('HSET', base .. ':readers', name, cjson.encode(reader))
 end
 
+local function reader_silent(reader) return reader.seen + SILENT_S < tonumber(redis.call('TIME')[1]) end
+
+-- Whether one more may register. At the bound those that are silent go.
+local function reader_room(base)
+  local readers = base .. ':readers'
+  if redis.call('HLEN', readers) < READERS_MOST then return true end
+  local found = redis.call('HGETALL', readers)
+  for i = 1, #found, 2 do
+    if reader_silent(cjson.decode(found[i + 1])) then redis.call('HDEL', readers, found[i]) end
+  end
+  return redis.call('HLEN', readers) < READERS_MOST
+end
+
 -- Whether entry id `a` comes before `b`.
 local function entry_before(a, b)
   local a_ms, a_n = string.match(a, '(%d+)-(%d+)')
@@ -169,11 +183,11 @@ local function log_trim(base, keep)
   local log, dropped = base .. ':log', {}
   local over = redis.call('XLEN', log) - keep
   if over <= 0 then return 0, dropped end
-  local now, slowest, readers = tonumber(redis.call('TIME')[1]), nil, {}
+  local slowest, readers = nil, {}
   local found = redis.call('HGETALL', base .. ':readers')
   for i = 1, #found, 2 do
     local reader = cjson.decode(found[i + 1])
-    if reader.seen + SILENT_S < now then
+    if reader_silent(reader) then
       redis.call('HDEL', base .. ':readers', found[i])
       dropped[#dropped + 1] = found[i]
     else
