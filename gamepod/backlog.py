@@ -108,8 +108,8 @@ class Backlog:
         return not (self.batches or self._open or self._states)
 
     def seal(self, now_s: float) -> None:
-        """Make a batch of what is open, unless there are some already: they will be full, then."""
-        if not self.batches and (self._open or self._states):
+        """Make a batch of what is open, unless some wait that were never acknowledged: this one will be full, then."""
+        if self.batches.oldest is None and (self._open or self._states):
             self._seal(now_s)
 
     def head(self) -> Batch | None:

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 PAUSE_S: Final = 0.05  # before the first repeat of a failed call; doubled up to the next
 MAX_PAUSE_S: Final = 1.0  # Redis is back for at most so long before it is noticed
 VIEWS_A_BEAT: Final = 1_000  # views of each kind written in one beat; the others wait, coalesced, for the next
+MAX_SLOTS: Final = 60  # of time that counts wait in by player; more are made one sum a bucket of ten minutes
 STATES_A_BATCH: Final = 200  # player hashes in one batch: 30 KB
 
 
@@ -181,6 +182,8 @@ class Flusher:
             self._views.follow(fold.views)
             for slot, who in fold.counts:
                 self._counts.setdefault(slot, Counter()).update(who)
+            if len(self._counts) > MAX_SLOTS:  # in a cluster the log may be there and the boards away
+                self._freeze_counts()
             if states_due and self._states:
                 self._log_states()
                 self.backlog.seal(now_s)
@@ -232,7 +235,7 @@ class Flusher:
                 break
         if not self._board_calls and self._due(self._boards_due_s):
             self._boards_due_s = time.monotonic() + self._settings.boards_s
-            self._freeze_counts()  # until these are through, counts gather by player, which bounds them
+            self._freeze_counts()  # until these are through, counts gather by slot and player
         while (call := self._board_calls.head()) is not None:
             args = (self._settings.match, call.number, *call.args)
             if await self._sent(self._board_calls, call.number, "boards_add", self._boards, args):

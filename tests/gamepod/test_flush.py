@@ -15,7 +15,7 @@ from core.clock import now_ms
 from core.errors import Unavailable
 from core.interactions import MAX_BATCH, Action, Attack, Interaction, Move, unpack
 from core.redis.client import Database
-from gamepod.flush import Flusher
+from gamepod.flush import MAX_SLOTS, Flusher
 from gamepod.settings import Settings
 
 GAME, MATCH = "tanks", "m-flush"
@@ -150,3 +150,31 @@ async def test_states_are_written_coalesced(db: Database) -> None:
     await flusher.run()
     state = await db.do("HGETALL", f"{keys.shard(GAME, 'p-a')}:player:p-a")
     assert (state["hit_points"], state["last_actions"], state["match"]) == ("60.0", '["move"]', MATCH)
+
+
+async def test_while_only_the_boards_are_away_counts_are_summed_up(db: Database) -> None:
+    """What waits is a sum a player and ten minutes, and is all counted when the boards are back."""
+
+    class NoBoards(Lossy):
+        away = True
+
+        async def call(self, function: str, base: str, *args: Any) -> Any:
+            if self.away and function == "boards_add":
+                raise Unavailable("no")
+            return await super().call(function, base, *args)
+
+    redis, now = NoBoards(db, 0, 0.0), now_ms()
+    flusher = Flusher(redis, settings(), move_ttl_s=30)
+    flusher.add([Action(f"{MATCH}-0", now, "p-a", "x")])
+    task = asyncio.create_task(flusher.run())
+    while not flusher.stats.failures:
+        await asyncio.sleep(0.005)
+    slots = 5 * MAX_SLOTS
+    flusher.add([Action(f"{MATCH}-{i}", now - i * 10_000, "p-a", "x") for i in range(slots, 0, -1)])
+    while flusher.stats.written <= slots:
+        await asyncio.sleep(0.005)
+    assert len(flusher._counts) <= MAX_SLOTS
+    redis.away = False
+    flusher.close()
+    await task
+    assert float(await db.do("ZSCORE", f"{keys.boards(GAME)}:activity", "p-a")) == slots + 1
