@@ -45,7 +45,7 @@ from core.views import Views, view_calls
 SENDS: Final = 4  # of one write before Unavailable reaches the caller
 PAUSE_S: Final = 0.1  # before the second, doubled each time: a restart of Redis takes about a second
 MAX_ELEMENTS: Final = 1_000  # read of one key; the rest of a longer one is not returned
-LOG_BATCHES: Final = 50_000  # kept of a shard's log
+LOG_BATCHES: Final = 50_000  # kept of a shard's log, where MUSTER_LOG_BATCHES is not set
 FUTURE_MS: Final = 60_000  # clocks of game servers disagree by so much at most
 _PLAYER: Final = re.compile(r"[^\s:{}]{1,64}")
 
@@ -63,9 +63,10 @@ _READS: Final[dict[str, tuple[str | int, ...]]] = {
 class Muster:
     """A game's data. Make one with `connect`. Every method raises Unavailable where Redis stays away."""
 
-    def __init__(self, db: Database, game: str) -> None:
+    def __init__(self, db: Database, game: str, *, log_batches: int = LOG_BATCHES) -> None:
         self._db = db
         self._game = game
+        self._log_batches = log_batches
         self._boards = BoardStore(db, game)
         self._writer = new_id("session")  # names our numbered writes
         self._number = 0  # of interactions
@@ -121,7 +122,7 @@ class Muster:
     ) -> list[str]:
         """Write many (1-2000) at once, each a mapping of `add_interaction`'s arguments. Returns their ids in order.
 
-        They are one batch of the log: a few round trips in all. Where one is refused, none is written, and the error's
+        They are one batch of the log; views take a round trip a shard, counts one for each 100 players. Where one is refused, none is written, and the error's
         pointer says which: `3/damage` is the fourth's.
         """
         if not 1 <= len(interactions) <= MAX_BATCH:
@@ -243,7 +244,7 @@ class Muster:
         self._batches += 1
         payload = pack(columns, move_ttl_s=move_ttl_s)
         log = keys.shard(self._game, self._writer)
-        await self._send("log_append", log, self._writer, self._batches, len(interactions), payload, LOG_BATCHES)
+        await self._send("log_append", log, self._writer, self._batches, len(interactions), payload, self._log_batches)
         views = Views()
         views.add(columns)
         for base, args in view_calls(self._game, views, move_ttl_ms=move_ttl_s * 1000):
@@ -328,12 +329,13 @@ def _plain(kind: str, found: Any) -> Any:
 
 
 @asynccontextmanager
-async def connect(url: str, *, game: str) -> AsyncIterator[Muster]:
+async def connect(url: str, *, game: str, log_batches: int = LOG_BATCHES) -> AsyncIterator[Muster]:
     """The data of `game` at the Redis at `url` (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://).
 
+    `log_batches` is the installation's MUSTER_LOG_BATCHES: who writes also trims the log, to so many batches a shard.
     Raises Invalid for a name that no game can have. Connecting is lazy: a Redis that is away is told at the first call.
     """
     if not is_game_id(game):
         raise Invalid(f"{game[:64]!r} is no id of a game", pointer="game")
     async with open_database(url) as db:
-        yield Muster(db, game)
+        yield Muster(db, game, log_batches=log_batches)
