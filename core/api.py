@@ -122,8 +122,8 @@ class Muster:
     ) -> list[str]:
         """Write many (1-2000) at once, each a mapping of `add_interaction`'s arguments. Returns their ids in order.
 
-        They are one batch of the log; views take a round trip a shard, counts one for each 100 players. Where one is refused, none is written, and the error's
-        pointer says which: `3/damage` is the fourth's.
+        They are one batch of the log; views take a round trip a shard, counts one for each 100 players. Where one is
+        refused, none is written, and the error's pointer says which: `3/damage` is the fourth's.
         """
         if not 1 <= len(interactions) <= MAX_BATCH:
             raise Invalid(f"1-{MAX_BATCH} interactions at once", pointer="interactions")
