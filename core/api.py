@@ -289,7 +289,10 @@ def _checked(
         _finite("damage", damage)
         return lambda id_: Attack(id_, at_ms, player, target, damage)
     if position is not None:
-        lat, lon = position
+        try:
+            lat, lon = map(float, position)
+        except (TypeError, ValueError):
+            raise Invalid("a position is a latitude and a longitude, in degrees", pointer="position") from None
         if not (-90 <= lat <= 90 and -180 <= lon <= 180):
             raise Invalid("a position is a latitude of -90 to 90 and a longitude of -180 to 180", pointer="position")
         return lambda id_: Move(id_, at_ms, player, lat, lon)

@@ -72,3 +72,10 @@ class Settings:
         ):
             if not 0.005 <= number <= 10:
                 raise Misconfigured(f"{number} s is not between 0.005 and 10", setting=name)
+        for name, number in (
+            ("MUSTER_LOG_BATCHES", self.log_batches),
+            ("MUSTER_BUFFER_INTERACTIONS", self.buffer_interactions),
+            ("MUSTER_BUFFER_BYTES", self.buffer_bytes),
+        ):
+            if number < 1:
+                raise Misconfigured(f"{number} keeps nothing: at least 1", setting=name)

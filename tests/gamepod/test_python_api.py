@@ -134,6 +134,8 @@ async def test_ranks_and_neighbours(redis_url: str, db: Database) -> None:
         ({"player": "a", "damage": 5.0}, "damage"),
         ({"player": "a", "target": "b", "position": (0, 0)}, "target"),
         ({"player": "a", "position": (91, 0)}, "position"),
+        ({"player": "a", "position": (1, 2, 3)}, "position"),
+        ({"player": "a", "position": "here"}, "position"),
         ({"player": "a", "position": (0, 0), "move_ttl_s": 5}, "move_ttl_s"),
         ({"player": "a", "what": ""}, "what"),
         ({"player": "a", "at_s": 1e12}, "at_s"),

@@ -31,6 +31,9 @@ def test_a_strange_beat_is_refused_and_secrets_are_not_shown() -> None:
     """A flush every second hour would lose a match; keys and passwords stay out of logs."""
     with pytest.raises(Misconfigured, match="MUSTER_FLUSH_S"):
         from_env(Settings, {**GIVEN, "MUSTER_FLUSH_S": "7200"})
+    for name in ("MUSTER_LOG_BATCHES", "MUSTER_BUFFER_INTERACTIONS", "MUSTER_BUFFER_BYTES"):
+        with pytest.raises(Misconfigured, match=name):
+            from_env(Settings, {**GIVEN, name: "0"})
     settings = from_env(Settings, {**GIVEN, "MUSTER_JOIN_KEY": "hidden", "REDIS_URL": "redis://:hidden@h"})
     assert "hidden" not in repr(settings)
 
