@@ -99,6 +99,11 @@ def registration(game_id: str) -> str:
     return f"{game(game_id)}:game"
 
 
+def game_owner(game_id: str) -> str:
+    """Who registered the id first; kept when the game is removed, as are its boards and items."""
+    return f"{game(game_id)}:owner"
+
+
 def ticket(game_id: str, ticket_id: str) -> str:
     return f"{game(game_id)}:ticket:{ticket_id}"
 

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from core import keys
+from core.clock import new_id
 from core.redis.client import Database
 from tests.webapi.support import ARENA, Api, open_api
+from webapi.auth import Tokens
 
 COMMAND = {"players_per_match": 2, "server": {"command": ["python", "server.py"], "env": {"KEY": "secret"}}}
 
@@ -121,6 +123,19 @@ async def test_a_game_with_tickets_stays(api: Api) -> None:
     assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).problem == "game-busy"
     await api.ask("DELETE", f"/v1/tickets/tanks/{ticket['id']}", token=guest["access_token"])
     assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).status == 204
+
+
+async def test_the_id_of_a_removed_game_stays_its_owners(api: Api) -> None:
+    """Boards and items of the game are still there: nobody else gets them by its id, but for an admin."""
+    token = (await api.game())["access_token"]
+    other = (await api.account("Other", "developer"))["access_token"]
+    assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).status == 204
+    refused = await api.ask("POST", "/v1/games", {"id": "tanks", **ARENA}, token=other)
+    assert (refused.status, refused.problem) == (409, "game-id-kept")
+    assert (await api.ask("POST", "/v1/games", {"id": "tanks", **ARENA}, token=token)).status == 201
+    assert (await api.ask("DELETE", "/v1/games/tanks", token=token)).status == 204
+    admin = Tokens(api.services.secret, 10**10).mint("p-1", "Root", "admin", new_id("session"), 0)
+    assert (await api.ask("POST", "/v1/games", {"id": "tanks", **ARENA}, token=admin)).status == 201
 
 
 async def test_a_listed_game_without_a_registration_is_skipped(api: Api, db: Database) -> None:

@@ -29,7 +29,8 @@ async def every(call: Call) -> doc.Registrations:
 async def add(call: Call, body: doc.NewGame) -> doc.Registration:
     """Register a game."""
     spec = _checked(call, body.id, body.spec())
-    game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms)
+    admin = call.caller.role == "admin"
+    game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms, anybodys=admin)
     call.headers["Location"] = f"/v1/games/{game.id}"
     return _tagged(call, game)
 
@@ -58,7 +59,7 @@ async def change(call: Call, body: GameSpec) -> doc.Registration:
     header=IF_MATCH,
 )
 async def remove(call: Call) -> None:
-    """Forget a game that nobody waits for or plays. Its boards stay."""
+    """Forget a game that nobody waits for or plays. Its boards and items stay, and its id its owner's."""
     game = await _own(call)
     await call.services.games.remove(game.id)
     call.services.bell.ring("queue", [game.id])

@@ -53,13 +53,27 @@ class Games:
         found = await self._batch.do_many([("GET", keys.registration(game)) for game in ids])
         return [game_decoder.decode(text) for text in found if text is not None]
 
-    async def add(self, game: str, owner: str, spec: GameSpec, now_ms: int) -> Game:
-        """Register a game. Raises Conflict where the id is taken, TooMany."""
+    async def add(self, game: str, owner: str, spec: GameSpec, now_ms: int, *, anybodys: bool = False) -> Game:
+        """Register a game. Raises Conflict where the id is taken, TooMany.
+
+        An id stays its first owner's when the game is removed: boards, items and logs are still there, and are nobody
+        else's to read. `anybodys` passes over that.
+        """
         if await self._batch.do("SCARD", keys.GAMES) >= GAMES_MOST:
             raise TooMany(f"this installation has {GAMES_MOST} games", retry_after_s=3600, code="too-many-games")
+        claim = keys.game_owner(game)
+        _, first = await self._batch.do_many([("SET", claim, owner, "NX"), ("GET", claim)])
+        taken = Conflict(f"there is a game {game!r} already", code="game-exists")
+        if first != owner and not anybodys:
+            if await self._batch.do("EXISTS", keys.registration(game)):
+                raise taken
+            raise Conflict(
+                f"the id {game!r} was another developer's, whose boards and items are kept: choose another one",
+                code="game-id-kept",
+            )
         made = Game(game, owner, 1, now_ms, now_ms, spec)
         if not await self._put(made):
-            raise Conflict(f"there is a game {game!r} already", code="game-exists")
+            raise taken
         return made
 
     async def change(self, old: Game, spec: GameSpec, now_ms: int) -> Game:

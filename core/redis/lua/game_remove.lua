@@ -1,4 +1,4 @@
--- game_remove: forget a game that nobody waits for or plays. Boards stay.
+-- game_remove: forget a game that nobody waits for or plays. Boards and items stay, and the id its owner's.
 -- KEYS[1] base of the game
 -- ARGV    -
 -- Returns {'ok', 0, 0} | {'busy', waiting tickets, live matches}
