@@ -70,7 +70,9 @@ class Program(NamedTuple):
 def program(log: Path) -> Iterator[Program]:
     """The program, up."""
     ports = SdkPorts(free_port(), free_port())
-    env = os.environ | {"MUSTER_SDK_PORT": str(ports.rest), "MUSTER_SDK_GRPC_PORT": str(ports.grpc)}
+    # As it is for a game: what coverage loads into it would be seen as its own.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    env |= {"MUSTER_SDK_PORT": str(ports.rest), "MUSTER_SDK_GRPC_PORT": str(ports.grpc)}
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "gamepod", "local"], env=env, stdout=output, stderr=output)
     try:

@@ -190,11 +190,10 @@ async def test_grpc_is_loaded_with_the_first_connection_only(tmp_path: Path) -> 
 
         assert (await call(sidecar.ports.rest, "POST", "/ready", b"{}"))[0] == 200
         assert not loaded(sidecar, "_upb")
-        before = sidecar.memory_kb()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{sidecar.ports.grpc}") as channel:
             assert (await server(channel)).status.state == "Ready"
         assert loaded(sidecar, "_upb")
-        assert before <= 30 * 1024
+        assert sidecar.memory_kb() < 40 * 1024  # bench/sidecar.py has the figures
         assert not loaded(sidecar, "libssl")
 
 
