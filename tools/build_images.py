@@ -97,14 +97,16 @@ def _available(client: docker.DockerClient, name: str) -> bool:
 
 
 def _fill_wheelhouse() -> None:
-    """Fetch the wheels of locks/service.txt (those of gamepod are among them) for this Python, unless they are here."""
-    lock = ROOT / "locks" / "service.txt"
-    stamp, wanted = WHEELHOUSE / "stamp", f"{platform.python_version()}\n{lock.read_text()}"
+    """Fetch the wheels of both images' locks for this Python, unless they are here."""
+    locks = [ROOT / "locks" / name for name in ("gamepod.txt", "service.txt")]
+    stamp = WHEELHOUSE / "stamp"
+    wanted = "\n".join([platform.python_version(), *(lock.read_text() for lock in locks)])
     if stamp.exists() and stamp.read_text() == wanted:
         return
     click.echo("  fetching wheels", err=True)
     fetch = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:"]
-    subprocess.run([*fetch, "--requirement", str(lock), "--dest", str(WHEELHOUSE)], check=True, cwd=ROOT)  # noqa: S603
+    for lock in locks:  # one after the other: with hashes, pip takes no requirement twice
+        subprocess.run([*fetch, "--requirement", str(lock), "--dest", str(WHEELHOUSE)], check=True, cwd=ROOT)  # noqa: S603
     stamp.write_text(wanted)
 
 
