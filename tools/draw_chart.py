@@ -70,8 +70,8 @@ kubectl create secret generic muster --namespace games \\
   --from-literal=redis-url=redis://:$password@muster-redis.games.svc:6379/0
 ```
 
-The images (`make images`): `muster/gamepod`, which every node with matches has, adds 23 MB to its base image;
-`muster/service`, for webapi and matchmaker, 268 MB, 122 of them the Kubernetes client and 73 numpy.
+The images (`make images`): `muster/gamepod`, which every node with matches has, adds 30 MB to its base image
+(7 of them for gRPC); `muster/service`, for webapi and matchmaker, 268 MB, 122 of them the Kubernetes client and 73 numpy.
 
 For many players: two replicas of each service, `webapi.autoscaling`, an Ingress with a certificate, your own Redis, a
 namespace of its own for the servers (`games.namespace`), and `games.imagePrefixes`.
