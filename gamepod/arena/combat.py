@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gamepod.arena.commands import Refusal, ShootCommand
+from gamepod.arena.intake import find_other
 from gamepod.arena.tank import Physics, Player, Tank
 
 _PARALLEL = 1e-12  # a direction smaller than this never crosses a wall's side
@@ -58,14 +59,11 @@ def _named_target(
     tank: Tank, owner: Player, slot: int, tanks: Mapping[int, Tank], physics: Physics
 ) -> tuple[Tank, float, float] | Refusal:
     """The tank of a slot with its direction (radians) and distance (metres), or why it cannot be shot at."""
-    target = tanks.get(slot)
-    if target is None or target.owner is None:
-        return Refusal.UNKNOWN_TARGET
-    if target is tank:
-        return Refusal.SELF_TARGET
-    if not target.alive:
-        return Refusal.TARGET_DESTROYED
-    if not _may_hit(owner, target.owner, physics):
+    found = find_other(tank, slot, tanks)
+    if isinstance(found, Refusal):
+        return found
+    target, other = found
+    if not _may_hit(owner, other, physics):
         return Refusal.FRIENDLY_TARGET
     away_x, away_y = target.x - tank.x, target.y - tank.y
     distance = math.hypot(away_x, away_y)

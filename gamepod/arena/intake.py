@@ -8,11 +8,11 @@ not believed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from core.arena import ArenaSettings
 from gamepod.arena.commands import Command, MoveCommand, Refusal, ShootCommand
-from gamepod.arena.tank import Player
+from gamepod.arena.tank import Player, Tank
 
 MAX_DEGREES = 36_000.0  # a client may count its turns, but a hundred of them is a mistake
 
@@ -79,3 +79,15 @@ def check_shot(command: ShootCommand) -> Refusal | None:
     if aim is None or -MAX_DEGREES <= aim <= MAX_DEGREES:
         return None
     return Refusal.BAD_VALUE
+
+
+def find_other(tank: Tank, slot: int, tanks: Mapping[int, Tank]) -> tuple[Tank, Player] | Refusal:
+    """The living tank of a slot with its player, or why `tank` can do nothing with it."""
+    other = tanks.get(slot)
+    if other is None or other.owner is None:
+        return Refusal.UNKNOWN_TARGET
+    if other is tank:
+        return Refusal.SELF_TARGET
+    if not other.alive:
+        return Refusal.TARGET_DESTROYED
+    return other, other.owner

@@ -20,6 +20,7 @@ from core.arena import ArenaSettings
 from core.errors import IllegalTransition, Invalid
 from core.items import Item, item_of, name_of
 from gamepod.arena.commands import AcceptCommand, OfferCommand, Refusal, TradeCommand
+from gamepod.arena.intake import find_other
 from gamepod.arena.tank import Player, Tank
 
 MOST_ITEMS: Final = 6  # of one side of an offer: it fits a datagram
@@ -208,13 +209,10 @@ class Trading:
     def _offer(
         self, tank: Tank, owner: Player, command: OfferCommand, tanks: Mapping[int, Tank], tick: int
     ) -> Refusal | None:
-        target = tanks.get(command.to)
-        if target is None or target.owner is None:
-            return Refusal.UNKNOWN_TARGET
-        if target is tank:
-            return Refusal.SELF_TARGET
-        if not target.alive:
-            return Refusal.TARGET_DESTROYED
+        found = find_other(tank, command.to, tanks)
+        if isinstance(found, Refusal):
+            return found
+        target, other = found
         if not (command.give or command.get) or not (_sensible(command.give) and _sensible(command.get)):
             return Refusal.BAD_VALUE
         if _apart(tank, target) > self._range_m:
@@ -225,7 +223,7 @@ class Trading:
             return Refusal.COOLDOWN
         owner.offer_at = tick + self._offer_ticks
         until = tick + self._timeout_ticks
-        trade = Trade(self._next, owner, target.owner, dict(command.give), dict(command.get), until)
+        trade = Trade(self._next, owner, other, dict(command.give), dict(command.get), until)
         self._next += 1
         self._trades[trade.offer] = trade
         self._fresh.append(trade)

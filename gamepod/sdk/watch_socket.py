@@ -55,7 +55,10 @@ class WatchSocket(asyncio.Protocol):
             self._transport.abort()
             return
         self._owner.open.add(self)
-        self._shake_hands()
+        from gamepod.transport.handshake import shake_hands
+
+        self._protocol = shake_hands(self._request, max_bytes=MAX_FRAME_BYTES)
+        self._flush()
         self.task = asyncio.create_task(self._tell())
 
     def data_received(self, data: bytes) -> None:
@@ -79,20 +82,6 @@ class WatchSocket(asyncio.Protocol):
         self._owner.open.discard(self)
         if self.task is not None:
             self.task.cancel()
-
-    def _shake_hands(self) -> None:
-        """Let the library read the request again: its checks of a handshake are the complete ones."""
-        from websockets.http11 import Request as Handshake
-        from websockets.server import ServerProtocol
-
-        self._protocol = ServerProtocol(extensions=None, max_size=MAX_FRAME_BYTES)
-        lines = [f"GET {self._request.target} HTTP/1.1"]
-        lines.extend(f"{name}: {value}" for name, value in self._request.headers.items())
-        self._protocol.receive_data(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        for event in self._protocol.events_received():
-            if isinstance(event, Handshake):
-                self._protocol.send_response(self._protocol.accept(event))
-        self._flush()
 
     async def _tell(self) -> None:
         from websockets.protocol import State

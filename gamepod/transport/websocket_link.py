@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request as Handshake
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
+from gamepod.transport.handshake import shake_hands
 from gamepod.transport.http_types import Request
 from gamepod.transport.writer import BoundedWriter, close_unless_joined
 
 if TYPE_CHECKING:
+    from websockets.server import ServerProtocol
+
     from gamepod.transport.websocket import GameUpgrade
 
 
@@ -23,6 +24,7 @@ class WebSocketLink(asyncio.Protocol):
     datagram: Final = False
 
     _transport: asyncio.Transport
+    _protocol: ServerProtocol
     _writer: BoundedWriter
     _deadline: asyncio.TimerHandle
 
@@ -31,8 +33,6 @@ class WebSocketLink(asyncio.Protocol):
         self._gateway = owner.gateway
         self._request = request
         self._text = bytearray()  # of a message in fragments
-        # No compression: snapshots are small and many, and a deflate context per client costs 300 KB.
-        self._protocol = ServerProtocol(extensions=None, max_size=self._gateway.limits.max_message_bytes)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -43,7 +43,8 @@ class WebSocketLink(asyncio.Protocol):
         self._owner.links.add(self)
         self._writer = BoundedWriter(self._transport, self._gateway.limits)
         self._deadline = close_unless_joined(self._gateway, self)
-        self._shake_hands()
+        self._protocol = shake_hands(self._request, max_bytes=self._gateway.limits.max_message_bytes)
+        self._flush()
 
     def data_received(self, data: bytes) -> None:
         if self in self._owner.links and not self._transport.is_closing():
@@ -79,16 +80,6 @@ class WebSocketLink(asyncio.Protocol):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
         self._writer.close()
-
-    def _shake_hands(self) -> None:
-        """Let the library read the request again: its checks of a handshake are the complete ones."""
-        lines = [f"GET {self._request.target} HTTP/1.1"]
-        lines.extend(f"{name}: {value}" for name, value in self._request.headers.items())
-        self._protocol.receive_data(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-        for event in self._protocol.events_received():
-            if isinstance(event, Handshake):
-                self._protocol.send_response(self._protocol.accept(event))
-        self._flush()
 
     def _read_frames(self) -> None:
         for event in self._protocol.events_received():
