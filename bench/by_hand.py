@@ -15,7 +15,7 @@ from bench.harness import ROOT, Stack
 from core import keys
 from core.clock import new_id, now_ms
 from core.jointoken import JoinClaims, match_key, mint
-from core.model import Match, MatchPlayer, Server, TicketPlayer, Timers
+from core.model import Connection, Match, MatchPlayer, Server, TicketPlayer, Timers
 from core.redis.client import Database, open_database
 
 GAME = "byhand"  # nobody holds its lease but this bench
@@ -30,9 +30,9 @@ class HandMade:
     match: Match
     env: dict[str, str]
 
-    def start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "gamepod"]
-        return subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def start(self, *, metrics_port: int = 0) -> subprocess.Popen[bytes]:
+        command, env = [sys.executable, "-m", "gamepod"], self.env | {"MUSTER_METRICS_PORT": str(metrics_port)}
+        return subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 async def make_match(
@@ -62,7 +62,6 @@ async def make_match(
         "MUSTER_ADDRESS": "127.0.0.1",
         "MUSTER_SDK_PORT": "0",
         "MUSTER_SDK_GRPC_PORT": "0",
-        "MUSTER_METRICS_PORT": "0",
         "MALLOC_TRIM_THRESHOLD_": "131072",  # as the launcher has it
     }
     del env["MUSTER_SECRET"]
@@ -77,6 +76,12 @@ async def ready(db: Database, match: str) -> dict[str, str]:
             return found
         assert found["state"] == "PLACING", found
         await asyncio.sleep(POLL_S)
+
+
+def udp_port(found: dict[str, str]) -> int:
+    """Where the arena of a match that `ready` found takes datagrams."""
+    connection = msgspec.json.decode(found["connection"], type=Connection)
+    return next(port.port for port in connection.ports if port.protocol == "udp")
 
 
 def tokens(services: Stack, match: Match) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-import subprocess
 import sys
 import time
 import urllib.request
@@ -15,7 +14,7 @@ from typing import cast
 import psutil
 import uvloop
 
-from bench.by_hand import make_match, ready, tokens
+from bench.by_hand import make_match, ready, tokens, udp_port
 from bench.harness import ROOT, Report, Stack, say, stack
 from core.redis.client import Database, open_database
 from tests.support import free_port
@@ -90,12 +89,8 @@ async def _crowd(services: Stack, db: Database, players: int, seconds: float, **
     rules = {"time_limit_s": 600, "score_limit": 0, "tick_rate_hz": 60, **arena}
     made = await make_match(services, db, players=players, arena=rules)
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gamepod"], env=made.env | {"MUSTER_METRICS_PORT": str(port)}, cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    found = await ready(db, made.match.id)
-    udp = next(p["port"] for p in json.loads(found["connection"])["ports"] if p["protocol"] == "udp")
+    process = made.start(metrics_port=port)
+    udp = udp_port(await ready(db, made.match.id))
 
     def scrape() -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:

@@ -8,15 +8,13 @@ from the server's own metrics: interactions acknowledged by the log, and CPU tim
 from __future__ import annotations
 
 import asyncio
-import json
 import statistics
-import subprocess
 import sys
 import urllib.request
 
 import uvloop
 
-from bench.by_hand import make_match, ready, tokens
+from bench.by_hand import make_match, ready, tokens, udp_port
 from bench.harness import ROOT, Report, Stack, say, stack
 from core.redis.client import Database, open_database
 from tests.support import free_port
@@ -45,12 +43,8 @@ async def _run(services: Stack, db: Database, players: int, hz: int, moves: int,
     }  # fmt: skip
     made = await make_match(services, db, players=players, arena=rules)
     port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gamepod"], env=made.env | {"MUSTER_METRICS_PORT": str(port)}, cwd=ROOT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    found = await ready(db, made.match.id)
-    udp = next(p["port"] for p in json.loads(found["connection"])["ports"] if p["protocol"] == "udp")
+    process = made.start(metrics_port=port)
+    udp = udp_port(await ready(db, made.match.id))
     load = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.udp_players", str(udp), str(SECONDS), str(hz), str(moves), cwd=ROOT,
         env=services.env, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

@@ -11,8 +11,9 @@ import msgspec
 from core import keys
 from core.clock import new_id, now_ms
 from core.model import Match, MatchPlayer, Ready, Server, Timers
+from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Stage, TcpPlayer
-from tests.gamepod.test_command_match import call, python
+from tests.gamepod.test_command_match import python
 from tests.support import eventually
 
 MATCH, BACKFILL = "/muster/v1/match", "/muster/v1/backfill"
@@ -128,7 +129,7 @@ async def test_a_game_asks_through_its_sidecar(stage: Stage) -> None:
     assert (status, told["id"], told["game"], told["left"]) == (200, match.id, GAME, [])
     assert told["players"] == [{"id": p.id, "name": p.name, "team": p.team} for p in match.players]
 
-    status, first = await call(port, "POST", BACKFILL, None)
+    status, first = await call(port, "POST", BACKFILL, b"")
     assert (status, (await stage.found(match))["backfill"]) == (200, first["request"])
     gone = match.players[1].id
     _, newest = await call(port, "POST", BACKFILL, json.dumps({"left": [gone]}).encode())
@@ -141,7 +142,7 @@ async def test_a_game_asks_through_its_sidecar(stage: Stage) -> None:
 
     await call(port, "POST", BACKFILL)
     await asked(stage, match)
-    assert await call(port, "DELETE", BACKFILL, None) == (200, {})
+    assert await call(port, "DELETE", BACKFILL, b"") == (200, {})
     await quiet(stage, match)
     await call(port, "POST", "/shutdown")
     await stage.reached(match, "ENDED")

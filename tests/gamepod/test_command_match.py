@@ -22,6 +22,7 @@ from gamepod.sdk.server import ServerLife
 from gamepod.sdk.sidecar import SdkPorts
 from gamepod.sdk.state import HealthRules
 from gamepod.settings import Settings
+from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Pod, Stage
 from tests.support import eventually
 
@@ -194,18 +195,6 @@ async def test_a_game_sees_its_own_environment_and_no_secret(stage: Stage) -> No
     assert not {"REDIS_URL", "MUSTER_JOIN_KEY"} & set(env)
 
 
-async def call(port: int, method: str, path: str, body: bytes | None = b"{}") -> tuple[int, Any]:
-    """One request to the sidecar, written out: status and decoded body."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    data = body or b""
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
-    writer.write(head.encode() + data)
-    reply = await reader.read()
-    writer.close()
-    top, _, rest = reply.partition(b"\r\n\r\n")
-    return int(top.split()[1]), json.loads(rest) if b"json" in top else rest.decode()
-
-
 async def sdk_match(stage: Stage) -> tuple[Match, Pod, int]:
     """A running game that waits for nothing but its SDK."""
     program = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(3)); time.sleep(600)"
@@ -270,7 +259,7 @@ async def test_bad_calls_to_the_sidecar_are_refused_and_harm_nothing(stage: Stag
     match, _, port = await sdk_match(stage)
     assert await call(port, "GET", "/nothing") == (404, {"code": 5, "message": "Not Found", "details": []})
     assert (await call(port, "GET", "/ready"))[0] == 501
-    assert (await call(port, "POST", "/health", None))[0] == 400
+    assert (await call(port, "POST", "/health", b""))[0] == 400
     assert (await call(port, "POST", "/ready", b"[1]"))[0] == 400
     assert (await call(port, "POST", "/ready", b"{"))[0] == 400
     assert (await call(port, "POST", "/ready", b"x" * (LIMITS.max_body_bytes + 1)))[0] == 413

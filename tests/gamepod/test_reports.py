@@ -12,8 +12,9 @@ import pytest
 from core.boards import BoardStore
 from core.model import MatchPlayer, Server
 from core.report import MAX_REPORT_BYTES
+from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Stage
-from tests.gamepod.test_command_match import call, gone, pid_of, sdk_match
+from tests.gamepod.test_command_match import gone, pid_of, sdk_match
 
 
 def ranked(*seats: MatchPlayer, **more: Any) -> dict[str, Any]:

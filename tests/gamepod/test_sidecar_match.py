@@ -15,8 +15,9 @@ import pytest
 from core.interactions import Action, Attack, Move
 from core.model import CounterSpec, HealthSpec, ListSpec, Ready, Server
 from gamepod.sdk.interactions import BURST, MAX_ROWS
+from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import Stage
-from tests.gamepod.test_command_match import call, gone, pid_of, sdk_match
+from tests.gamepod.test_command_match import gone, pid_of, sdk_match
 
 IDLE = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(3)); time.sleep(600)"]
 

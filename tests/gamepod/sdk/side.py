@@ -31,7 +31,7 @@ class Side(NamedTuple):
         return await call(self.ports.rest, method, path, data)
 
 
-async def call(port: int, method: str, path: str, data: bytes = b"") -> tuple[int, Any]:
+async def call(port: int, method: str, path: str, data: bytes = b"{}") -> tuple[int, Any]:
     """One request, written out: status and decoded body."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(data)}\r\n\r\n"
