@@ -1,4 +1,4 @@
-"""`muster up`, `muster demo`, `muster rebuild`, `muster secrets`: see `muster --help`."""
+"""The commands: see `muster --help`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from core.cli import demo, local, rebuild, secrets, up
+from core.cli import backup, demo, local, rebuild, secrets, up
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -89,6 +89,40 @@ def rebuild_command(*, game: str) -> None:
     moment is left to them.
     """
     raise SystemExit(rebuild.run(from_env(StackSettings, os.environ), game))
+
+
+@cli.command("backup")
+@click.option("--to", default="", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [default: .data/backups]")
+@click.option("--keep", default=7, show_default=True, metavar="N", help="Newest backups that stay.")
+@click.option("--every", default=0, metavar="S", help="Go on for ever, one each S seconds.")
+def backup_command(*, to: str, keep: int, every: int) -> None:
+    """Copy all that Redis holds, while everything goes on.
+
+    Of REDIS_URL, or else of the Redis of the stack that runs in .data. Needs no access to Redis' disk.
+    """
+    raise SystemExit(backup.run(from_env(StackSettings, os.environ), to, version(), keep=keep, every_s=every))
+
+
+@cli.command("backups")
+@click.option("--at", default="", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [default: .data/backups]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def backups_command(*, at: str, as_json: bool) -> None:
+    """List backups, oldest first."""
+    raise SystemExit(backup.listing(from_env(StackSettings, os.environ), at, as_json=as_json))
+
+
+@cli.command("restore")
+@click.option("--from", "source", default="", metavar="PLACE", help="Where backups are.  [default: .data/backups]")
+@click.option("--replace", is_flag=True, help="Remove first what the Redis holds.")
+@click.option("--check", is_flag=True, help="Only look whether the backup is whole and undamaged.")
+@click.argument("name", default="")
+def restore_command(*, source: str, replace: bool, check: bool, name: str) -> None:
+    """Put the backup NAME, or the newest, into an empty Redis of any shape: REDIS_URL, or the one of .data.
+
+    Stop the services first.
+    """
+    settings = from_env(StackSettings, os.environ)
+    raise SystemExit(backup.put_back(settings, source, name, replace=replace, only_check=check))
 
 
 @cli.command("secrets")
