@@ -9,8 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
-from core.cli import backup, demo, local, rebuild, secrets, up
+from core.cli import backup, demo, doctor, local, rebuild, secrets, up
+from core.cli.remote import accounts, games, matches
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -149,6 +151,25 @@ def secrets_command(
         admin=admin,
     )
     click.echo(secrets.text(found))
+
+
+@cli.command("doctor")
+def doctor_command() -> None:
+    """Look whether what Muster needs is there, and say what to do where it is not."""
+    raise SystemExit(doctor.run(from_env(StackSettings, os.environ), os.environ))
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(*, shell: str) -> None:
+    """Print the completion of SHELL: eval "$(muster completion bash)"."""
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "muster", "_MUSTER_COMPLETE").source())
+
+
+for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS):
+    cli.add_command(command)
 
 
 def main() -> None:

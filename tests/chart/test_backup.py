@@ -10,11 +10,19 @@ import yaml
 from core.cli.rest import Answer, Rest
 from tests.chart.images import REPOSITORY, TAG
 from tests.chart.release import NAME, Release, prepared
+from tests.chart.rendered import Document
+from tests.cluster.binaries import HELM4
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
 
 pytestmark = pytest.mark.slow
 
+CLAIM: Document = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "backups"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "100Mi"}}},
+}
 SERVICES = ("deployment/muster-webapi", "deployment/muster-matchmaker")
 
 
@@ -22,12 +30,11 @@ SERVICES = ("deployment/muster-webapi", "deployment/muster-matchmaker")
 def values(python_image_name: str, valkey_on_node: None, tmp_path: Path) -> str:
     """A release that backs up to a volume, and copies without waiting for further replicas."""
     repository, _, tag = python_image_name.rpartition(":")
-    small = {"size": "100Mi"}
     document = {
         "image": {"repository": repository, "tag": tag},
         "matchmaker": {"launcher": "instant"},
-        "redis": {"image": {"repository": REPOSITORY, "tag": TAG}, "persistence": small | {"retain": False}},
-        "backup": {"enabled": True, "keep": 2, "volume": small, "scratch": "64Mi"},
+        "redis": {"image": {"repository": REPOSITORY, "tag": TAG}, "persistence": {"size": "100Mi", "retain": False}},
+        "backup": {"enabled": True, "keep": 2, "volumeClaim": CLAIM["metadata"]["name"], "scratch": "64Mi"},
     }
     path = tmp_path / "values.yaml"
     path.write_text(yaml.safe_dump(document))
@@ -45,8 +52,10 @@ def run(release: Release, cron_job: str) -> str:
     return kubectl("logs", f"job/{cron_job}")
 
 
+@pytest.mark.parametrize("helm", [HELM4], indirect=True, ids=["helm4"])
 def test_what_was_backed_up_comes_back(cluster: Cluster, namespace: str, helm: Helm, values: str) -> None:
     """An account of before the backup is there again, one of after it is not."""
+    cluster.apply(CLAIM | {"metadata": CLAIM["metadata"] | {"namespace": namespace}})
     with prepared(cluster, helm, namespace, values) as release:
         release.install()
         api = Rest(release.url())
@@ -65,6 +74,3 @@ def test_what_was_backed_up_comes_back(cluster: Cluster, namespace: str, helm: H
         assert Rest(release.url(), before).call("GET", "/v1/me")["name"] == "Ada"
         with pytest.raises(Answer):
             Rest(release.url(), after).call("GET", "/v1/me")
-        # The claim outlives a release on purpose.
-        release.uninstall()
-        cluster.kubectl("--namespace", namespace, "delete", "pvc", "muster-backups")

@@ -50,7 +50,8 @@ spec:
           emptyDir: {sizeLimit: {{ $backup.scratch }}}
         {{- if not $backup.bucket.url }}
         - name: backups
-          persistentVolumeClaim: {claimName: {{ $backup.volume.existingClaim | default (include "muster.name" (list $root "backups")) }}}
+          persistentVolumeClaim:
+            claimName: {{ required "backup.volumeClaim: name a PersistentVolumeClaim, or give backup.bucket.url" $backup.volumeClaim }}
         {{- end }}
 {{- end }}
 
