@@ -94,7 +94,7 @@ def _left(spec: PlaySpec, played_ms: Mapping[int, int], now_ms: int) -> tuple[in
     if spec.daily_min is not None:
         left = _daily_ms(spec) - played_ms.get(day_of(now_ms, spec.utc_offset_min), 0)
         midnight = DAY_MS - local % DAY_MS
-        if left <= midnight:  # else a new day comes first, with time of its own
+        if left < midnight:  # else a new day comes first, with time of its own
             bounds.append((left, "daily"))
     return min(bounds, default=(None, ""))
 

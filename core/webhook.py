@@ -55,7 +55,7 @@ def sign(signing_key: str, body: bytes, now_s: int) -> str:
 def verify(signing_key: str, body: bytes, signature: str, now_s: int) -> bool:
     """Whether a delivery is Muster's, and fresh. What a receiver does, for one in Python."""
     stamp, _, rest = signature.partition(",")
-    if not stamp.startswith("t=") or not stamp[2:].isdigit() or len(stamp) > 16:
+    if not (stamp.isascii() and stamp.startswith("t=") and stamp[2:].isdigit()) or len(stamp) > 16:
         return False
     made_s = int(stamp[2:])
     return abs(now_s - made_s) <= FRESH_S and hmac.compare_digest(

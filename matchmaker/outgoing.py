@@ -7,6 +7,7 @@ the attempt. Redirects are not followed, proxies of the environment not used, an
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from core.errors import Invalid
@@ -71,7 +72,7 @@ def _session(private: bool) -> ClientSession:
         async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
             found = await self._inner.resolve(host, port, family)
             if not private and not all(is_public(it["host"]) for it in found):
-                raise OSError(f"{host} is not a public address")
+                raise OSError(errno.EACCES, "not a public address")
             return found
 
         async def close(self) -> None:

@@ -93,7 +93,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(steps, max_size=30))
 def test_a_shard_beside_a_simple_model(plan: list[tuple[str, int]]) -> None:
     """Whatever the clock does and however long Redis is away: nobody is reported who was not silent for a time-out

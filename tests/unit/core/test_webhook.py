@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_attempts_are_bounded_and_further_apart(share: float) -> None:
     assert pauses[-1] is None
     known = [it for it in pauses if it is not None]
     assert len(known) == TRIES - 1
-    assert all(first < second <= LONGEST_PAUSE_S for first, second in zip(known, known[1:], strict=False))
+    assert all(first < second <= LONGEST_PAUSE_S for first, second in pairwise(known))
     assert 0.75 <= known[0] <= 1
 
 
