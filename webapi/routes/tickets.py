@@ -59,6 +59,7 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     game = await call.services.games.recent(body.game, call.now_ms)
     ticket, repeatable = _ticket_id(call, body)
     players = await _players(call, body, game)
+    await call.services.presence.admit(game, players, call.caller.player, call.now_ms)
     await call.services.tickets.create(game, ticket, players, call.caller.player, call.now_ms)
     call.services.bell.ring("queue", [game.id])
     if body.party is not None:
