@@ -17,6 +17,7 @@ from pathlib import Path
 import core.arena
 import core.cli.settings
 import core.settings
+import core.sinks.settings
 import gamepod.settings
 import matchmaker.docker_settings
 import matchmaker.kube_settings
@@ -35,6 +36,7 @@ SECTIONS = [
     ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
+    ("events to brokers (`python -m core.sinks`)", core.sinks.settings.Settings),
     ("muster up", core.cli.settings.StackSettings),
 ]
 
