@@ -22,7 +22,6 @@ from matchmaker.store import GameStore
 from matchmaker.telling import Telling
 from matchmaker.watch import Watch
 
-
 SOON_S: Final = 0.02  # matches change many times a second, and seldom is that news for the queue
 
 

@@ -31,11 +31,13 @@ from matchmaker.store import Claimed, GameStore
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
-# A pass is followed by a rest of its own length, so that a hopeless queue takes half a core at most; a short one by one of
-# twice that, in which those gather who share the next one's cost. Whoever comes to a quiet queue is looked at at once.
+# A pass is followed by a rest of its own length, so that a hopeless queue takes half a core at most; a short one by a
+# rest twice as long, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for nothing.
 GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
-TELL_S: Final = 0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
+TELL_S: Final = (
+    0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
+)
 UNFIT_REASON: Final = 200  # characters
 
 
