@@ -31,9 +31,9 @@ from matchmaker.store import Claimed, GameStore
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
-# A pass is followed by a rest of its own length, so that a hopeless queue takes half a core at most; a short one by a
-# rest twice as long, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for nothing.
-GATHER_S: Final = 0.01
+# A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed by
+# a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
+GATHER_S: Final = 0.005
 LONGEST_REST_S: Final = 0.05
 TELL_S: Final = (
     0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
@@ -72,6 +72,7 @@ class Matching:
         self._had_room = True  # for another server, at the last pass
         self._stale = True  # something is new since the last pass looked at the pool
         self._looked_ms = 0  # at the pool
+        self._searched_s = 0.0  # what the latest pass searched for, CPU time
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
 
     def room_again(self) -> None:
@@ -86,6 +87,7 @@ class Matching:
         asked, every = self._mirror.take_asked()
         self._backfills.mark(asked, every=every)
         self._stale = await self._backfills.read() or self._stale
+        self._searched_s = 0.0
         now = now_ms()
         oldest_ms = self._mirror.oldest_ms()
         self._shared.metrics.oldest.labels(self._name).set(0 if oldest_ms is None else (now - oldest_ms) / 1000)
@@ -100,7 +102,7 @@ class Matching:
         self.insight.spent(spent, now)
         if claimed and self._stale:
             return 0.0
-        await asyncio.sleep(min(max(spent, min(2 * spent, GATHER_S)), LONGEST_REST_S))
+        await asyncio.sleep(min(max(self._searched_s, min(2 * spent, GATHER_S)), LONGEST_REST_S))
         return self._next_due_s(now)
 
     def _came(self, ticket: Waiting) -> None:
@@ -211,7 +213,9 @@ class Matching:
         if not (most or pool.running) or not self._is_due(now):
             return []
         # A match that runs needs no server, so it is filled where there is no room for another.
+        start = time.thread_time()  # of a busy machine's clock no rest should be made
         found = form(pool, pool.rules, now, seed=now, starts=most > 0)
+        self._searched_s = time.thread_time() - start
         self.insight.looked(found, now)
         joins = [proposal for proposal in found.proposals if proposal.backfill is not None]
         starts = [proposal for proposal in found.proposals if proposal.backfill is None]
