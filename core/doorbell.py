@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Final, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
@@ -119,18 +120,22 @@ class Doorbell:
                 self._pub.disconnect(endpoint)
         self._connected &= live
 
-    async def _listen(self, sub: zmq.Socket[bytes], heard: Callable[[str, list[str]], None]) -> None:
-        import zmq.asyncio  # a game server only rings, and need not load it
+    def _listen(self, sub: zmq.Socket[bytes], heard: Callable[[str, list[str]], None]) -> Callable[[], object]:
+        """Hear rings from now on, until what is returned is called. `zmq.asyncio` makes futures for each ring."""
+        loop, descriptor = asyncio.get_running_loop(), int(sub.getsockopt(zmq.FD))
 
-        waiting = zmq.asyncio.Socket(sub)  # to be woken by; what has come is read without a wait
-        while True:
-            await waiting.poll()
+        def read() -> None:
             for _ in range(READ_AT_ONCE):
                 try:
                     topic, *ids = sub.recv(zmq.DONTWAIT).decode(errors="replace").split(" ")
-                except zmq.Again:
-                    break
+                except zmq.ZMQError:  # all is read; or closed meanwhile
+                    return
                 heard(topic, ids)
+            loop.call_soon(read)  # the descriptor tells when something comes, and not that there is more
+
+        loop.add_reader(descriptor, read)
+        loop.call_soon(read)
+        return partial(loop.remove_reader, descriptor)
 
     async def _register(self, endpoint: str, topics: list[Topic]) -> None:
         while True:
@@ -170,11 +175,12 @@ async def open_doorbell(
 ) -> AsyncIterator[Doorbell]:
     """A doorbell for the length of the block; with `topics`, rings for them reach `heard(topic, ids)`."""
     bell = Doorbell(db)
-    endpoint, sub = "", None
+    endpoint, sub, deaf = "", None, None
     work: list[Awaitable[None]] = [bell._follow()]
     if topics and heard:
         sub, endpoint = bell._bind(bind, host, topics)
-        work += [bell._listen(sub, heard), bell._register(endpoint, topics)]
+        deaf = bell._listen(sub, heard)
+        work.append(bell._register(endpoint, topics))
     tasks = [asyncio.ensure_future(w) for w in work]
     try:
         yield bell
@@ -185,7 +191,8 @@ async def open_doorbell(
         if endpoint:
             with suppress(MusterError):
                 await db.do("HDEL", keys.DOORBELLS, endpoint)
-        if sub is not None:
+        if sub is not None and deaf is not None:
+            deaf()
             sub.close()
         bell._leave_later()
         bell._leave()
