@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, TypeVar
 
 import numpy as np
@@ -48,7 +49,7 @@ class Run:
 
     def __init__(self, pool: Pool, now_ms: int, seed: int) -> None:
         self.pool, self.rules, self.now_ms = pool, pool.rules, now_ms
-        self.rng = np.random.default_rng(seed)
+        self._seed = seed
         self.tally = Tally()
         self._limits(pool.limits())
         self.left: Bools = pool.alive.copy()
@@ -62,6 +63,11 @@ class Run:
         self.searched = -1  # the row that was searched around in vain already
         self.vain: dict[bytes, int] = {}  # how often these rows (sorted) were searched, and nothing found
         self.barren: Bools = np.zeros(len(pool.alive), dtype=np.bool_)  # no match with any who are free holds these
+
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """All chance of the pass; few passes need any."""
+        return np.random.default_rng(self._seed)
 
     def _limits(self, limits: Limits) -> None:
         """What the rules say, at hand: a search looks at these thousands of times."""
