@@ -31,8 +31,8 @@ from matchmaker.store import Claimed, GameStore
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
-# A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed by
-# a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
+# A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed
+# by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
 GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
 TELL_S: Final = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -61,6 +61,7 @@ class Run:
         self.other: Floats = np.zeros((len(pool.alive), len(self.facts)))
         self.failures: dict[int, dict[str, int]] = {}
         self.searched = -1  # the row that was searched around in vain already
+        self.cards: dict[int, Any] = {}  # by row, as `state.cards` makes them
         self.vain: dict[bytes, int] = {}  # how often these rows (sorted) were searched, and nothing found
         self.barren: Bools = np.zeros(len(pool.alive), dtype=np.bool_)  # no match with any who are free holds these
 
