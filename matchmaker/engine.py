@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Final
 
 from core import log
 from core.errors import Fenced
@@ -21,6 +22,8 @@ from matchmaker.store import GameStore
 from matchmaker.telling import Telling
 from matchmaker.watch import Watch
 
+SOON_S: Final = 0.02  # matches change many times a second, and seldom is that news for the queue
+
 
 class Engine:
     """See the module. `fenced` is called with the game when another replica turns out to own it."""
@@ -31,6 +34,7 @@ class Engine:
         self._log = log.get("matchmaker.engine").bind(game=lease.game)
         self._queue_rung, self._match_rung = asyncio.Event(), asyncio.Event()
         self._rating_rung, self._asked_rung = asyncio.Event(), asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None  # when the queue is looked at for what became of matches
         self._contact = Contact()
         store = GameStore(shared.db, lease.game, lease.token)
         self._watch = Watch(shared, store, self._contact, self._match_rung)
@@ -50,6 +54,15 @@ class Engine:
             self._matching.room_again()
             self._match_rung.set()
             self._rating_rung.set()
+            if self._soon is None:
+                self._soon = asyncio.get_running_loop().call_later(SOON_S, self._look_at_queue)
+        else:
+            self._look_at_queue()
+
+    def _look_at_queue(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         self._queue_rung.set()
 
     def mark(self, match: str) -> None:
@@ -59,6 +72,8 @@ class Engine:
     async def close(self) -> None:
         """Stop working; servers go on. Never raises."""
         self._task.cancel()
+        if self._soon is not None:
+            self._soon.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._watch.close()
         self._shared.metrics.forget(self.lease.game)
