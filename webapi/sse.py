@@ -14,7 +14,7 @@ HEARTBEAT: Final = b": still here\n\n"
 RETRY_MS: Final = 1000  # when a browser comes back after a broken stream
 
 
-def event(name: str, data: bytes, seq: int | None = None) -> bytes:
+def event(name: str, data: bytes, seq: int | str | None = None) -> bytes:
     """One event; `data` is one line (JSON is)."""
     head = f"id: {seq}\n" if seq is not None else ""
     return f"{head}event: {name}\ndata: ".encode() + data + b"\n\n"

@@ -167,12 +167,19 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
     Connecting is lazy; the library is loaded at the first call that misses it. Raises Misconfigured for another URL.
     """
+    async with connected(url) as client:
+        yield Database(client)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Redis | RedisCluster]:
+    """The client itself, for what `Database` has no word for. Raises Misconfigured as `open_database` does."""
     try:
         client, close = _client(url)
     except (ValueError, TypeError) as error:  # redis-py's words for a URL, and for an option, that it does not know
         raise Misconfigured(f"the URL of Redis is not understood: {error}", setting="REDIS_URL") from None
     try:
-        yield Database(client)
+        yield client
     finally:
         await client.aclose()
         await close()

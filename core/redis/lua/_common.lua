@@ -13,6 +13,12 @@ local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped
 local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
+-- Redis' own clock, ms.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
 local function match_key(base, id) return base .. ':match:' .. id end
 
