@@ -23,6 +23,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
+from zlib import crc32
 
 from core import keys
 from core.clock import now_ms
@@ -34,6 +35,7 @@ from core.views import Call, Views, make_states, round_trips, view_calls
 from gamepod.backlog import Backlog
 from gamepod.flush_stats import FlushStats
 from gamepod.outbox import Outbox
+from gamepod.pacer import Beat
 from gamepod.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -84,9 +86,12 @@ class Flusher:
         self._counts: dict[int, Counter[str]] = {}  # by slot
         self._board_calls = Outbox[BoardCall](lambda call: len(call.args) * BOARD_ARG_BYTES)
         self._board_number = 0
-        self._flush_due_s = 0.0
-        self._views_due_s = 0.0
-        self._boards_due_s = 0.0
+        # The beats of a host's matches are spread, each at a phase that follows from its id: together they would make
+        # Redis' clients wait for all of them, and a read would be as late as the last.
+        share = crc32(settings.match.encode()) / 2**32
+        self._flush = Beat(settings.flush_s, share)
+        self._views_beat = Beat(settings.views_s, share)
+        self._boards_beat = Beat(settings.boards_s, share)
         self._pause_s = 0.0
         self._asleep: asyncio.Future[None] | None = None
         self._closing = False
@@ -124,8 +129,8 @@ class Flusher:
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
         while True:
-            await self._sleep(self._pause_s or (0.0 if self._closing else self._flush_due_s - time.monotonic()))
-            self._flush_due_s = time.monotonic() + self._settings.flush_s
+            await self._sleep(self._pause_s or (0.0 if self._closing else self._flush.due_s - time.monotonic()))
+            self._flush.passed(time.monotonic())
             if self._closing and not self._checked:
                 self._checked = True
                 self._doubt()  # what was lost lately can be seen for the last time
@@ -165,7 +170,7 @@ class Flusher:
         What comes meanwhile waits for the next flush: the busier we are, the fuller are the batches.
         """
         settings = self._settings
-        states_due = self._due(self._views_due_s)
+        states_due = self._due(self._views_beat)
         if states_due:
             self._log_states()
         self.backlog.seal(time.monotonic())
@@ -223,8 +228,8 @@ class Flusher:
 
     async def _show(self) -> None:
         """Write views, then counts, until the next flush is due; what is left goes on after it."""
-        if not self._calls and self._due(self._views_due_s):
-            self._views_due_s = time.monotonic() + self._settings.views_s
+        if not self._calls and self._due(self._views_beat):
+            self._views_beat.passed(time.monotonic())
             self._staged = self._views.take(VIEWS_A_BEAT)
             calls = list(view_calls(self._settings.game, self._staged, move_ttl_ms=self._move_ttl_ms))
             self._calls.extend(round_trips(calls))
@@ -233,8 +238,8 @@ class Flusher:
             await self._write_views()
             if not self._time_left():
                 break
-        if not self._board_calls and self._due(self._boards_due_s):
-            self._boards_due_s = time.monotonic() + self._settings.boards_s
+        if not self._board_calls and self._due(self._boards_beat):
+            self._boards_beat.passed(time.monotonic())
             self._freeze_counts()  # until these are through, counts gather by slot and player
         while (call := self._board_calls.head()) is not None:
             args = (self._settings.match, call.number, *call.args)
@@ -243,11 +248,11 @@ class Flusher:
             if not self._time_left():
                 break
 
-    def _due(self, when_s: float) -> bool:
-        return self._closing or time.monotonic() >= when_s
+    def _due(self, beat: Beat) -> bool:
+        return self._closing or time.monotonic() >= beat.due_s
 
     def _time_left(self) -> bool:
-        return self._closing or time.monotonic() < self._flush_due_s
+        return self._closing or time.monotonic() < self._flush.due_s
 
     async def _write_views(self) -> None:
         calls = [("views_write", base, args) for base, args in self._calls[0]]
