@@ -19,7 +19,7 @@ from core.clock import iso
 from core.interactions import Attack, Columns, Fields, Move, States
 
 MAX_VIEWS: Final = 100  # keys written by one call: Redis serves others in between
-VIEW_TTL_S: Final = 86_400  # attacks and states are kept as long as the activity board looks back
+VIEW_TTL_S: Final = 90_000  # attacks and states: as long as the activity board looks back, and the hour of views_write
 
 Call = tuple[str, tuple[str | int, ...]]  # base key and arguments of a Redis function
 K = TypeVar("K")
