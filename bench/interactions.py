@@ -160,7 +160,10 @@ def _tell(report: Report, name: str, run: Run, *, promised: bool) -> None:
         report.figure(f"{name}: happened -> durable, oldest of a batch, p50 (bound)", _ack_ms(run.acks, 0.5), "ms")
         p99_ms = _ack_ms(run.acks, 0.99)
         report.figure(
-            f"{name}: happened -> durable, oldest of a batch, p99 (bound)", p99_ms, "ms", at_most=50 if promised else None
+            f"{name}: happened -> durable, oldest of a batch, p99 (bound)",
+            p99_ms,
+            "ms",
+            at_most=50 if promised else None,
         )
     for kind, took in run.reads.items():
         report.figure(f"{name}: read of {kind}, p50", statistics.median(took), "ms")

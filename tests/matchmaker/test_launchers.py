@@ -157,7 +157,7 @@ async def test_a_server_goes_behind_the_services_on_a_full_host(tmp_path: Path, 
         pid = (await made.seen())[wanted.id].pid
         assert os.getpriority(os.PRIO_PROCESS, pid) == nice
         group = Path(f"/proc/{pid}/autogroup")
-        if group.exists():
+        if group.exists() and os.geteuid() == 0:  # others may be told to try again later
             assert group.read_text().split()[-1] == str(nice)
 
 
