@@ -12,6 +12,9 @@ from types import ModuleType
 
 _CLASSES = ("SSLContext", "MemoryBIO", "create_default_context")
 _ERRORS = ("SSLError", "SSLWantReadError", "SSLSyscallError", "SSLZeroReturnError", "CertificateError")
+# What msgspec knows the types of, and ZeroMQ sends objects with: neither is used here, and they take a megabyte.
+_UNUSED = {"decimal": ("Decimal",), "pickle": ()}
+_PICKLE = {"DEFAULT_PROTOCOL": 4}
 _NUMBERS = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERROR_SYSCALL": 5}
 
 
@@ -30,6 +33,21 @@ def leave_out() -> None:
     import uvloop  # noqa: F401
 
     _block("ssl")
+    _load_without()
+
+
+def _load_without() -> None:
+    """Load the libraries that ask for a module only to know its types, or for what a game server never does."""
+    for name, names in _UNUSED.items():
+        stub = ModuleType(name, "not loaded: see gamepod.slim")
+        vars(stub).update({one: type(one, (), {}) for one in names})
+        vars(stub).update(_PICKLE if name == "pickle" else {})
+        sys.modules[name] = stub
+    import msgspec  # noqa: F401
+    import zmq  # noqa: F401
+
+    for name in _UNUSED:
+        del sys.modules[name]  # whoever imports it from now on gets the real one
 
 
 def _block(name: str) -> None:
