@@ -170,7 +170,7 @@ def _told(report: Report, services: Stack, spent: float) -> None:
     """What the writer and the expiry found."""
     written = json.loads((services.folder / "writer.log").read_text().splitlines()[-1])
     report.figure("counts written meanwhile", written["rows"] / MEASURED_S, "1/s")
-    report.figure("a write of 100 players: p99", percentile(written["took"], 0.99) * 1000, "ms")
+    report.figure(f"a write of {BATCH} players: p99", percentile(written["took"], 0.99) * 1000, "ms")
     expired = json.loads((services.folder / "expiry.log").read_text().splitlines()[-1])
     steps = expired["took"]
     report.figure("a minute of expiry: entries taken out", expired["taken"], "entries")

@@ -19,7 +19,11 @@ _NUMBERS = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERROR_SYSC
 
 
 def leave_out() -> None:
-    """Keep OpenSSL and typing_extensions from being imported by this process; `import ssl` fails from now on."""
+    """Keep OpenSSL and typing_extensions from being imported by this process; `import ssl` fails from now on.
+
+    ZeroMQ and msgspec are loaded with stand-ins for `pickle` and `decimal`: no socket sends objects, and no model has
+    decimals.
+    """
     if "ssl" in sys.modules or "asyncio" in sys.modules:
         raise RuntimeError("too late: asyncio has been imported")
     # msgspec imports it where it is installed, and works without: 5 MB.
