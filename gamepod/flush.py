@@ -95,7 +95,8 @@ class Flusher:
     def empty(self) -> bool:
         """Whether all that was taken in is written."""
         waiting = self._states or self._counts or self._board_calls
-        return self.backlog.empty and self._shown.empty and not waiting
+        writing = any(not task.done() for task in self._tasks())  # what is on its way is not yet written
+        return self.backlog.empty and self._shown.empty and not waiting and not writing
 
     def _kept(self) -> dict[str, Any]:
         return {"dropped": self.backlog.dropped, "written": self.stats.written}

@@ -48,7 +48,8 @@ def _load_without() -> None:
         vars(stub).update(_PICKLE if name == "pickle" else {})
         sys.modules[name] = stub
     import msgspec  # noqa: F401
-    import zmq  # noqa: F401
+
+    import core.doorbell  # noqa: F401 - it loads ZeroMQ
 
     for name in _UNUSED:
         del sys.modules[name]  # whoever imports it from now on gets the real one
