@@ -266,9 +266,9 @@ async def read(plan: Plan) -> dict[str, Any]:
             else:
                 answer = await muster.read(f"player:{players[number * 7919 % len(players)]}")
             if start_s and time.monotonic() >= plan.begin_s:
-                took[kind].append((time.perf_counter() - start_s) * 1000)
+                took[kind].append(round((time.perf_counter() - start_s) * 1000, 2))
                 found[kind] += bool(answer)
-                late.append(late_ms)
+                late.append(round(late_ms, 2))
     return {"took": took, "found": found, "late": late}
 
 
