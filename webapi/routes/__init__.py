@@ -9,15 +9,18 @@ from webapi.routes import (
     accounts,
     boards,
     games,
+    hooks,
     items,
     matches,
     near,
     overview,
     parties,
     players,
+    presence,
     queues,
     seasons,
     service,
+    stream,
     tickets,
 )
 
@@ -33,6 +36,9 @@ TABLES: Final[tuple[Table, ...]] = (
     players.TABLE,
     items.TABLE,
     near.TABLE,
+    presence.TABLE,
+    hooks.TABLE,
     parties.TABLE,
+    stream.TABLE,
     overview.TABLE,
 )
