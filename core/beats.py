@@ -13,17 +13,12 @@ from typing import Any, Final
 
 from core import keys
 from core.errors import Unavailable
-from core.presence import AT_ONCE, TRACKED_MOST, UNSETTLED_MOST, gap_ms, member, tell_every_s
+from core.presence import AT_ONCE, beat_head, member, tell_every_s
 
 GATHER_S: Final = 0.005
 WAITING_MOST: Final = 50_000  # heartbeats that have not landed; a further one is refused, a sign of life forgotten
 
 Call = Callable[..., Awaitable[Any]]  # of a function of the library: name, base, arguments
-
-
-def settings_of(timeout_ms: int) -> tuple[int, int, int, int]:
-    """The first arguments of `presence_beat`."""
-    return gap_ms(timeout_ms), timeout_ms, TRACKED_MOST, UNSETTLED_MOST
 
 
 class _Round:
@@ -41,7 +36,7 @@ class Beats:
 
     def __init__(self, call: Call, timeout_ms: int) -> None:
         self._call, self._timeout_ms = call, timeout_ms
-        self._head = settings_of(timeout_ms)
+        self._head = beat_head(timeout_ms)
         self._loop = asyncio.get_running_loop()
         self._gathering: dict[int, _Round] = {}
         self._trips: set[asyncio.Task[None]] = set()
@@ -62,6 +57,8 @@ class Beats:
         """As `beat`, for whom nobody waits: what does not land is made good by the next one."""
         if self.waiting < WAITING_MOST:
             self._add(player, member(game, player))
+        else:
+            self.lost += 1
 
     async def run(self) -> None:
         """Listen, and say so, for ever."""

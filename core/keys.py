@@ -84,6 +84,7 @@ the rest from it; all of them hash to that slot.
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
 | `muster:partyof:{player}` | string | the party a player is in (JSON) |
+| `muster:invitations:{player}` | hash | invitation code of a party -> who invited the player, and when (JSON) |
 
 Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
 `backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled.
@@ -215,3 +216,7 @@ def party_code(code: str) -> str:
 
 def party_of(player: str) -> str:
     return f"muster:partyof:{{{player}}}"
+
+
+def invitations(player: str) -> str:
+    return f"muster:invitations:{{{player}}}"

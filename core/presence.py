@@ -33,6 +33,11 @@ FIELDS_MOST: Final = 256  # days times games of a player; the oldest go
 EVENTS_KEPT: Final = 20_000  # of a shard, settled; 80 bytes each
 
 
+def beat_head(timeout_ms: int) -> tuple[int, int, int, int]:
+    """The first arguments of `presence_beat`."""
+    return gap_ms(timeout_ms), timeout_ms, TRACKED_MOST, UNSETTLED_MOST
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """A shard as of one moment; times in ms of its Redis' clock. None where there is no such time."""

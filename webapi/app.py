@@ -22,7 +22,7 @@ from webapi.auth import Tokens
 from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
-from webapi.feeds import Feeds
+from webapi.followers import Followers
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
@@ -34,6 +34,7 @@ from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
+from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
@@ -68,6 +69,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
         app[SERVICES].feeds.close()
+        app[SERVICES].followers.close()
         app[SERVICES].overview.close()
 
     app.cleanup_ctx.append(lifetime)
@@ -91,17 +93,25 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
     streams = Streams(tickets, settings, metrics, beats)
-    feeds = Feeds(settings.overview_streams, metrics)
+    each = settings.streams_per_player
+    feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
+    followers = Followers(settings.streams, each, metrics.streams.labels("player"))
 
     def heard(topic: str, ids: list[str]) -> None:
         if topic == "feed":
             feeds.heard(ids)
-        else:
-            streams.heard(topic, ids)
+            return
+        streams.heard(topic, ids)
+        if topic in ("party", "ticket"):
+            followers.heard(ids)
 
     bell = await stack.enter_async_context(
         open_doorbell(
-            db, topics=["ticket", "told", "feed"], heard=heard, bind=common.doorbell_bind, host=common.doorbell_host
+            db,
+            topics=["ticket", "told", "feed", "party"],
+            heard=heard,
+            bind=common.doorbell_bind,
+            host=common.doorbell_host,
         )
     )
     return Services(
@@ -125,6 +135,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         presence=Presence(batch),
         hooks=Hooks(batch),
         feeds=feeds,
+        followers=followers,
+        invitations=Invitations(batch),
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
         admin_there=asyncio.Event(),
     )

@@ -16,7 +16,7 @@ from core.model import Role
 from core.redis.batch import Batch
 from webapi.auth import Caller
 from webapi.entrance import Entrance
-from webapi.feeds import Feeds
+from webapi.followers import Followers
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
@@ -25,6 +25,7 @@ from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
+from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
@@ -57,7 +58,9 @@ class Services:
     beats: Beats
     presence: Presence
     hooks: Hooks
-    feeds: Feeds
+    feeds: Followers  # of games, for their developers
+    followers: Followers  # players, of what concerns them
+    invitations: Invitations
     overview: OverviewWatch
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 

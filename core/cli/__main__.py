@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -22,11 +23,10 @@ from core.settings import from_env
 
 def version() -> str:
     """The installed version; in a source tree that nobody installed, the one that would be."""
-    try:
+    with suppress(metadata.PackageNotFoundError):
         return metadata.version("muster")
-    except metadata.PackageNotFoundError:
-        project = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text())["project"]["version"])
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else "unknown"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -94,6 +94,8 @@ class Database:
         if not commands:
             return []
         try:
+            if len(commands) == 1:
+                return [await self._alone(commands[0])]
             pipe = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
@@ -102,6 +104,14 @@ class Database:
         except (rx.RedisError, OSError) as error:
             raise _passing(error) from error
         return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
+
+    async def _alone(self, command: Sequence[Arg]) -> Any:
+        """The reply to one command, or the error that it is; a pipeline for it alone would cost twice as much."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._client.execute_command(*command)
+        except rx.ResponseError as error:
+            return _translated(error)
 
     async def load(self) -> None:
         """Load the function library (on every primary). Idempotent."""

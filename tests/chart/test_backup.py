@@ -14,6 +14,7 @@ from tests.chart.rendered import Document
 from tests.cluster.binaries import HELM4
 from tests.cluster.cluster import Cluster
 from tests.cluster.fixture import Helm
+from tests.cluster.sandbox import SandboxError
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,11 @@ def run(release: Release, cron_job: str) -> str:
         return release.cluster.kubectl("--namespace", release.namespace, *words)
 
     kubectl("create", "job", f"--from=cronjob/{cron_job}", cron_job)
-    kubectl("wait", "--for=condition=Complete", "--timeout=120s", f"job/{cron_job}")
+    try:
+        kubectl("wait", "--for=condition=Complete", "--timeout=120s", f"job/{cron_job}")
+    except SandboxError as error:
+        told = kubectl("get", "events,pods"), kubectl("logs", f"job/{cron_job}", "--tail=40")
+        raise AssertionError("\n".join(told)) from error
     return kubectl("logs", f"job/{cron_job}")
 
 

@@ -20,6 +20,7 @@ from webapi.routes import (
     queues,
     seasons,
     service,
+    stream,
     tickets,
 )
 
@@ -38,5 +39,6 @@ TABLES: Final[tuple[Table, ...]] = (
     presence.TABLE,
     hooks.TABLE,
     parties.TABLE,
+    stream.TABLE,
     overview.TABLE,
 )

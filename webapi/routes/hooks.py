@@ -47,7 +47,7 @@ async def events(call: Call) -> web.StreamResponse:
     given = call.request.headers.get("Last-Event-ID")
     if given is not None and not _PLACE.fullmatch(given):
         raise Invalid("Last-Event-ID is the id of an event, such as 1763750000000-0", pointer="Last-Event-ID")
-    with call.services.feeds.follow(game) as waker:
+    with call.services.feeds.follow([game], call.caller.player) as waker:
         place = given if given is not None else await call.services.hooks.newest(game)
         stream = EventStream(call.request, call.services.metrics)
         try:
