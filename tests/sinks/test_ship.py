@@ -141,17 +141,17 @@ async def test_a_broker_that_dies_loses_nothing(
         number = 0
         while not stop.is_set():
             for match in ("m-1", "m-2", "m-3"):
-                ids.extend(await append(db, game, match, number))
+                ids.extend(await append(db, game, match, number, rows=5))
             number += 1
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)  # some 300 a second, which every broker follows on a busy machine
 
     async with listener.listening(game) as heard, shipping(db, listener):
         task = asyncio.create_task(load())
-        await came(heard, [await _after(ids, 200)])
+        await came(heard, [await _after(ids, 60)])
         await asyncio.to_thread(made.kill)
         await asyncio.sleep(1.0)  # it is away while matches go on
         await asyncio.to_thread(made.start)
-        await came(heard, [await _after(ids, len(ids) + 200)])
+        await came(heard, [await _after(ids, len(ids) + 60)])
         stop.set()
         await task
         await came(heard, ids)
