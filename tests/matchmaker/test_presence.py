@@ -43,6 +43,7 @@ async def listening(db: Database) -> AsyncIterator[Beats]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await beats.close()
 
 
 async def all_beat(beats: Beats, players: list[str], game: str = "duel") -> None:
