@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Final
 
 from core import log
 from core.errors import Fenced
@@ -22,6 +23,8 @@ from matchmaker.telling import Telling
 from matchmaker.watch import Watch
 from matchmaker.webhooks import Webhooks
 
+SOON_S: Final = 0.02  # matches change many times a second, and seldom is that news for the queue
+
 
 class Engine:
     """See the module. `fenced` is called with the game when another replica turns out to own it."""
@@ -32,6 +35,7 @@ class Engine:
         self._log = log.get("matchmaker.engine").bind(game=lease.game)
         self._queue_rung, self._match_rung = asyncio.Event(), asyncio.Event()
         self._rating_rung, self._asked_rung = asyncio.Event(), asyncio.Event()
+        self._soon: asyncio.TimerHandle | None = None  # when the queue is looked at for what became of matches
         self._feed_rung = asyncio.Event()
         self._contact = Contact()
         store = GameStore(shared.db, lease.game, lease.token)
@@ -53,6 +57,15 @@ class Engine:
             self._matching.room_again()
             self._match_rung.set()
             self._rating_rung.set()
+            if self._soon is None:
+                self._soon = asyncio.get_running_loop().call_later(SOON_S, self._look_at_queue)
+        else:
+            self._look_at_queue()
+
+    def _look_at_queue(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         self._queue_rung.set()
 
     def mark(self, match: str) -> None:
@@ -62,6 +75,8 @@ class Engine:
     async def close(self) -> None:
         """Stop working; servers go on. Never raises."""
         self._task.cancel()
+        if self._soon is not None:
+            self._soon.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self._watch.close()
         self._shared.metrics.forget(self.lease.game)

@@ -145,48 +145,56 @@ async def events(call: Call) -> web.StreamResponse:
     Answers 204 where there is nothing left to tell, which keeps a browser from coming back.
     """
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
-    record = await call.services.tickets.read(game, ticket, player)
-    seen = last_event_id(call.request)
-    if seen > record.seq:
-        seen = 0  # of another ticket
-    if record.state in TERMINAL and record.seq == seen:
-        return web.Response(status=204)
-    with call.services.streams.watch((game, ticket), player, seen) as watcher:
+    # Watched before it is read, so that nothing is missed and once is enough.
+    with call.services.streams.watch((game, ticket), player, last_event_id(call.request)) as watcher:
+        record = await call.services.tickets.read(game, ticket, player)
+        if watcher.seq > record.seq:
+            watcher.seq = 0  # of another ticket
+        if record.state in TERMINAL and record.seq == watcher.seq:
+            return web.Response(status=204)
         stream = EventStream(call.request, call.services.metrics)
         try:
-            await stream.open()
-            await _follow(call, stream, watcher)
+            await _follow(call, stream, watcher, record)
         except ConnectionError:
             log.debug("stream lost its reader", ticket=ticket, player=player)
     return stream.response
 
 
-async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
-    """Send what is new, wait for more, until there cannot be more."""
+async def _follow(call: Call, stream: EventStream, watcher: Watcher, record: TicketRecord | None) -> None:
+    """Send what is new, at first of `record`, wait for more, until there cannot be more."""
     tickets, streams, player = call.services.tickets, call.services.streams, call.caller.player
+    opened = False
     while not streams.closing:
         try:
-            record = await tickets.read(*watcher.address, player)
-            changes = record.changes(watcher.seq)
-            last = await _event_of_last(call, record, changes[-1]) if changes else None
+            record = record or await tickets.read(*watcher.address, player)
+            news = await _news(call, record, watcher.seq)
         except Unavailable:
             # The reader keeps his place: it shall not be the storage's trouble that he has to come back.
-            record, changes, last = None, [], None
+            record, news = None, b""
         except NotFound:
             return
-        if record is not None and last is not None:
-            documents = [*(records.event_document(change, player) for change in changes[:-1]), last]
-            await stream.send(b"".join(event("status", doc.encode(it), it.seq) for it in documents))
+        if news or not opened:
+            await (stream.send(news) if opened else stream.open(news))
+            opened = True
+        if news and record is not None:
             watcher.seq = record.seq
             if record.state in TERMINAL:
                 return
+        record = None
         if not await watcher.waker.wait(call.services.settings.heartbeat_s):
             await stream.send(HEARTBEAT)
 
 
-async def _event_of_last(call: Call, record: TicketRecord, change: records.Change) -> doc.TicketEvent:
+async def _news(call: Call, record: TicketRecord, seen: int) -> bytes:
+    """The events after `seen`; the last one tells how to join, where that can be."""
+    changes = record.changes(seen)
+    if not changes:
+        return b""
     how = await _joining(call, record)
-    return records.event_document(change, call.caller.player, how, _join_token(call, record, how))
+    *earlier, last = changes
+    documents = [records.event_document(change, call.caller.player) for change in earlier]
+    documents.append(records.event_document(last, call.caller.player, how, _join_token(call, record, how)))
+    return b"".join(event("status", doc.encode(it), it.seq) for it in documents)
 
 
 async def _make(call: Call, code: str | None, game: Game, ticket: str, players: list[TicketPlayer]) -> None:
