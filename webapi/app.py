@@ -57,6 +57,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
+            stack.push_async_callback(services.beats.close)
             for work in (
                 services.streams.run(),
                 services.overview.run(),
