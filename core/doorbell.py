@@ -7,7 +7,8 @@ by topic at the ringer, so nobody is woken in vain. All rings of one turn of the
 once: a socket's send costs more than all else here.
 
 Topics: `queue` (a game: a ticket came or went), `match` (a game: a match changed), `ticket` (ticket ids whose
-status changed), `asked` (a game: somebody wants to know why a ticket waits), `told` (ticket ids: it was answered).
+status changed), `asked` (a game: somebody wants to know why a ticket waits), `told` (ticket ids: it was answered),
+`commands` (shards of games, `game.N`: packs came), `packs` (players: their packs were worked on).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
 
-Topic = Literal["queue", "match", "ticket", "asked", "told"]
+Topic = Literal["queue", "match", "ticket", "asked", "told", "commands", "packs"]
 
 REFRESH_S: Final = 1.0  # how late a ringer learns of a new listener
 EXPIRY_S: Final = 5.0  # a listener not heard of for so long is dropped from the registry

@@ -33,6 +33,7 @@ from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
+from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
@@ -52,12 +53,14 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
-            for work in (services.streams.run(), services.overview.run(), _ensure_admin(services)):
+            loops = services.streams.run(), services.pack_streams.run(), services.overview.run()
+            for work in (*loops, _ensure_admin(services)):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
             yield
 
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
+        app[SERVICES].pack_streams.close()
         app[SERVICES].overview.close()
 
     app.cleanup_ctx.append(lifetime)
@@ -79,9 +82,15 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     entrance = Entrance(settings, secret, login, accounts, Tokens(secret, settings.access_s), Audit(metrics))
     tickets = Tickets(batch)
     streams = Streams(tickets, settings, metrics)
+    packs = Packs(batch)
+    pack_streams = Streams(packs, settings, metrics, "packs")
+
+    def heard(topic: str, ids: list[str]) -> None:
+        (pack_streams if topic == "packs" else streams).heard(topic, ids)
+
     bell = await stack.enter_async_context(
         open_doorbell(
-            db, topics=["ticket", "told"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host
+            db, topics=["ticket", "told", "packs"], heard=heard, bind=common.doorbell_bind, host=common.doorbell_host
         )
     )
     return Services(
@@ -100,7 +109,9 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         matches=Matches(batch),
         boards=Boards(batch, accounts),
         parties=Parties(batch),
+        packs=packs,
         streams=streams,
+        pack_streams=pack_streams,
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
         admin_there=asyncio.Event(),
     )

@@ -23,6 +23,7 @@ from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.matches import Matches
+from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
@@ -49,7 +50,9 @@ class Services:
     matches: Matches
     boards: Boards
     parties: Parties
+    packs: Packs
     streams: Streams
+    pack_streams: Streams
     overview: OverviewWatch
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 
