@@ -22,7 +22,7 @@ from core.ids import is_game_id, is_id
 from core.model import Role
 from webapi.context import SERVICES, Call
 from webapi.documents import encode
-from webapi.problems import UnsupportedMedia, from_decode
+from webapi.problems import Malformed, UnsupportedMedia, from_decode
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -196,3 +196,5 @@ async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any], *, opt
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise from_decode(error) from None
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None

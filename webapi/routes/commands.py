@@ -43,6 +43,7 @@ class ProfileQuery(Struct, frozen=True, forbid_unknown_fields=True):
     PLAYER + "/packs",
     who=PLAYERS,
     status=202,
+    answer=doc.PackDocument,
     also={200: doc.PackDocument},
     errors=(NotFound, Forbidden, Conflict, Invalid, TooMany),
 )
@@ -83,6 +84,7 @@ async def send(call: Call, body: NewPack) -> doc.PackDocument | web.Response:
     PLAYER + "/profile",
     who=PLAYERS,
     bounded=False,
+    answer=doc.Profile,
     also={202: doc.ComeBack},
     errors=(NotFound, Forbidden, Conflict, TooMany),
 )
