@@ -13,7 +13,7 @@ import hmac
 import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -24,6 +24,7 @@ from core.errors import Misconfigured
 
 CONNECTIONS: Final = 64  # of one process at once
 CONNECTIONS_HOST: Final = 8
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -42,13 +43,20 @@ def networks(text: str, setting: str) -> tuple[Network, ...]:
 
 def may_call(address: str, allowed: Sequence[Network]) -> bool:
     """Whether an address is one of the Internet at large, or one that the operator allows."""
-    found: Any = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    if mapped is not None:
-        found = mapped
+    found = _meant(ipaddress.ip_address(address.partition("%")[0]))
     if any(found.version == net.version and found in net for net in allowed):
         return True
     return bool(found.is_global) and not found.is_multicast
+
+
+def _meant(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address that an IPv6 one leads to, where it is a translated or tunnelled one."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    tunnel = address.teredo[1] if address.teredo else None
+    return address.ipv4_mapped or address.sixtofour or tunnel or address
 
 
 class _Resolver(AbstractResolver):
