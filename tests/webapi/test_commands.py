@@ -283,3 +283,19 @@ async def test_a_wait_for_a_profile_ends_with_the_client_and_at_its_bound(villag
 
 async def _nobody(village: Village) -> bool:
     return not village.api.services.pack_streams._watchers
+
+
+async def test_the_overview_tells_what_waits(village: Village) -> None:
+    """Packs that wait, with the age of the oldest, and what became of the others, for each game that has commands."""
+    await village.api.ask("POST", "/v1/games", {"id": "plain", **ARENA}, token=village.developer["access_token"])
+    async with running(village.db):
+        await village.send(1, "add")
+        await eventually(lambda: _done(village, 1))
+        await village.send(2, "cheat")
+        await eventually(lambda: _done(village, 2))
+    await village.send(3, "add", epoch=1)
+    games = {game["id"]: game for game in (await village.api.ask("GET", "/v1/overview")).body["games"]}
+    assert "packs" not in games["plain"]
+    found = games["village"]["packs"]
+    assert (found["waiting"], found["executed"], found["failed"], found["skipped"]) == (1, 1, 1, 0)
+    assert found["oldest_s"] >= 0
