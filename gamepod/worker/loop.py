@@ -219,7 +219,8 @@ class Worker:
         shards = [(game, base) for game in games for base in keys.shards(game)]
         # Workers prefer different shards, so that they rarely want the same one.
         shards.sort(key=lambda shard: crc32(f"{self._owner} {shard[1]}".encode()))
-        waiting, oldest = dict.fromkeys(games, 0), dict.fromkeys(games, 0.0)
+        waiting: dict[str, int] = {}
+        oldest: dict[str, float] = {}
         now = now_ms()
         for i in range(0, len(shards), SWEEP):
             part = shards[i : i + SWEEP]
@@ -227,13 +228,13 @@ class Worker:
             for (game, base), (due, since, stats) in zip(part, zip(*[iter(found)] * 3, strict=True), strict=True):
                 if due and due[0][1] <= now + self._settings.poll_s * 1000:
                     self._mark((game, base))
-                if since:
-                    oldest[game] = max(oldest[game], (now - since[0][1]) / 1000)
-                waiting[game] += packstore.waiting_of(stats)
-        for game in games[: len(self._metrics._names) + 50]:
-            name = self._metrics.name(game)
-            self._metrics.waiting.labels(name).set(waiting[game])
-            self._metrics.oldest.labels(name).set(oldest[game])
+                name = self._metrics.name(game)
+                age_s = (now - since[0][1]) / 1000 if since else 0.0
+                oldest[name] = max(oldest.get(name, 0.0), age_s)
+                waiting[name] = waiting.get(name, 0) + packstore.waiting_of(stats)
+        for name, count in waiting.items():
+            self._metrics.waiting.labels(name).set(count)
+            self._metrics.oldest.labels(name).set(oldest[name])
 
 
 def _asked(base: str) -> list[tuple[str | int, ...]]:

@@ -29,9 +29,7 @@ class WorkerSettings:
     lanes: int = setting("MUSTER_WORKER_LANES", 2)
     poll_s: float = setting("MUSTER_WORKER_POLL_S", 1.0)  # a lost ring costs at most so long
     metrics_host: str = setting("MUSTER_WORKER_METRICS_HOST", "127.0.0.1")  # in a pod 0.0.0.0
-    metrics_port: int = setting(
-        "MUSTER_WORKER_METRICS_PORT", 8003
-    )  # Prometheus' format, at /metrics; 0 takes a free one
+    metrics_port: int = setting("MUSTER_WORKER_METRICS_PORT", 8003)  # at /metrics; 0 takes a free one
 
     def __post_init__(self) -> None:
         for name, variable, least, most in (

@@ -75,7 +75,9 @@ async def done(db: Database, work: packstore.Taken, ran: int, state: str, failur
 
 
 @asynccontextmanager
-async def worker(db: Database, owner: str = "w", **settings: Any) -> AsyncIterator[Worker]:
+async def worker(
+    db: Database, owner: str = "w", registry: CollectorRegistry | None = None, **settings: Any
+) -> AsyncIterator[Worker]:
     """A worker that is not running: `turn` it, or `run` it."""
     chosen = WorkerSettings(**{"command_modules": MODULE, "poll_s": 0.1, **settings})
     outbound = Outbound(networks(chosen.handler_networks, "MUSTER_HANDLER_NETWORKS"))
@@ -83,7 +85,7 @@ async def worker(db: Database, owner: str = "w", **settings: Any) -> AsyncIterat
     async with open_doorbell(db) as bell:
         try:
             calls = Calls(outbound, chosen.handler_s)
-            yield Worker(db, bell, chosen, SECRET, owner, calls, pythons, Metrics(CollectorRegistry()))
+            yield Worker(db, bell, chosen, SECRET, owner, calls, pythons, Metrics(registry or CollectorRegistry()))
         finally:
             await pythons.close()
             await outbound.close()

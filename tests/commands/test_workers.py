@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 from core import keys, packstore
 from core.redis.client import Database
@@ -143,6 +144,24 @@ async def test_long_rows_are_cut_into_slices(db: Database) -> None:
         await eventually(lambda: drained(db, A), within_s=30)
     assert (await state(db, A))["sum"] == 5 * 400
     assert 1 < (await look(db, A)).version <= 5
+
+
+async def test_a_worker_tells_what_waits_and_what_became_of_it(db: Database) -> None:
+    """Packs waiting with their age, executed and failed ones by game and code, as Prometheus reads them."""
+    registry = CollectorRegistry()
+    async with worker(db, registry=registry) as made:
+        await send(db, A, pack(1, "add", "add"))
+        await send(db, A, pack(2, "cheat"))
+        await made.look()
+        label = {"game": GAME}
+        assert registry.get_sample_value("muster_packs_waiting", label) == 2
+        assert (registry.get_sample_value("muster_packs_oldest_seconds", label) or 0) >= 0
+        assert await made.turn((GAME, keys.shard(GAME, A)))
+        await made.look()
+        assert registry.get_sample_value("muster_packs_waiting", label) == 0
+    assert registry.get_sample_value("muster_packs_total", {**label, "outcome": "executed"}) == 1
+    assert registry.get_sample_value("muster_commands_executed_total", label) == 2
+    assert registry.get_sample_value("muster_packs_failures_total", {**label, "code": "refused"}) == 1
 
 
 async def _troubled(db: Database) -> bool:

@@ -127,6 +127,17 @@ async def test_a_real_time_command_is_executed_at_once_after_what_waits(village:
     assert (waits.status, waits.body["outcome"]) == (202, "waiting")
 
 
+async def test_a_purchase_is_taken_where_its_outcome_cannot_be_waited_for(village: Village) -> None:
+    """With all of a player's streams open there is no place to wait: the pack is stored all the same, and 202."""
+    token = village.me["access_token"]
+    streams = [await village.api.open("GET", f"{village.path}/packs/events", token=token) for _ in range(4)]
+    bought = await village.send(1, "buy")
+    assert (bought.status, bought.body["outcome"]) == (202, "waiting")
+    assert (await village.ask("/packs")).body["waiting"] == 1
+    for stream in streams:
+        stream.close()
+
+
 async def test_after_an_error_the_client_is_told_to_reload(village: Village) -> None:
     """On its stream, with its next pack, and with a profile that it asks for by its epoch; then it goes on."""
     stream = await village.api.open("GET", f"{village.path}/packs/events", token=village.me["access_token"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from typing import Annotated, Final
 
 from aiohttp import web
@@ -73,7 +74,8 @@ async def send(call: Call, body: NewPack) -> doc.PackDocument | web.Response:
     call.services.bell.ring("commands", [f"{game}.{keys.shard_number(player)}"])
     outcome: Outcome = "waiting"
     if realtime:
-        outcome = await _over(call, body.seq)
+        with suppress(TooMany, Unavailable):  # stored it is, whatever keeps us from waiting for it
+            outcome = await _over(call, body.seq)
     elif accepted.repeat:
         outcome, _ = await packstore.outcome(batch, game, player, body.seq)
     return await _answer(call, body.seq, accepted, outcome)
