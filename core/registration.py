@@ -12,6 +12,7 @@ from core.errors import Invalid
 from core.gameenv import fill
 from core.ids import is_game_id
 from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port, Server, teams_of
+from core.playtime import check_play
 from core.rules import rule_set
 from core.rules.text import tree_of
 
@@ -37,6 +38,8 @@ def check_game(
     if spec.commands is not None:
         check_commands(spec.commands)
         check_modules(spec.commands, modules)
+    if spec.play is not None:
+        check_play(spec.play)
     return spec
 
 

@@ -22,7 +22,10 @@ class PacksOverview(Struct, frozen=True):
 
 
 class GameOverview(Struct, frozen=True):
-    """`matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited."""
+    """`online` players were heard of lately.
+
+    `matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited.
+    """
 
     id: str
     name: str
@@ -32,6 +35,7 @@ class GameOverview(Struct, frozen=True):
     oldest_wait_s: float
     live: int
     stats: dict[str, int]
+    online: int = 0
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
     packs: PacksOverview | UnsetType = UNSET

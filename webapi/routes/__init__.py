@@ -11,15 +11,18 @@ from webapi.routes import (
     boards,
     commands,
     games,
+    hooks,
     items,
     matches,
     near,
     overview,
     parties,
     players,
+    presence,
     queues,
     seasons,
     service,
+    stream,
     tickets,
 )
 
@@ -37,6 +40,9 @@ TABLES: Final[tuple[Table, ...]] = (
     near.TABLE,
     commands.TABLE,
     balances.TABLE,
+    presence.TABLE,
+    hooks.TABLE,
     parties.TABLE,
+    stream.TABLE,
     overview.TABLE,
 )

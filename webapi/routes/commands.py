@@ -104,7 +104,8 @@ async def profile(call: Call, query: ProfileQuery) -> doc.Profile | web.Response
     if found.waiting:
         call.services.bell.ring("commands", [f"{game}.{keys.shard_number(player)}"])
     if found.waiting and query.wait_s:
-        with call.services.pack_streams.watch((game, player), call.caller.player, 0) as watcher:
+        asks = player != call.caller.player  # who only looks is no sign of the player's life
+        with call.services.pack_streams.watch((game, player), call.caller.player, 0, asks=asks) as watcher:
             while (
                 found.waiting and (left_s := deadline - time.monotonic()) > 0 and not call.services.pack_streams.closing
             ):
@@ -142,7 +143,8 @@ async def events(call: Call) -> web.StreamResponse:
     await _commands(call)
     await _may_look(call)
     game, player = call.path("game"), call.path("player")
-    with call.services.pack_streams.watch((game, player), call.caller.player, last_event_id(call.request)) as watcher:
+    seen, asks = last_event_id(call.request), player != call.caller.player
+    with call.services.pack_streams.watch((game, player), call.caller.player, seen, asks=asks) as watcher:
         stream = EventStream(call.request, call.services.metrics)
         try:
             await stream.open()

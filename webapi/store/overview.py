@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from core import keys, packstore
 from core.insight import Figures
@@ -15,6 +16,7 @@ from core.redis.batch import Batch
 from core.rules import rules_of
 from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview
 from webapi.records import game_decoder, iso, match_decoder, parsed
+from webapi.store.presence import Presence
 from webapi.store.queues import figures
 
 GAMES_MOST: Final = 100  # shown; an overview is for eyes
@@ -28,6 +30,7 @@ class OverviewReader:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self._presence = Presence(batch)
 
     async def read(self, now_ms: int) -> Overview:
         """Two round trips more than there are kinds of things; nothing here is atomic, nor need be."""
@@ -45,7 +48,7 @@ class OverviewReader:
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
         return Overview(
-            games=[structs.replace(game, packs=packs[game.id]) if game.id in packs else game for game in games],
+            games=await self._with_online(games, packs),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
         )
@@ -56,6 +59,10 @@ class OverviewReader:
         found = await self._batch.do_many(wanted)
         size = 2 * keys.SHARDS
         return {game: _packs_of(found[i * size : (i + 1) * size], now_ms) for i, game in enumerate(games)}
+
+    async def _with_online(self, games: list[GameOverview], packs: dict[str, PacksOverview]) -> list[GameOverview]:
+        online = await self._presence.online([game.id for game in games])
+        return [replace(game, online=online[game.id], packs=packs.get(game.id, UNSET)) for game in games]
 
 
 def _packs_asked(base: str) -> list[tuple[str | int, ...]]:
