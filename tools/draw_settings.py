@@ -18,6 +18,7 @@ import core.arena
 import core.cli.settings
 import core.settings
 import gamepod.settings
+import gamepod.worker.settings
 import matchmaker.docker_settings
 import matchmaker.kube_settings
 import matchmaker.settings
@@ -35,6 +36,7 @@ SECTIONS = [
     ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
+    ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
 ]
 
