@@ -25,6 +25,7 @@ from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.passwords import open_passwords
+from webapi.relay.relay import Relay
 from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
@@ -52,12 +53,18 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
-            for work in (services.streams.run(), services.overview.run(), _ensure_admin(services)):
+            for work in (
+                services.streams.run(),
+                services.overview.run(),
+                services.relay.run(),
+                _ensure_admin(services),
+            ):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
             yield
 
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
+        app[SERVICES].relay.close()
         app[SERVICES].overview.close()
 
     app.cleanup_ctx.append(lifetime)
@@ -101,6 +108,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         boards=Boards(batch, accounts),
         parties=Parties(batch),
         streams=streams,
+        relay=Relay(settings, metrics),
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
         admin_there=asyncio.Event(),
     )

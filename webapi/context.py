@@ -18,6 +18,7 @@ from webapi.entrance import Entrance
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
+from webapi.relay.relay import Relay
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
@@ -50,6 +51,7 @@ class Services:
     boards: Boards
     parties: Parties
     streams: Streams
+    relay: Relay
     overview: OverviewWatch
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 

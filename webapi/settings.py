@@ -18,6 +18,8 @@ LEAST: Final[dict[str, float]] = {
     "auth_port": 0,
     "auth_lines": 0,
     "trusted_proxies": 0,
+    "relay_connections": 0,
+    "relay_connect_s": 0.1,
     "allow_commands": 0,
     "open_developers": 0,
     "server_cpu_most": 0.01,
@@ -83,6 +85,18 @@ class Settings:
     streams_per_player: int = setting("MUSTER_STREAMS_PER_PLAYER", 4)  # a few tabs; a further one is refused
     overview_streams: int = setting("MUSTER_OVERVIEW_STREAMS", 500)  # of their own, so pages cannot starve players
     heartbeat_s: float = setting("MUSTER_HEARTBEAT_S", 15.0)  # proxies cut silent streams after 30-60 s
+
+    # Players' WebSockets that are passed on to servers (docs/edge.md), in this replica; 0 passes none on.
+    relay_connections: int = setting("MUSTER_RELAY_CONNECTIONS", 1000)
+    relay_connections_player: int = setting("MUSTER_RELAY_CONNECTIONS_PLAYER", 4)  # ... of one player; a few tabs
+    relay_connect_s: float = setting("MUSTER_RELAY_CONNECT_S", 5.0)  # for the server to take one, handshake included
+    relay_idle_s: float = setting("MUSTER_RELAY_IDLE_S", 60.0)  # a client that does not even answer pings is gone
+    relay_message_bytes: int = setting("MUSTER_RELAY_MESSAGE_BYTES", 65_536)  # of a client; a larger one ends it (1009)
+    # Each way on one connection; whoever sends more is read more slowly. An arena of a hundred sends 60,000.
+    relay_bytes_s: int = setting("MUSTER_RELAY_BYTES_S", 524_288)
+    # Frames, or pieces of one, over all connections of this replica: what relaying may take from the API, about half
+    # a core. Beyond it frames wait, and pass together.
+    relay_frames_s: int = setting("MUSTER_RELAY_FRAMES_S", 20_000)
 
     def __post_init__(self) -> None:
         for item in fields(self):
