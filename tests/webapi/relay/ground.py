@@ -32,7 +32,8 @@ class Ground:
         self.speak: Callable[[ServerConnection], Awaitable[None]] = self._echo
         self.talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]] = self._echo_bytes
         self._closers: list[Server | asyncio.Server] = []
-        self.match = ""
+        self.match = self.ticket = ""
+        self.front = ""  # where clients connect, if not to webapi itself
         self.player: dict[str, Any] = {}
 
     async def open(self) -> None:
@@ -48,6 +49,7 @@ class Ground:
         await self.api.game()
         self.player = await self.api.guest("Ada")
         ticket = await self.api.ticket(self.player)
+        self.ticket = ticket["id"]
         self.match = await claim(self.db, "tanks", ticket)
         await make_ready(self.db, "tanks", self.match, *ports)
 
@@ -70,7 +72,7 @@ class Ground:
         return mint(match_key(SECRET, match), claims)
 
     def url(self, query: str = "") -> str:
-        return f"ws://127.0.0.1:{self.api.client.port}{self.path}{query}"
+        return f"ws://{self.front or f'127.0.0.1:{self.api.client.port}'}{self.path}{query}"
 
     def enter(self, query: str = "", *, token: str | None = None, more: tuple[str, ...] = ()) -> connect:
         """Connect as a browser does: the token is in a subprotocol."""
