@@ -19,6 +19,7 @@ LEAST: Final[dict[str, float]] = {
     "auth_lines": 0,
     "trusted_proxies": 0,
     "relay_connections": 0,
+    "agones": 0,
     "relay_connect_s": 0.1,
     "allow_commands": 0,
     "open_developers": 0,
@@ -50,6 +51,7 @@ class Settings:
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
     # Images that may be registered begin with one of these, comma-separated; '' allows every image.
     image_prefixes: str = setting("MUSTER_IMAGE_PREFIXES", "")
+    agones: bool = setting("MUSTER_AGONES", False)  # games may name fleets of Agones
     server_cpu_most: float = setting("MUSTER_SERVER_CPU_MOST", 4.0)  # cores that one server may ask for
     server_memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)  # most that one server may ask for
     open_developers: bool = setting("MUSTER_OPEN_DEVELOPERS", False)  # anybody may sign up as a developer
@@ -129,7 +131,7 @@ class Settings:
     @property
     def admission(self) -> Admission:
         """What a registration may ask for."""
-        return Admission(prefixes(self.image_prefixes), self.server_cpu_most, self.server_memory_most_mib)
+        return Admission(prefixes(self.image_prefixes), self.server_cpu_most, self.server_memory_most_mib, self.agones)
 
     @property
     def origins(self) -> frozenset[str]:
