@@ -174,7 +174,7 @@ async def test_when_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_refusal_is_a_sign_of_life() -> None:
-    """A server that comes back and refuses at first, as it does of kinds it has not loaded yet, is back from then on."""
+    """A server that comes back and refuses at first, as for kinds it has not loaded yet, is back."""
     api = Played()
     api.away = 1
     refusals = [KubeRefused(404, "NotFound", "not yet")]
