@@ -27,6 +27,9 @@ LEAST: Final[dict[str, float]] = {
     "request_s": 0.1,
     "auth_idle_s": 0.1,
     "heartbeat_s": 0.1,
+    "presence_interval_s": 0.1,
+    "presence_timeout_s": 0.3,
+    "webhook_private": 0,
 }
 MOST: Final[dict[str, float]] = {"port": 65_535, "metrics_port": 65_535, "auth_port": 65_535}
 
@@ -99,6 +102,11 @@ class Settings:
     # Frames, or pieces of one, over all connections of this replica: what relaying may take from the API, about half
     # a core. Beyond it frames wait, and pass together.
     relay_frames_s: int = setting("MUSTER_RELAY_FRAMES_S", 20_000)
+    presence_interval_s: float = setting("MUSTER_PRESENCE_INTERVAL_S", 60.0)  # clients are asked for a heartbeat each
+    # A player of whom nobody heard for so long is offline: two heartbeats may be lost. The same as the matchmaker's.
+    presence_timeout_s: float = setting("MUSTER_PRESENCE_TIMEOUT_S", 180.0)
+    # Webhooks may go to private addresses, and without TLS: only where all developers are trusted with the network.
+    webhook_private: bool = setting("MUSTER_WEBHOOK_PRIVATE", False)
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -110,6 +118,12 @@ class Settings:
             self.proxies  # noqa: B018 - a wrong network is told now
         except Invalid as error:
             raise Misconfigured(error.detail, setting="MUSTER_PROXY_NETWORKS") from None
+        if self.presence_timeout_s < 2 * self.presence_interval_s:
+            raise Misconfigured(
+                f"{self.presence_timeout_s:g} s is less than two intervals of {self.presence_interval_s:g} s: one lost "
+                "heartbeat would end a session",
+                setting="MUSTER_PRESENCE_TIMEOUT_S",
+            )
         self._check_admin()
 
     def _check_admin(self) -> None:
