@@ -27,6 +27,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asked` | zset | waiting tickets somebody asks about (why not yet), by the ms they did; for seconds |
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
+| `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -69,6 +70,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
 | `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |
 | `muster:{presence/N}:online` | hash | game -> players online |
@@ -160,6 +162,11 @@ def boards(game_id: str) -> str:
 def items(game_id: str) -> str:
     """Base of a game's items: an exchange takes from one player what it gives another, so they share a slot."""
     return f"muster:{{{game_id}.items}}"
+
+
+def sink(name: str, game_id: str) -> str:
+    """Base of the lease of who carries a game's events to a broker. No game's id has a slash."""
+    return f"muster:{{sink/{name}/{game_id}}}"
 
 
 def balance(game_id: str) -> str:

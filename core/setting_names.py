@@ -9,6 +9,7 @@ NAMES: Final = frozenset(
         "DOCKER_CERT_PATH",
         "DOCKER_HOST",
         "DOCKER_TLS_VERIFY",
+        "KAFKA_BOOTSTRAP_SERVERS",
         "MUSTER_ACCESS_TOKEN_S",
         "MUSTER_ADDRESS",
         "MUSTER_ADMIN_NAME",
@@ -141,6 +142,9 @@ NAMES: Final = frozenset(
         "MUSTER_SIDECAR_CPU",
         "MUSTER_SIDECAR_MEMORY_MIB",
         "MUSTER_SIGNUPS_ADDRESS",
+        "MUSTER_SINKS_LEASE_S",
+        "MUSTER_SINKS_METRICS_HOST",
+        "MUSTER_SINKS_METRICS_PORT",
         "MUSTER_STARTS",
         "MUSTER_STOP_SERVERS",
         "MUSTER_STREAMS",
@@ -160,5 +164,8 @@ NAMES: Final = frozenset(
         "MUSTER_WORKER_METRICS_PORT",
         "MUSTER_WORKER_PLAYERS",
         "MUSTER_WORKER_POLL_S",
+        "RABBITMQ_HOST",
+        "RABBITMQ_PASSWORD",
+        "RABBITMQ_USER",
     }
 )
