@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.commandspec import CommandsSpec
 from core.playtime import PlaySpec
 
 MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
@@ -167,6 +168,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
     near: bool = False  # positions are indexed, so that one can ask who is near
+    commands: CommandsSpec | None = None  # None: the game has no delayed commands
     accepting: bool = True  # false drains the game: no new tickets
     timers: Timers = Timers()
     limits: Limits = Limits()

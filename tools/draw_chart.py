@@ -156,7 +156,7 @@ def settings(*names: str) -> Schema:
         notes = comments(cls)
         for item in dataclasses.fields(cls):
             variable = item.metadata["env"]
-            if variable not in taken and (package != "gamepod" or variable in TUNING):
+            if variable not in taken and (cls.__module__ != "gamepod.settings" or variable in TUNING):
                 kind = {"type": KINDS[type(item.default)]}
                 found[variable] = kind | ({"description": notes[item.name]} if notes.get(item.name) else {})
     return found

@@ -18,6 +18,7 @@ import core.arena
 import core.cli.settings
 import core.settings
 import gamepod.settings
+import gamepod.worker.settings
 import matchmaker.agones_settings
 import matchmaker.docker_settings
 import matchmaker.kube_settings
@@ -37,6 +38,7 @@ SECTIONS = [
     ("matchmaker, Agones", matchmaker.agones_settings.AgonesSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
+    ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
 ]
 

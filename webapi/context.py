@@ -28,6 +28,7 @@ from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
+from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
@@ -55,7 +56,9 @@ class Services:
     matches: Matches
     boards: Boards
     parties: Parties
+    packs: Packs
     streams: Streams
+    pack_streams: Streams
     relay: Relay
     beats: Beats
     presence: Presence

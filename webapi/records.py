@@ -248,6 +248,7 @@ def registration(game: Game, *, whole: bool) -> Registration:
     warnings = list(rules_of(game).warnings) if whole else []
     if not whole:
         server = msgspec.structs.replace(spec.server, command=None, args=[], env={})
-        spec = msgspec.structs.replace(spec, server=server, rules=None)
+        commands = spec.commands and msgspec.structs.replace(spec.commands, python=None, url=None)
+        spec = msgspec.structs.replace(spec, server=server, rules=None, commands=commands)
     times = iso(game.created_ms), iso(game.updated_ms)
     return Registration(game.id, game.owner, game.version, *times, spec, warnings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from core.admission import Admission, prefixes
+from core.commandspec import modules
 from core.errors import Invalid, Misconfigured
 from core.settings import setting
 from webapi.names import check_password, shown
@@ -52,6 +53,8 @@ class Settings:
 
     # Commands run strangers' programs on this host: only for operators who trust their developers.
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
+    # Python modules that may execute delayed commands, comma-separated: those that workers have.
+    command_modules: str = setting("MUSTER_COMMAND_MODULES", "")
     # Images that may be registered begin with one of these, comma-separated; '' allows every image.
     image_prefixes: str = setting("MUSTER_IMAGE_PREFIXES", "")
     agones: bool = setting("MUSTER_AGONES", False)  # games may name fleets of Agones
@@ -146,6 +149,11 @@ class Settings:
     def admission(self) -> Admission:
         """What a registration may ask for."""
         return Admission(prefixes(self.image_prefixes), self.server_cpu_most, self.server_memory_most_mib, self.agones)
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """Modules that a registration may name."""
+        return modules(self.command_modules)
 
     @property
     def origins(self) -> frozenset[str]:

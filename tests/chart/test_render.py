@@ -153,6 +153,21 @@ def test_every_variable_is_one_that_a_service_reads(rendered: Render, service: s
     assert not REFUSED & set(settings(f"{service}.Settings"))
 
 
+def test_workers_run_where_a_game_needs_them(rendered: Render) -> None:
+    """Off by default; with an image, modules and settings of the operator's, and webapi lets the same modules in."""
+    assert "Deployment/muster-worker" not in {name for name, _ in pod_specs(rendered())}
+    documents = rendered("--set", "worker.enabled=true,worker.modules={village.rules}")
+    container = pick(documents, "Deployment", "muster-worker")["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"] == ["python3", "-m", "gamepod", "worker"]
+    assert container["image"].startswith("muster/service:")
+    for name in ("muster-worker", "muster-webapi"):
+        assert environment(documents, name)["MUSTER_COMMAND_MODULES"] == "village.rules"
+    found = environment(rendered(*EVERYTHING), "everything-worker")
+    assert (found["MUSTER_PACK_S"], found["MUSTER_COMMAND_MODULES"]) == ("2.5", "village.rules,farm.rules")
+    known = {field.metadata["env"] for _, cls in SECTIONS for field in cls.__dataclass_fields__.values()}
+    assert not {name for name in found if name.startswith("MUSTER_")} - known
+
+
 def test_settings_of_servers_reach_the_launcher(rendered: Render) -> None:
     """The launcher passes on what tunes gamepod, and gives servers what the values say."""
     assert not [name for name in TUNING if f'"{name}"' not in (ROOT / "matchmaker/launch/environment.py").read_text()]

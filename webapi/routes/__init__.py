@@ -7,7 +7,9 @@ from typing import Final
 from webapi.endpoint import Table
 from webapi.routes import (
     accounts,
+    balances,
     boards,
+    commands,
     games,
     hooks,
     items,
@@ -38,6 +40,8 @@ TABLES: Final[tuple[Table, ...]] = (
     players.TABLE,
     items.TABLE,
     near.TABLE,
+    commands.TABLE,
+    balances.TABLE,
     presence.TABLE,
     hooks.TABLE,
     parties.TABLE,
