@@ -62,6 +62,7 @@ the rest from it; all of them hash to that slot.
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
+| `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
 | `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
@@ -165,6 +166,10 @@ def revoked(session: str) -> str:
 
 def tries(who: str) -> str:
     return f"muster:tries:{{{who}}}"
+
+
+def known_places(folded_name: str) -> str:
+    return f"muster:places:{{{folded_name}}}"
 
 
 def developer(player: str) -> str:

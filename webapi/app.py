@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ from core.redis.batch import Batch
 from core.redis.client import open_database
 from core.settings import Common
 from webapi.audit import Audit
-from webapi.auth import Tokens
+from webapi.auth import Algorithm, Tokens
 from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
@@ -35,6 +35,7 @@ from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
+from webapi.store.sessions import Sessions
 from webapi.store.tickets import Tickets
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
@@ -74,11 +75,13 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     db = await stack.enter_async_context(open_database(common.redis_url))
     batch = Batch(db, metrics.redis_errors.inc)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
-    accounts = Accounts(batch, secret, settings.access_s, settings.refresh_s)
-    login = Login(batch, accounts, passwords, settings, metrics)
-    entrance = Entrance(settings, secret, login, accounts, Tokens(secret, settings.access_s), Audit(metrics))
+    keyring = common.signing()
+    accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)
+    login = Login(batch, accounts, passwords, settings, metrics, secret)
+    tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
+    entrance = Entrance(settings, keyring, login, accounts, tokens, Audit(metrics))
     tickets = Tickets(batch)
-    streams = Streams(tickets, settings, metrics)
+    streams = Streams(tickets, accounts.sessions, settings, metrics)
     bell = await stack.enter_async_context(
         open_doorbell(
             db, topics=["ticket", "told"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host
@@ -87,6 +90,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     return Services(
         settings=settings,
         secret=secret,
+        keyring=keyring,
         proxies=settings.proxies,
         batch=batch,
         bell=bell,

@@ -13,6 +13,7 @@ from core.doorbell import Doorbell
 from core.errors import Forbidden, NotFound, Unauthorized
 from core.model import Role
 from core.redis.batch import Batch
+from core.signing import Keyring
 from webapi.auth import Caller
 from webapi.entrance import Entrance
 from webapi.login import Login
@@ -36,6 +37,7 @@ class Services:
 
     settings: Settings
     secret: str
+    keyring: Keyring
     proxies: Proxies
     batch: Batch
     bell: Doorbell

@@ -52,6 +52,20 @@ class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
     password: Text
 
 
+class GuestAccount(Struct, frozen=True, forbid_unknown_fields=True):
+    """The name and the password that a guest takes; the rules are those of a new account."""
+
+    name: Text
+    password: Text
+
+
+class NewPassword(Struct, frozen=True, forbid_unknown_fields=True):
+    """`password` is the one that is good now."""
+
+    password: Text
+    new_password: Text
+
+
 class RefreshToken(Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Annotated[str, Meta(min_length=1, max_length=512)]
 
@@ -65,6 +79,23 @@ class Session(Struct, frozen=True):
     access_token: str
     refresh_token: str
     expires_in: int
+
+
+class PublicKey(Struct, frozen=True):
+    """A JSON Web Key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    alg: str
+    use: str
+
+
+class PublicKeys(Struct, frozen=True):
+    """The first signs at this moment; tokens of the others are still good, or will be."""
+
+    keys: list[PublicKey]
 
 
 class Account(Struct, frozen=True):

@@ -8,7 +8,7 @@ from core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
-from webapi.endpoint import ADMINS, EVERYONE, Table
+from webapi.endpoint import ADMINS, EVERYONE, PLAYERS, Table
 from webapi.store.accounts import AccountRecord
 
 TABLE: Final = Table("accounts")
@@ -45,6 +45,18 @@ async def guest(call: Call, body: doc.NewGuest) -> doc.Session:
     return _secret(call, await call.services.entrance.guest(body, call.origin, call.now_ms))
 
 
+@TABLE.route("POST", "/v1/me/account", who=PLAYERS, status=201, errors=(Conflict, NotFound))
+async def upgrade(call: Call, body: doc.GuestAccount) -> doc.Session:
+    """Make an account of the guest you are: you keep your id, and all that is yours. Answers with a new session."""
+    return _secret(call, await call.services.entrance.upgrade(body, call.caller, call.origin, call.now_ms))
+
+
+@TABLE.route("PUT", "/v1/me/password", who=EVERYONE, status=204, errors=(NotFound, Conflict, TooMany))
+async def change_password(call: Call, body: doc.NewPassword) -> None:
+    """Change your password. All your other sessions end. A wrong one counts as a failed login does."""
+    await call.services.entrance.change_password(body, call.caller, call.origin, call.now_ms)
+
+
 @TABLE.route("POST", "/v1/login", known=False, errors=(Unauthorized, TooMany))
 async def login(call: Call, body: doc.Credentials) -> doc.Session:
     """Log in. After too many failures, of the name or from the address, nobody is let in for a while."""
@@ -53,14 +65,18 @@ async def login(call: Call, body: doc.Credentials) -> doc.Session:
 
 @TABLE.route("POST", "/v1/refresh", known=False, errors=(Unauthorized,))
 async def refresh(call: Call, body: doc.RefreshToken) -> doc.Session:
-    """Change a refresh token for new tokens. It is good once: a second use ends the session."""
-    return _secret(call, await call.services.entrance.refresh(body, call.now_ms))
+    """Change a refresh token for new tokens. It is good once: a second use ends the session.
+
+    An answer that was lost may be asked for again while the new refresh token was not used: within a minute it is the
+    same answer, after that another one, and the lost token is void.
+    """
+    return _secret(call, await call.services.entrance.refresh(body, call.origin, call.now_ms))
 
 
 @TABLE.route("POST", "/v1/logout", who=EVERYONE, status=204)
 async def logout(call: Call) -> None:
     """End the session: all its tokens are void at once."""
-    await call.services.entrance.logout(call.caller)
+    await call.services.entrance.logout(call.caller, call.origin)
 
 
 @TABLE.route("GET", "/v1/me", who=EVERYONE, errors=(NotFound,))

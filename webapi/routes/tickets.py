@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from core import jointoken, party, rating
 from core.clock import new_id, now_ms
-from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
+from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthorized, Unavailable
 from core.ids import RANDOM_BYTES, is_game_id, make_id
 from core.lifecycle import WAITING_TICKET, TicketState
 from core.log import get
@@ -83,9 +83,11 @@ async def read(call: Call, query: Wait) -> doc.Ticket:
     if not query.wait_s or record.seq > after:
         return await _document(call, record)
     deadline = time.monotonic() + query.wait_s
-    with call.services.streams.watch((game, ticket), player, record.seq) as watcher:
+    with call.services.streams.watch((game, ticket), player, record.seq, session=call.caller.session) as watcher:
         # Read again: it may have changed before anybody watched.
         while True:
+            if watcher.ended:
+                raise Unauthorized("the session has ended: log in again", code="token-revoked")
             record = await call.services.tickets.read(game, ticket, player)
             watcher.seq = record.seq
             left_s = deadline - time.monotonic()
@@ -166,7 +168,7 @@ async def events(call: Call) -> web.StreamResponse:
         seen = 0  # of another ticket
     if record.state in TERMINAL and record.seq == seen:
         return web.Response(status=204)
-    with call.services.streams.watch((game, ticket), player, seen) as watcher:
+    with call.services.streams.watch((game, ticket), player, seen, session=call.caller.session) as watcher:
         stream = EventStream(call.request, call.services.metrics)
         try:
             await stream.open()
@@ -179,7 +181,7 @@ async def events(call: Call) -> web.StreamResponse:
 async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
     """Send what is new, wait for more, until there cannot be more."""
     tickets, streams, player = call.services.tickets, call.services.streams, call.caller.player
-    while not streams.closing:
+    while not streams.closing and not watcher.ended:
         try:
             record = await tickets.read(*watcher.address, player)
             changes = record.changes(watcher.seq)
@@ -305,4 +307,8 @@ def _join_token(call: Call, record: TicketRecord, how: Joining | None) -> str:
         return ""
     expires_s = now_ms() // 1000 + jointoken.LIFETIME_S
     claims = jointoken.JoinClaims(how.seat.id, record.match, how.seat.name, how.seat.team, expires_s)
-    return jointoken.mint(jointoken.match_key(call.services.secret, record.match), claims)
+    key = call.services.keyring.first
+    own = jointoken.match_key(key.secret, record.match)
+    if how.arena or call.services.settings.join_algorithm == "HS256":
+        return jointoken.mint(own, claims)
+    return jointoken.mint_signed(own, claims, key.kid, key.private.sign)
