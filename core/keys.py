@@ -63,6 +63,10 @@ the rest from it; all of them hash to that slot.
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
 | `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
+| `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
+| `muster:invitations` | zset | invitations of developers by the ms they end |
+| `muster:invitation:{invitation}` | hash | digest of its code, who made it, who took it |
 | `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
@@ -81,6 +85,7 @@ from zlib import crc32
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
+INVITATIONS: Final = "muster:invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 16
@@ -170,6 +175,18 @@ def tries(who: str) -> str:
 
 def known_places(folded_name: str) -> str:
     return f"muster:places:{{{folded_name}}}"
+
+
+def api_keys(player: str) -> str:
+    return f"muster:apikeys:{{{player}}}"
+
+
+def api_keys_used(player: str) -> str:
+    return f"muster:apikeys_used:{{{player}}}"
+
+
+def invitation(invitation_id: str) -> str:
+    return f"muster:invitation:{{{invitation_id}}}"
 
 
 def developer(player: str) -> str:

@@ -3,7 +3,7 @@
 The first secret signs; all of them are accepted, so that a secret is changed without logging anybody out
 (docs/accounts.md has the steps). From each come a key for HS256, which whoever verifies must hold, and an Ed25519 pair,
 whose public half is told to everybody. Nothing is stored: every replica derives the same keys, and who reads Redis
-learns none. `cryptography` is loaded at the first use of a pair; a game server, which never has one, is spared its 9 MB.
+learns none. `cryptography` is loaded at the first use of a pair; a game server, which has none, is spared its 9 MB.
 """
 
 from __future__ import annotations

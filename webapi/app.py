@@ -29,8 +29,10 @@ from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
 from webapi.store.accounts import Accounts
+from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
 from webapi.store.games import Games
+from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
@@ -79,7 +81,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)
     login = Login(batch, accounts, passwords, settings, metrics, secret)
     tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
-    entrance = Entrance(settings, keyring, login, accounts, tokens, Audit(metrics))
+    invitations = Invitations(batch)
+    entrance = Entrance(settings, keyring, login, accounts, invitations, tokens, Audit(metrics))
     tickets = Tickets(batch)
     streams = Streams(tickets, accounts.sessions, settings, metrics)
     bell = await stack.enter_async_context(
@@ -98,6 +101,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         login=login,
         entrance=entrance,
         accounts=accounts,
+        api_keys=ApiKeys(batch),
+        invitations=invitations,
         games=Games(batch),
         tickets=tickets,
         queues=Queues(batch),

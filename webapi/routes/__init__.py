@@ -10,6 +10,7 @@ from webapi.routes import (
     boards,
     games,
     items,
+    keys,
     matches,
     near,
     overview,
@@ -24,6 +25,7 @@ from webapi.routes import (
 TABLES: Final[tuple[Table, ...]] = (
     service.TABLE,
     accounts.TABLE,
+    keys.TABLE,
     games.TABLE,
     tickets.TABLE,
     queues.TABLE,

@@ -11,7 +11,7 @@ from webapi.context import Call
 from webapi.endpoint import ADMINS, EVERYONE, PLAYERS, Table
 from webapi.store.accounts import AccountRecord
 
-TABLE: Final = Table("accounts")
+TABLE: Final = Table("accounts", keys=False)
 
 
 @TABLE.route("POST", "/v1/accounts", known=False, status=201, errors=(Conflict, Forbidden, TooMany))
@@ -26,7 +26,7 @@ async def named(call: Call, query: doc.NamedAccount) -> doc.Account:
     record = await call.services.accounts.login(query.name)
     if record is None:
         raise NotFound(f"nobody has the name {query.name!r}")
-    return _account(record.account)
+    return account_document(record.account)
 
 
 @TABLE.route("PUT", "/v1/accounts/{player}/role", who=ADMINS, errors=(NotFound, Conflict))
@@ -36,7 +36,7 @@ async def change_role(call: Call, body: doc.NewRole) -> doc.Account:
     Guests have no role to change, and admins are the operator's.
     """
     entrance = call.services.entrance
-    return _account(await entrance.change_role(call.path("player"), body.role, call.origin, call.caller))
+    return account_document(await entrance.change_role(call.path("player"), body.role, call.origin, call.caller))
 
 
 @TABLE.route("POST", "/v1/guests", known=False, status=201, errors=(TooMany,))
@@ -82,10 +82,11 @@ async def logout(call: Call) -> None:
 @TABLE.route("GET", "/v1/me", who=EVERYONE, errors=(NotFound,))
 async def me(call: Call) -> doc.Account:
     """Who the token says you are."""
-    return _account(await call.services.accounts.read(call.caller.player))
+    return account_document(await call.services.accounts.read(call.caller.player))
 
 
-def _account(record: AccountRecord) -> doc.Account:
+def account_document(record: AccountRecord) -> doc.Account:
+    """An account as the API tells it."""
     return doc.Account(record.player, record.name, record.role, record.guest, records.iso(record.created_ms))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from core.errors import Unavailable
-from webapi import documents as doc
+from webapi import account_documents as doc
 from webapi.context import Call
 from webapi.endpoint import Table
 
