@@ -67,6 +67,8 @@ the rest from it; all of them hash to that slot.
 | `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
 | `muster:invitations` | zset | invitations of developers by the ms they end |
 | `muster:invitation:{invitation}` | hash | digest of its code, who made it, who took it |
+| `muster:{game}:issuer` | string | who else says who a player of the game is (JSON) |
+| `muster:outside:{digest}` | string | whom a subject of such an issuer is: a player |
 | `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
@@ -187,6 +189,14 @@ def api_keys_used(player: str) -> str:
 
 def invitation(invitation_id: str) -> str:
     return f"muster:invitation:{{{invitation_id}}}"
+
+
+def issuer(game_id: str) -> str:
+    return f"{game(game_id)}:issuer"
+
+
+def outside(digest: str) -> str:
+    return f"muster:outside:{{{digest}}}"
 
 
 def developer(player: str) -> str:

@@ -24,6 +24,7 @@ from webapi.entrance import Entrance
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
+from webapi.outside_keys import open_outside_keys
 from webapi.passwords import open_passwords
 from webapi.routes import TABLES
 from webapi.settings import Settings
@@ -34,6 +35,7 @@ from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
+from webapi.store.outside import Outside
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
@@ -82,6 +84,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     login = Login(batch, accounts, passwords, settings, metrics, secret)
     tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
     invitations = Invitations(batch)
+    outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
     entrance = Entrance(settings, keyring, login, accounts, invitations, tokens, Audit(metrics))
     tickets = Tickets(batch)
     streams = Streams(tickets, accounts.sessions, settings, metrics)
@@ -103,6 +106,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         accounts=accounts,
         api_keys=ApiKeys(batch),
         invitations=invitations,
+        outside=Outside(batch, accounts, outside_keys, private=settings.issuers_private),
         games=Games(batch),
         tickets=tickets,
         queues=Queues(batch),

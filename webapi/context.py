@@ -27,6 +27,7 @@ from webapi.store.boards import Boards
 from webapi.store.games import Games
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
+from webapi.store.outside import Outside
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
@@ -50,6 +51,7 @@ class Services:
     accounts: Accounts
     api_keys: ApiKeys
     invitations: Invitations
+    outside: Outside
     games: Games
     tickets: Tickets
     queues: Queues

@@ -17,6 +17,7 @@ from webapi.origin import Origin
 from webapi.settings import Settings
 from webapi.store.accounts import AccountRecord, Accounts, LoginRecord
 from webapi.store.invitations import Invitations
+from webapi.store.outside import Outside
 
 
 class Entrance:
@@ -102,6 +103,21 @@ class Entrance:
             except NotFound:  # erased at this moment
                 raise Unauthorized("there is no account of this name and password", code="wrong-credentials") from None
         self.audit.tell("user_logged_in", origin, session.name, player=session.player, role=session.role)
+        return session
+
+    async def from_outside(self, game: str, token: str, outside: Outside, origin: Origin, now_ms: int) -> doc.Session:
+        """A session of one game for a token of its issuer. Raises Unauthorized, NotFound (no issuer), TooMany."""
+        with self.audit.attempt("user_login_outside_failed", origin, game):
+            knocked = await self._login.knock(origin.address, now_ms)
+            issuer, claims = await outside.claims(game, token)
+            await self._login.entered(knocked)
+            if await outside.known(game, claims) is None:
+                await self._login.admit(origin.address, now_ms)
+            try:
+                session = await self.open(await outside.account(game, issuer, claims, now_ms), now_ms)
+            except NotFound:
+                raise Unauthorized("this player is being erased: come back later", code="wrong-credentials") from None
+        self.audit.tell("user_logged_in_outside", origin, session.name, player=session.player, role=session.role)
         return session
 
     async def refresh(self, body: doc.RefreshToken, origin: Origin, now_ms: int) -> doc.Session:

@@ -20,7 +20,7 @@ from core.errors import Conflict, Misconfigured, TooMany, Unauthorized
 from core.log import get
 from core.model import Role
 from core.redis.batch import Batch
-from core.redis.client import function_call
+from core.redis.client import Arg, function_call
 from webapi.metrics import Metrics
 from webapi.names import check_password, fold, shown
 from webapi.passwords import Passwords
@@ -125,6 +125,16 @@ class Login:
         await self._batch.do_many([("ZREM", key, attempt) for key in counted])
         await self.came_from(record.account.name, address, now_ms)
         return record
+
+    async def knock(self, address: str, now_ms: int) -> list[Arg]:
+        """Count an attempt that has no name yet. Returns the command that takes it out. Raises TooMany, Unavailable."""
+        key, attempt = keys.tries(f"address:{whose(address)}"), new_id("event")
+        await self._begin({key: self._settings.login_tries_address}, attempt, now_ms)
+        return ["ZREM", key, attempt]
+
+    async def entered(self, knocked: list[Arg]) -> None:
+        """Take out what `knock` counted."""
+        await self._batch.do(*knocked)
 
     async def change_password(
         self,

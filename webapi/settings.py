@@ -22,6 +22,7 @@ LEAST: Final[dict[str, float]] = {
     "trusted_proxies": 0,
     "allow_commands": 0,
     "open_developers": 0,
+    "issuers_private": 0,
     "server_cpu_most": 0.01,
     "request_s": 0.1,
     "auth_idle_s": 0.1,
@@ -63,6 +64,9 @@ class Settings:
     access_algorithm: str = setting("MUSTER_ACCESS_ALGORITHM", "HS256")
     # EdDSA: a game verifies join tokens with a public key; HS256: through its sidecar alone. The arena's are HS256.
     join_algorithm: str = setting("MUSTER_JOIN_ALGORITHM", "EdDSA")
+
+    # Outside issuers may be in one's own network and speak plain HTTP; otherwise public addresses and https alone.
+    issuers_private: bool = setting("MUSTER_ISSUERS_PRIVATE", False)
 
     body_bytes: int = setting("MUSTER_BODY_BYTES", 262_144)  # the largest registration is a tenth of it
     request_s: float = setting("MUSTER_REQUEST_S", 10.0)  # body read and answered; streams and long polls excepted
