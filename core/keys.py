@@ -58,11 +58,13 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
 | `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
-| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
+| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times; or a tombstone: `erased_ms` |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
 | `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:games_ever` | set | ids of games that were ever registered |
+| `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
 | `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
 | `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
 | `muster:invitations` | zset | invitations of developers by the ms they end |
@@ -87,6 +89,8 @@ from zlib import crc32
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
+GAMES_EVER: Final = "muster:games_ever"
+ERASING: Final = "muster:erasing"
 INVITATIONS: Final = "muster:invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.

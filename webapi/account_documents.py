@@ -103,6 +103,20 @@ class Issuer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     name_claim: Annotated[str, Meta(min_length=1, max_length=64)] = "name"
 
 
+class Erasure(Struct, frozen=True, forbid_unknown_fields=True):
+    """The password of who is to be erased; a guest, or who came from outside, has none."""
+
+    password: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+
+
+class Known(Struct, frozen=True, omit_defaults=True):
+    """One piece of what is known of a player: of the installation, or of a game."""
+
+    part: str
+    data: Any
+    game: str | UnsetType = UNSET
+
+
 class OutsideToken(Struct, frozen=True, forbid_unknown_fields=True):
     """A token of the game's own issuer."""
 

@@ -21,6 +21,7 @@ from webapi.auth import Algorithm, Tokens
 from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
+from webapi.erasing import Erasing
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
@@ -38,6 +39,7 @@ from webapi.store.matches import Matches
 from webapi.store.outside import Outside
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
+from webapi.store.personal import Stores
 from webapi.store.queues import Queues
 from webapi.store.sessions import Sessions
 from webapi.store.tickets import Tickets
@@ -57,7 +59,12 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
-            for work in (services.streams.run(), services.overview.run(), _ensure_admin(services)):
+            for work in (
+                services.streams.run(),
+                services.overview.run(),
+                services.erasing.run(),
+                _ensure_admin(services),
+            ):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
             yield
 
@@ -86,7 +93,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     invitations = Invitations(batch)
     outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
     entrance = Entrance(settings, keyring, login, accounts, invitations, tokens, Audit(metrics))
-    tickets = Tickets(batch)
+    tickets, boards, parties = Tickets(batch), Boards(batch, accounts), Parties(batch)
     streams = Streams(tickets, accounts.sessions, settings, metrics)
     bell = await stack.enter_async_context(
         open_doorbell(
@@ -111,10 +118,11 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         tickets=tickets,
         queues=Queues(batch),
         matches=Matches(batch),
-        boards=Boards(batch, accounts),
-        parties=Parties(batch),
+        boards=boards,
+        parties=parties,
         streams=streams,
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
+        erasing=Erasing(db, accounts, Stores(batch, tickets, boards, parties)),
         admin_there=asyncio.Event(),
     )
 

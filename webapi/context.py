@@ -16,6 +16,7 @@ from core.redis.batch import Batch
 from core.signing import Keyring
 from webapi.auth import Caller
 from webapi.entrance import Entrance
+from webapi.erasing import Erasing
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
@@ -60,6 +61,7 @@ class Services:
     parties: Parties
     streams: Streams
     overview: OverviewWatch
+    erasing: Erasing
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 
 

@@ -34,6 +34,7 @@ ADMINS: Final[frozenset[Role]] = frozenset({"admin"})
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
+LINES: Final = "application/x-ndjson"  # a document a line
 
 _ULID: Final = "[0-9a-hjkmnp-tv-z]{26}"
 

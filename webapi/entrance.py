@@ -138,6 +138,13 @@ class Entrance:
             raise Unauthorized("the session has ended: log in again", code="token-revoked")
         return caller
 
+    async def confirm(self, account: AccountRecord, password: str, origin: Origin, now_ms: int) -> None:
+        """See that who asks knows the password of the account. Raises Unauthorized, TooMany."""
+        with self.audit.attempt("user_login_failed", origin, account.name):
+            record = await self._login.enter(account.name, password, origin.address, now_ms)
+            if record.account.player != account.player:
+                raise Unauthorized("there is no account of this name and password", code="wrong-credentials")
+
     async def change_password(self, body: doc.NewPassword, caller: Caller, origin: Origin, now_ms: int) -> None:
         """Change the password of who asks, and end all other sessions. Raises Unauthorized, TooMany, Invalid, Conflict.
 

@@ -103,6 +103,15 @@ class Database:
             raise _passing(error) from error
         return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
+    async def scan(self, match: str, count: int) -> AsyncIterator[str]:
+        """Names of keys, on every primary, that fit a pattern; some may come twice. Raises Unavailable."""
+        extra = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
+        try:
+            async for key in self._client.scan_iter(match=match, count=count, **extra):
+                yield key
+        except (rx.RedisError, OSError) as error:
+            raise _passing(error) from error
+
     async def load(self) -> None:
         """Load the function library (on every primary). Idempotent."""
         extra = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}

@@ -8,6 +8,7 @@ from webapi.endpoint import Table
 from webapi.routes import (
     accounts,
     boards,
+    data,
     games,
     issuers,
     items,
@@ -26,6 +27,7 @@ from webapi.routes import (
 TABLES: Final[tuple[Table, ...]] = (
     service.TABLE,
     accounts.TABLE,
+    data.TABLE,
     keys.TABLE,
     issuers.TABLE,
     games.TABLE,

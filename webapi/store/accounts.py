@@ -87,7 +87,11 @@ class Accounts:
         except Conflict:
             await self._batch.do("HDEL", keys.account(guest.player), "claim", "claim_ms")
             raise
-        return await self.write(claimed)
+        try:
+            return await self.write(claimed)
+        except NotFound:  # erased at this moment
+            await self._batch.call("login_erase", keys.login(folded), guest.player)
+            raise
 
     async def login(self, name: str) -> LoginRecord | None:
         """What is stored under a name; None for a name that nobody has."""
