@@ -9,6 +9,7 @@ after the last look at the soonest: so keys rotate, and made-up names of keys co
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import time
@@ -130,7 +131,7 @@ class _PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
         if not all(is_public(one["host"]) for one in found):
-            raise OSError(f"{host} is not of a public address")
+            raise OSError(errno.EACCES, f"{host} is not of a public address")
         return found
 
     async def close(self) -> None:
