@@ -49,6 +49,7 @@ NAMES: Final = frozenset(
         "MUSTER_HEARTBEAT_S",
         "MUSTER_IMAGE_PREFIXES",
         "MUSTER_INSTALLATION",
+        "MUSTER_ISSUERS_PRIVATE",
         "MUSTER_JOIN_ALGORITHM",
         "MUSTER_JOIN_JWKS",
         "MUSTER_JOIN_KEY",
