@@ -30,7 +30,7 @@ from webapi.store.personal import INSTALLATION, OF_A_GAME, Stores
 log = get("erasing")
 
 EVERY_S: Final = 5.0
-CLAIMED_MOST: Final = 16
+CLAIMED_MOST: Final = 8
 LEASE_MS: Final = 600_000
 LATE_MS: Final = 26 * 3_600_000  # the longest match lasts 24 h; so do views
 EXPORTS: Final = 4  # told at once by this replica
@@ -61,14 +61,12 @@ class Erasing:
 
     async def owned(self, player: str) -> list[str]:
         """Games that the player has registered, who cannot be erased while they are there."""
-        found = []
-        for game in await self._stores.batch.do("SMEMBERS", keys.GAMES):
-            owner, there = await self._stores.batch.do_many(
-                [("GET", keys.game_owner(game)), ("EXISTS", keys.registration(game))]
-            )
-            if owner == player and there:
-                found.append(str(game))
-        return sorted(found)
+        batch = self._stores.batch
+        games = sorted(await batch.do("SMEMBERS", keys.GAMES))
+        owners = await batch.do_many([("GET", keys.game_owner(game)) for game in games])
+        own = [game for game, owner in zip(games, owners, strict=True) if owner == player]
+        there = await batch.do_many([("EXISTS", keys.registration(game)) for game in own])
+        return [game for game, is_there in zip(own, there, strict=True) if is_there]
 
     async def tell(self, player: str) -> AsyncIterator[tuple[str, str, Any]]:
         """(part, game or '', what is known) for all that is known of a player. Raises Unavailable."""

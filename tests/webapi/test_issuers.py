@@ -83,6 +83,22 @@ async def test_the_same_subject_is_the_same_player_of_one_game(api: Api) -> None
     assert (await api.ask("POST", "/v1/me/account", upgrade, token=fresh["access_token"])).problem == "not-a-guest"
 
 
+async def test_a_party_takes_nobody_into_another_game(api: Api) -> None:
+    """A player of one game may be in a party, and that party waits in that game alone."""
+    developer = await api.game("duel")
+    await api.ask("POST", "/v1/games", {"id": "two", **ARENA}, token=developer["access_token"])
+    await trust(api, developer, jwks=JWKS)
+    leader, member = (await api.guest())["access_token"], (await enter(api, token())).body["access_token"]
+    code = (await api.ask("POST", "/v1/parties", {}, token=leader)).body["code"]
+    assert (await api.ask("POST", f"/v1/parties/{code}/join", token=member)).status == 200
+    for who in (leader, member):
+        assert (await api.ask("PUT", f"/v1/parties/{code}/ready", {"ready": True}, token=who)).status == 200
+    there = await api.ask("POST", "/v1/tickets", {"game": "two", "party": code}, token=leader)
+    assert (there.status, there.problem) == (403, "other-game")
+    here = await api.ask("POST", "/v1/tickets", {"game": "duel", "party": code}, token=leader)
+    assert here.status == 201
+
+
 PEM = ED.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 RAW = ED.public_key().public_bytes_raw()
 ANOTHER = ed25519.Ed25519PrivateKey.generate()

@@ -226,6 +226,8 @@ async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPl
         players = [TicketPlayer(caller.player, caller.name, body.attributes, body.latencies)]
     else:
         players = party.ticket_players(await call.services.parties.read(body.party), caller.player)
+        if others := await call.services.accounts.of_other_games(game.id, [player.id for player in players]):
+            raise Forbidden(f"player {others[0]} of the party is of another game alone", code="other-game")
         if body.attributes or body.latencies:
             players = [
                 msgspec.structs.replace(it, attributes=body.attributes, latencies=body.latencies)

@@ -123,6 +123,11 @@ class Accounts:
         found = await self._batch.do_many([("HGET", keys.account(player), "name") for player in players])
         return {player: name or "" for player, name in zip(players, found, strict=True)}
 
+    async def of_other_games(self, game: str, players: list[str]) -> list[str]:
+        """Who of these is good for another game alone."""
+        found = await self._batch.do_many([("HGET", keys.account(player), "game") for player in players])
+        return [player for player, own in zip(players, found, strict=True) if own and own != game]
+
     async def write(self, account: AccountRecord) -> AccountRecord:
         """Write an account from what is known of it, and return it with the role that it has by now. Repeatable.
 

@@ -28,6 +28,7 @@ KEYS_MOST: Final = 32  # of a developer
 SECRET_BYTES: Final = 32
 USED_EVERY_MS: Final = 60_000
 USED_MOST: Final = 10_000  # keys whose last use this replica remembers to have noted
+STREAMS_S: Final = 3600  # for every replica to find the streams that the key has open
 PREFIX: Final = "key-"
 
 
@@ -74,8 +75,12 @@ class ApiKeys:
 
     async def revoke(self, player: str, id_: str) -> None:
         """Void a key at once. Raises NotFound."""
-        gone, _ = await self._batch.do_many(
-            [("HDEL", keys.api_keys(player), id_), ("HDEL", keys.api_keys_used(player), id_)]
+        gone, *_ = await self._batch.do_many(
+            [
+                ("HDEL", keys.api_keys(player), id_),
+                ("HDEL", keys.api_keys_used(player), id_),
+                ("SET", keys.revoked(id_), "1", "EX", STREAMS_S),
+            ]
         )
         if not gone:
             raise NotFound("you have no such key", code="no-such-key")
