@@ -99,11 +99,10 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(redis_url: str, **settings: Any) -> AsyncIterator[Api]:
+async def open_api(redis_url: str, *, signing_secrets: str = "", **settings: Any) -> AsyncIterator[Api]:
     """A webapi for the length of the block."""
-    app = make_app(
-        Common(redis_url=redis_url, secret=SECRET), Settings(**{"open_developers": True, **settings}), Metrics()
-    )
+    common = Common(redis_url=redis_url, secret=SECRET, signing_secrets=signing_secrets)
+    app = make_app(common, Settings(**{"open_developers": True, **settings}), Metrics())
     async with TestClient(TestServer(app, handler_cancellation=True)) as client:
         yield Api(client, app[SERVICES])
 

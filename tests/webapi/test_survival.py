@@ -12,6 +12,7 @@ import pytest
 from core.clock import new_id, now_ms
 from core.redis.client import open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
+from tests.redis.backends import DEBIAN
 from tests.support import eventually, free_port
 from tests.webapi.support import PASSWORD, Api, open_api
 from webapi.auth import Tokens
@@ -19,10 +20,13 @@ from webapi.auth import Tokens
 NEW = "a better password"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedRedis]:
-    """A Redis of one's own, with its append-only file."""
-    with embedded_redis(tmp_path / "redis", free_port()) as running:
+@pytest.fixture(params=["valkey", "redis7"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EmbeddedRedis]:
+    """A Valkey, and a Redis 7.0, of one's own, with its append-only file."""
+    program = None if request.param == "valkey" else DEBIAN
+    if program is not None and shutil.which(program) is None:
+        pytest.skip("no redis-server of the distribution here")
+    with embedded_redis(tmp_path / "redis", free_port(), program=program) as running:
         yield running
 
 
@@ -86,7 +90,7 @@ async def test_accounts_come_back_from_a_backup(server: EmbeddedRedis, tmp_path:
                 shutil.copytree(server.folder / "appendonlydir", copied / "appendonlydir")
         await api.account("Too late")
     options = ["--appendonly", "no"] if kind == "snapshot" else []  # with one it would look for its file alone
-    with embedded_redis(copied, free_port(), options=options) as restored:
+    with embedded_redis(copied, free_port(), program=server.program, options=options) as restored:
         async with open_api(restored.url) as api:
             await look(api, found)
             late = {"name": "too late", "password": PASSWORD}

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Unauthorized
@@ -29,6 +29,7 @@ def by_pyjwt(key: str = KEY, headers: dict[str, Any] | None = None, algorithm: s
     return jwt.encode(kept, key, algorithm=algorithm, headers=headers)
 
 
+@settings(deadline=None)  # the first example loads cryptography
 @given(names, names)
 def test_pyjwt_accepts_ours(name: str, team: str) -> None:
     """PyJWT verifies a minted token and reads the same claims."""
@@ -110,6 +111,7 @@ def signed(claims: JoinClaims = CLAIMS, signer: SigningKey = SIGNER, key: str = 
     return mint_signed(key, claims, signer.kid, signer.private.sign)
 
 
+@settings(deadline=None)  # the first example loads cryptography
 @given(names, names)
 def test_a_signed_token_is_verified_with_the_public_key_and_by_the_sidecar(name: str, team: str) -> None:
     """Any library verifies it with the key of the set that its header names; the sidecar with the match's own key."""
