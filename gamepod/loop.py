@@ -26,6 +26,7 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
+from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
@@ -111,6 +112,7 @@ class Life:
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
         self._server = match_life(match)
+        self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
@@ -298,6 +300,8 @@ class Life:
                     self._sdk.changed()
                 if self._running and game.asks:
                     await self._backfill.follow()
+                if self._running:
+                    await self._attendance.tell(game.present)
             except NotOurs as error:
                 self._lose(error)
             except (Unavailable, Conflict) as error:

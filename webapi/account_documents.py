@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from core.model import Role
-from webapi.documents import Rfc3339
+from webapi.documents import Rfc3339, Text
 
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
 Scope = Annotated[str, Meta(min_length=3, max_length=40, pattern="^[a-z]+:(read|write)$")]
@@ -15,6 +15,20 @@ GameId = Annotated[str, Meta(max_length=40, pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9
 Code = Annotated[str, Meta(min_length=1, max_length=256)]
 KeyAlgorithm = Literal["EdDSA", "ES256", "ES384", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
 Url = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class GuestAccount(Struct, frozen=True, forbid_unknown_fields=True):
+    """The name and the password that a guest takes; the rules are those of a new account."""
+
+    name: Text
+    password: Text
+
+
+class NewPassword(Struct, frozen=True, forbid_unknown_fields=True):
+    """`password` is the one that is good now."""
+
+    password: Text
+    new_password: Text
 
 
 class NewKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,14 +70,14 @@ class Keys(Struct, frozen=True):
     scopes: list[str]
 
 
-class NewInvitation(Struct, frozen=True, forbid_unknown_fields=True):
+class NewDeveloperInvitation(Struct, frozen=True, forbid_unknown_fields=True):
     """An invitation to be a developer, good once."""
 
     note: Annotated[str, Meta(max_length=128)] = ""
     hours: Annotated[int, Meta(ge=1, le=720)] = 168
 
 
-class Invitation(Struct, frozen=True, omit_defaults=True):
+class DeveloperInvitation(Struct, frozen=True, omit_defaults=True):
     """An invitation as it is listed. `used_by` is the player who took it."""
 
     id: str
@@ -74,18 +88,18 @@ class Invitation(Struct, frozen=True, omit_defaults=True):
     used_by: str | UnsetType = UNSET
 
 
-class MadeInvitation(Struct, frozen=True):
+class MadeDeveloperInvitation(Struct, frozen=True):
     """A new invitation. `code` is told this once, and kept as a digest."""
 
-    invitation: Invitation
+    invitation: DeveloperInvitation
     code: str
 
 
-class Invitations(Struct, frozen=True):
-    invitations: list[Invitation]
+class DeveloperInvitations(Struct, frozen=True):
+    invitations: list[DeveloperInvitation]
 
 
-class TakenInvitation(Struct, frozen=True, forbid_unknown_fields=True):
+class TakenDeveloperInvitation(Struct, frozen=True, forbid_unknown_fields=True):
     code: Code
 
 

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from aiohttp import web
 
+from core.beats import Beats
 from core.clock import now_ms
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
@@ -22,6 +23,7 @@ from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
 from webapi.erasing import Erasing
+from webapi.followers import Followers
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
@@ -33,13 +35,16 @@ from webapi.site import add_site
 from webapi.store.accounts import Accounts
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
+from webapi.store.developer_invitations import DeveloperInvitations
 from webapi.store.games import Games
+from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.outside import Outside
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
 from webapi.store.personal import Stores
+from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.sessions import Sessions
 from webapi.store.tickets import Tickets
@@ -63,6 +68,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
                 services.streams.run(),
                 services.overview.run(),
                 services.erasing.run(),
+                services.beats.run(),
                 _ensure_admin(services),
             ):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
@@ -70,6 +76,8 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
+        app[SERVICES].feeds.close()
+        app[SERVICES].followers.close()
         app[SERVICES].overview.close()
 
     app.cleanup_ctx.append(lifetime)
@@ -90,14 +98,32 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)
     login = Login(batch, accounts, passwords, settings, metrics, secret)
     tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
-    invitations = Invitations(batch)
+    invited = DeveloperInvitations(batch)
     outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
-    entrance = Entrance(settings, keyring, login, accounts, invitations, tokens, Audit(metrics))
+    entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics))
     tickets, boards, parties = Tickets(batch), Boards(batch, accounts), Parties(batch)
-    streams = Streams(tickets, accounts.sessions, settings, metrics)
+    beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
+    metrics.count_beats(beats)
+    streams = Streams(tickets, accounts.sessions, settings, metrics, beats)
+    each = settings.streams_per_player
+    feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
+    followers = Followers(settings.streams, each, metrics.streams.labels("player"))
+
+    def heard(topic: str, ids: list[str]) -> None:
+        if topic == "feed":
+            feeds.heard(ids)
+            return
+        streams.heard(topic, ids)
+        if topic in ("party", "ticket"):
+            followers.heard(ids)
+
     bell = await stack.enter_async_context(
         open_doorbell(
-            db, topics=["ticket", "told"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host
+            db,
+            topics=["ticket", "told", "feed", "party"],
+            heard=heard,
+            bind=common.doorbell_bind,
+            host=common.doorbell_host,
         )
     )
     return Services(
@@ -112,7 +138,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         entrance=entrance,
         accounts=accounts,
         api_keys=ApiKeys(batch),
-        invitations=invitations,
+        developer_invitations=invited,
         outside=Outside(batch, accounts, outside_keys, private=settings.issuers_private),
         games=Games(batch),
         tickets=tickets,
@@ -121,6 +147,12 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         boards=boards,
         parties=parties,
         streams=streams,
+        beats=beats,
+        presence=Presence(batch),
+        hooks=Hooks(batch),
+        feeds=feeds,
+        followers=followers,
+        invitations=Invitations(batch),
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
         erasing=Erasing(db, accounts, Stores(batch, tickets, boards, parties)),
         admin_there=asyncio.Event(),

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from core.beats import Beats
 from core.clock import now_ms
 from core.doorbell import Doorbell
 from core.errors import Forbidden, NotFound, Unauthorized
@@ -17,6 +18,7 @@ from core.signing import Keyring
 from webapi.auth import Caller
 from webapi.entrance import Entrance
 from webapi.erasing import Erasing
+from webapi.followers import Followers
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
@@ -25,11 +27,14 @@ from webapi.store.accounts import Accounts
 from webapi.store.apikeys import PREFIX as KEY_PREFIX
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
+from webapi.store.developer_invitations import DeveloperInvitations
 from webapi.store.games import Games
+from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.outside import Outside
 from webapi.store.parties import Parties
+from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
 from webapi.streams import Streams
@@ -51,7 +56,7 @@ class Services:
     entrance: Entrance
     accounts: Accounts
     api_keys: ApiKeys
-    invitations: Invitations
+    developer_invitations: DeveloperInvitations
     outside: Outside
     games: Games
     tickets: Tickets
@@ -60,6 +65,12 @@ class Services:
     boards: Boards
     parties: Parties
     streams: Streams
+    beats: Beats
+    presence: Presence
+    hooks: Hooks
+    feeds: Followers  # of games, for their developers
+    followers: Followers  # players, of what concerns them
+    invitations: Invitations
     overview: OverviewWatch
     erasing: Erasing
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
@@ -115,6 +126,10 @@ class Call:
             return (await self.services.games.recent(game, self.now_ms)).owner == self.known.player
         except NotFound:  # removed since
             return False
+
+    async def is_over(self) -> bool:
+        """Whether the caller's session has ended meanwhile: a stream of it is to end too. Raises Unavailable."""
+        return (await self.services.accounts.sessions.revoked([self.caller.session]))[0]
 
     def keep_to_game(self, *documents: object) -> None:
         """See that a caller who is of one game alone asks for no other. Raises Forbidden."""

@@ -56,20 +56,6 @@ class Credentials(Struct, frozen=True, forbid_unknown_fields=True):
     password: Text
 
 
-class GuestAccount(Struct, frozen=True, forbid_unknown_fields=True):
-    """The name and the password that a guest takes; the rules are those of a new account."""
-
-    name: Text
-    password: Text
-
-
-class NewPassword(Struct, frozen=True, forbid_unknown_fields=True):
-    """`password` is the one that is good now."""
-
-    password: Text
-    new_password: Text
-
-
 class RefreshToken(Struct, frozen=True, forbid_unknown_fields=True):
     refresh_token: Annotated[str, Meta(min_length=1, max_length=512)]
 
@@ -309,6 +295,30 @@ class MemberReady(Struct, frozen=True, forbid_unknown_fields=True):
 
 class Kick(Struct, frozen=True, forbid_unknown_fields=True):
     player: PlayerId
+
+
+class Promotion(Struct, frozen=True, forbid_unknown_fields=True):
+    player: PlayerId
+
+
+class Invite(Struct, frozen=True, forbid_unknown_fields=True):
+    """The name of the account to invite, whatever its case. Guests have none: give them the code."""
+
+    name: Text
+
+
+class InvitationDocument(Struct, frozen=True):
+    """Join the party by its code, or not; after an hour it is forgotten."""
+
+    code: str
+    by: Person
+    at: Rfc3339
+
+
+class InvitationDocuments(Struct, frozen=True):
+    """The newest first."""
+
+    invitations: list[InvitationDocument]
 
 
 class Member(Struct, frozen=True):

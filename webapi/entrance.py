@@ -8,6 +8,7 @@ from __future__ import annotations
 from core.clock import new_id
 from core.errors import Conflict, Forbidden, NotFound, Refused, Unauthorized
 from core.signing import Keyring
+from webapi import account_documents as acc
 from webapi import documents as doc
 from webapi.audit import Audit
 from webapi.auth import Caller, Refresh, Tokens, read_refresh
@@ -16,7 +17,7 @@ from webapi.names import GUEST_LEAST, shown
 from webapi.origin import Origin
 from webapi.settings import Settings
 from webapi.store.accounts import AccountRecord, Accounts, LoginRecord
-from webapi.store.invitations import Invitations
+from webapi.store.developer_invitations import DeveloperInvitations
 from webapi.store.outside import Outside
 
 
@@ -29,7 +30,7 @@ class Entrance:
         keyring: Keyring,
         login: Login,
         accounts: Accounts,
-        invitations: Invitations,
+        invitations: DeveloperInvitations,
         tokens: Tokens,
         audit: Audit,
     ) -> None:
@@ -83,7 +84,7 @@ class Entrance:
         self.audit.tell("guest_made", origin, name, player=player, role="player")
         return session
 
-    async def upgrade(self, body: doc.GuestAccount, caller: Caller, origin: Origin, now_ms: int) -> doc.Session:
+    async def upgrade(self, body: acc.GuestAccount, caller: Caller, origin: Origin, now_ms: int) -> doc.Session:
         """Make an account of the guest who asks: the player stays who he is. Raises Invalid, Conflict, NotFound."""
         with self.audit.attempt("user_upgrade_failed", origin, body.name):
             guest = await self._accounts.read(caller.player)
@@ -145,7 +146,7 @@ class Entrance:
             if record.account.player != account.player:
                 raise Unauthorized("there is no account of this name and password", code="wrong-credentials")
 
-    async def change_password(self, body: doc.NewPassword, caller: Caller, origin: Origin, now_ms: int) -> None:
+    async def change_password(self, body: acc.NewPassword, caller: Caller, origin: Origin, now_ms: int) -> None:
         """Change the password of who asks, and end all other sessions. Raises Unauthorized, TooMany, Invalid, Conflict.
 
         The others end before and after: stopped in between, only what was opened at that very moment lives on, and the

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import Invalid, Refused
+from webapi import account_documents as acc
 from webapi import documents as doc
 from webapi.problems import TYPE, Malformed, Problem, from_decode
 
@@ -37,12 +38,12 @@ class Guest(doc.NewGuest, frozen=True, kw_only=True, forbid_unknown_fields=True,
     id: Id = None
 
 
-class Upgrade(doc.GuestAccount, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="upgrade"):
+class Upgrade(acc.GuestAccount, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="upgrade"):
     access_token: AccessToken
     id: Id = None
 
 
-class Password(doc.NewPassword, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="password"):
+class Password(acc.NewPassword, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="password"):
     access_token: AccessToken
     id: Id = None
 

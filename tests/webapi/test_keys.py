@@ -13,7 +13,7 @@ from core.clock import new_id, now_ms
 from core.redis.client import Database
 from tests.webapi.support import ARENA, PASSWORD, Api, open_api
 from webapi.auth import Tokens
-from webapi.store import apikeys, invitations
+from webapi.store import apikeys, developer_invitations
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ async def test_a_player_accepts_an_invitation(api: Api, admin: str) -> None:
     player = await api.account("Ada")
     codes = [(await api.ask("POST", "/v1/invitations", {}, token=admin)).body for _ in range(2)]
     assert (await api.ask("DELETE", f"/v1/invitations/{codes[0]['invitation']['id']}", token=admin)).status == 204
-    _, expired = await api.services.invitations.make("p-1", "", 0, now_ms() - 1)
+    _, expired = await api.services.developer_invitations.make("p-1", "", 0, now_ms() - 1)
     for code in (codes[0]["code"], codes[1]["code"] + "x", "x", expired):
         refused = await api.ask("POST", "/v1/me/invitation", {"code": code}, token=player["access_token"])
         assert (refused.status, refused.problem) == (403, "invitation-invalid")
@@ -160,7 +160,7 @@ async def test_invitations_are_bounded_and_admins_alone_invite(
     api: Api, admin: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A developer invites nobody, and so many invitations are open at once."""
-    monkeypatch.setattr(invitations, "OPEN_MOST", 1)
+    monkeypatch.setattr(developer_invitations, "OPEN_MOST", 1)
     developer = (await api.account("Studio", "developer"))["access_token"]
     assert (await api.ask("POST", "/v1/invitations", {}, token=developer)).problem == "forbidden"
     assert (await api.ask("POST", "/v1/invitations", {}, token=admin)).status == 201

@@ -67,6 +67,10 @@ async def live(api: Api, db: Database, other: str) -> dict[str, Any]:
     await api.ask("POST", "/v1/parties", {}, token=token)
     await api.ticket(session, GAME)
     await db.do("ZADD", f"{keys.game(GAME)}:cancels:{player}", now, "m-1")
+    played = keys.presence(keys.presence_number(player))
+    await db.do("HSET", f"{played}:days:{player}", f"{GAME}/20000", 5000)
+    await db.do("LPUSH", f"{played}:sessions:{player}", json.dumps({"game": GAME, "since_ms": 1, "until_ms": 2}))
+    await db.do("SADD", f"{played}:limited", f"{GAME}/{player}")
     await boards(db, now, player, other)
     moves = [Move(f"w-{i}", now, one, 48.0, 2.0) for i, one in enumerate((player, other))]
     views = Views()
@@ -121,7 +125,7 @@ async def whole(db: Database) -> dict[str, str]:
 
 
 # What a player's id may stand in after that: the audit of items, and what ends by itself within a day.
-STAYS = (":audit", ":ticket:", ":match:")
+STAYS = (":audit", ":ticket:", ":match:", ":feed", "}:events")
 
 
 async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
@@ -133,8 +137,8 @@ async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
     lines = await told(api, "/v1/me/data", session["access_token"])
     parts = {line["part"] for line in lines}
     assert parts == {
-        "account", "session", "api_key", "party", "ticket", "state", "position", "activity", "score", "rating",
-        "season", "item", "move",
+        "account", "played_ms", "played", "play_limited", "session", "api_key", "party", "ticket", "state", "position",
+        "activity", "score", "rating", "season", "item", "move",
     }  # fmt: skip
     assert {line.get("game", "") for line in lines} == {"", GAME}
     by_part = {line["part"]: line["data"] for line in lines}

@@ -81,6 +81,17 @@ async def test_a_stream_ends_soon_after_its_logout(api: Api) -> None:
         stream.close()
 
 
+async def test_the_stream_of_all_that_concerns_a_player_ends_with_his_session(api: Api) -> None:
+    """The one stream of tickets, party and play-time is closed after the logout too."""
+    guest = await api.guest()
+    stream = await api.open("GET", "/v1/events", token=guest["access_token"])
+    assert (await api.ask("POST", "/v1/logout", token=guest["access_token"])).status == 204
+    async with asyncio.timeout(30):
+        while await next_event(stream) is not None:
+            pass
+    stream.close()
+
+
 async def test_a_guest_becomes_an_account_and_stays_who_he_is(api: Api, db: Database) -> None:
     """The id, the ticket and the session stay; from then on name and password let in, and nothing is forgotten."""
     await api.game()

@@ -10,6 +10,7 @@ from webapi.routes import (
     boards,
     data,
     games,
+    hooks,
     issuers,
     items,
     keys,
@@ -18,9 +19,11 @@ from webapi.routes import (
     overview,
     parties,
     players,
+    presence,
     queues,
     seasons,
     service,
+    stream,
     tickets,
 )
 
@@ -39,6 +42,9 @@ TABLES: Final[tuple[Table, ...]] = (
     players.TABLE,
     items.TABLE,
     near.TABLE,
+    presence.TABLE,
+    hooks.TABLE,
     parties.TABLE,
+    stream.TABLE,
     overview.TABLE,
 )

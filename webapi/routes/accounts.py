@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
+from webapi import account_documents as acc
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
@@ -46,13 +47,13 @@ async def guest(call: Call, body: doc.NewGuest) -> doc.Session:
 
 
 @TABLE.route("POST", "/v1/me/account", who=PLAYERS, status=201, errors=(Conflict, NotFound))
-async def upgrade(call: Call, body: doc.GuestAccount) -> doc.Session:
+async def upgrade(call: Call, body: acc.GuestAccount) -> doc.Session:
     """Make an account of the guest you are: you keep your id, and all that is yours. Answers with a new session."""
     return _secret(call, await call.services.entrance.upgrade(body, call.caller, call.origin, call.now_ms))
 
 
 @TABLE.route("PUT", "/v1/me/password", who=EVERYONE, status=204, errors=(NotFound, Conflict, TooMany))
-async def change_password(call: Call, body: doc.NewPassword) -> None:
+async def change_password(call: Call, body: acc.NewPassword) -> None:
     """Change your password. All your other sessions end. A wrong one counts as a failed login does."""
     await call.services.entrance.change_password(body, call.caller, call.origin, call.now_ms)
 

@@ -14,7 +14,7 @@ from webapi.documents import Account
 from webapi.endpoint import ADMINS, DEVELOPERS, PLAYERS, SCOPES, Table
 from webapi.routes.accounts import account_document
 from webapi.store.apikeys import ApiKey
-from webapi.store.invitations import InvitationRecord
+from webapi.store.developer_invitations import InvitationRecord
 
 TABLE: Final = Table("keys", keys=False)
 
@@ -56,31 +56,33 @@ async def revoke(call: Call) -> None:
 
 
 @TABLE.route("POST", "/v1/invitations", who=ADMINS, status=201, errors=(TooMany,))
-async def invite(call: Call, body: doc.NewInvitation) -> doc.MadeInvitation:
+async def invite(call: Call, body: doc.NewDeveloperInvitation) -> doc.MadeDeveloperInvitation:
     """Invite somebody to be a developer: the code is good once, and told here and never again."""
-    made, code = await call.services.invitations.make(
+    made, code = await call.services.developer_invitations.make(
         call.caller.player, body.note, call.now_ms, call.now_ms + body.hours * HOUR_MS
     )
     call.services.entrance.audit.tell("invitation_made", call.origin, body.note, by=call.caller.player)
     call.headers["Cache-Control"] = "no-store"
-    return doc.MadeInvitation(_invitation(made), code)
+    return doc.MadeDeveloperInvitation(_invitation(made), code)
 
 
 @TABLE.route("GET", "/v1/invitations", who=ADMINS)
-async def invitations(call: Call) -> doc.Invitations:
+async def invitations(call: Call) -> doc.DeveloperInvitations:
     """Invitations that have not expired, and who took them."""
-    return doc.Invitations([_invitation(it) for it in await call.services.invitations.every(call.now_ms)])
+    return doc.DeveloperInvitations(
+        [_invitation(it) for it in await call.services.developer_invitations.every(call.now_ms)]
+    )
 
 
 @TABLE.route("DELETE", "/v1/invitations/{invitation}", who=ADMINS, status=204, errors=(NotFound,))
 async def uninvite(call: Call) -> None:
     """Void an invitation at once. Who took it already stays a developer."""
-    await call.services.invitations.revoke(call.path("invitation"))
+    await call.services.developer_invitations.revoke(call.path("invitation"))
     call.services.entrance.audit.tell("invitation_revoked", call.origin, "", by=call.caller.player)
 
 
 @TABLE.route("POST", "/v1/me/invitation", who=PLAYERS, errors=(NotFound, Conflict, Forbidden))
-async def accept(call: Call, body: doc.TakenInvitation) -> Account:
+async def accept(call: Call, body: doc.TakenDeveloperInvitation) -> Account:
     """Become a developer by an invitation. Ends all your sessions: the next login has the role."""
     return account_document(await call.services.entrance.accept(body.code, call.caller, call.origin))
 
@@ -92,6 +94,6 @@ def _key(key: ApiKey, used_ms: int) -> doc.Key:
     )  # fmt: skip
 
 
-def _invitation(it: InvitationRecord) -> doc.Invitation:
+def _invitation(it: InvitationRecord) -> doc.DeveloperInvitation:
     made, until = records.iso(it.made_ms), records.iso(it.until_ms)
-    return doc.Invitation(it.id, it.note, it.by, made, until, it.used_by or UNSET)
+    return doc.DeveloperInvitation(it.id, it.note, it.by, made, until, it.used_by or UNSET)

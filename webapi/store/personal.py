@@ -21,6 +21,7 @@ from core.clock import now_ms
 from core.errors import NotFound, Refused
 from core.inventory import MOST_ENTRIES, Inventories
 from core.items import MOST_ITEMS
+from core.presence import member
 from core.redis.batch import Batch
 from webapi.store.boards import Boards
 from webapi.store.parties import Parties
@@ -73,6 +74,30 @@ async def _erase_account(stores: Stores, _: str, player: str) -> None:
     await stores.batch.do_many([("DEL", key) for key in own])
 
 
+async def _tell_play(stores: Stores, game: str, player: str) -> Told:
+    base = keys.presence(keys.presence_number(player))
+    if game:
+        if await stores.batch.do("SISMEMBER", f"{base}:limited", member(game, player)):
+            yield "play_limited", True
+        return
+    days, sessions = await stores.batch.do_many(
+        [("HGETALL", f"{base}:days:{player}"), ("LRANGE", f"{base}:sessions:{player}", 0, -1)]
+    )
+    if days:
+        yield "played_ms", days
+    for text in sessions:
+        yield "played", msgspec.json.decode(text)
+
+
+async def _erase_play(stores: Stores, game: str, player: str) -> None:
+    """Who is online still goes offline by himself: what that writes is looked after at the end."""
+    base = keys.presence(keys.presence_number(player))
+    if game:
+        await stores.batch.do("SREM", f"{base}:limited", member(game, player))
+    else:
+        await stores.batch.do_many([("DEL", f"{base}:days:{player}"), ("DEL", f"{base}:sessions:{player}")])
+
+
 async def _tell_party(stores: Stores, _: str, player: str) -> Told:
     party = await stores.parties.of(player)
     if party is not None:
@@ -86,7 +111,7 @@ async def _erase_party(stores: Stores, _: str, player: str) -> None:
         if party.ticket is not None:
             await stores.tickets.cancel(party.ticket.game, party.ticket.id, player, now_ms())
         await stores.parties.leave(party, player)
-    await stores.batch.do("DEL", keys.party_of(player))
+    await stores.batch.do_many([("DEL", keys.party_of(player)), ("DEL", keys.invitations(player))])
 
 
 async def _tell_ticket(stores: Stores, game: str, player: str) -> Told:
@@ -193,8 +218,13 @@ async def _erase_items(stores: Stores, game: str, player: str) -> None:
     await stores.batch.call("items_forget", keys.items(game), player)
 
 
-INSTALLATION: Final = (Piece(_tell_account, _erase_account), Piece(_tell_party, _erase_party))
+INSTALLATION: Final = (
+    Piece(_tell_account, _erase_account),
+    Piece(_tell_play, _erase_play),
+    Piece(_tell_party, _erase_party),
+)
 OF_A_GAME: Final = (
+    Piece(_tell_play, _erase_play),
     Piece(_tell_ticket, _erase_ticket),
     Piece(_tell_views, _erase_views),
     Piece(_tell_boards, _erase_boards),
