@@ -83,7 +83,7 @@ the rest from it; all of them hash to that slot.
 | `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
 | `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
 | `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
-| `muster:invitations` | zset | invitations of developers by the ms they end |
+| `muster:developer_invitations` | zset | invitations of developers by the ms they end |
 | `muster:invitation:{invitation}` | hash | digest of its code, who made it, who took it |
 | `muster:{game}:issuer` | string | who else says who a player of the game is (JSON) |
 | `muster:outside:{digest}` | string | whom a subject of such an issuer is: a player |
@@ -108,7 +108,7 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
-INVITATIONS: Final = "muster:invitations"
+INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 16

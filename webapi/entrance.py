@@ -48,7 +48,7 @@ class Entrance:
             if body.role == "developer" and not self._settings.open_developers and body.invitation is None:
                 raise Forbidden(
                     "this installation lets nobody sign up as a developer without an invitation: its operator may with "
-                    "MUSTER_OPEN_DEVELOPERS=true, and an admin invites with POST /v1/invitations"
+                    "MUSTER_OPEN_DEVELOPERS=true, and an admin invites with POST /v1/developers/invitations"
                 )
             await self._login.admit(origin.address, now_ms)
             account = await self._registered(body, now_ms)

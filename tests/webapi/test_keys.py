@@ -122,7 +122,7 @@ async def test_an_invitation_makes_one_developer(redis_url: str, db: Database) -
     async with open_api(redis_url, open_developers=False) as api:
         admin = Tokens(api.services.secret, 600).mint("p-1", "Root", "admin", new_id("session"), now_ms() // 1000)
         await api.account("Taken")
-        made = await api.ask("POST", "/v1/invitations", {"note": "studio"}, token=admin)
+        made = await api.ask("POST", "/v1/developers/invitations", {"note": "studio"}, token=admin)
         code, id_ = made.body["code"], made.body["invitation"]["id"]
         assert (made.status, made.headers["Cache-Control"]) == (201, "no-store")
         assert code.rpartition(".")[2] not in json.dumps(await db.do("HGETALL", keys.invitation(id_)))
@@ -136,20 +136,22 @@ async def test_an_invitation_makes_one_developer(redis_url: str, db: Database) -
         [winner] = [answer.body for answer in answers if answer.status == 201]
         assert winner["role"] == "developer"
         assert (await join("late")).problem == "invitation-used"
-        [listed] = (await api.ask("GET", "/v1/invitations", token=admin)).body["invitations"]
+        [listed] = (await api.ask("GET", "/v1/developers/invitations", token=admin)).body["invitations"]
         assert (listed["id"], listed["note"], listed["used_by"]) == (id_, "studio", winner["player"])
 
 
 async def test_a_player_accepts_an_invitation(api: Api, admin: str) -> None:
     """His sessions end, and the next login is a developer's; revoked, wrong and expired codes are refused."""
     player = await api.account("Ada")
-    codes = [(await api.ask("POST", "/v1/invitations", {}, token=admin)).body for _ in range(2)]
-    assert (await api.ask("DELETE", f"/v1/invitations/{codes[0]['invitation']['id']}", token=admin)).status == 204
+    codes = [(await api.ask("POST", "/v1/developers/invitations", {}, token=admin)).body for _ in range(2)]
+    assert (
+        await api.ask("DELETE", f"/v1/developers/invitations/{codes[0]['invitation']['id']}", token=admin)
+    ).status == 204
     _, expired = await api.services.developer_invitations.make("p-1", "", 0, now_ms() - 1)
     for code in (codes[0]["code"], codes[1]["code"] + "x", "x", expired):
-        refused = await api.ask("POST", "/v1/me/invitation", {"code": code}, token=player["access_token"])
+        refused = await api.ask("POST", "/v1/me/developer", {"code": code}, token=player["access_token"])
         assert (refused.status, refused.problem) == (403, "invitation-invalid")
-    taken = await api.ask("POST", "/v1/me/invitation", {"code": codes[1]["code"]}, token=player["access_token"])
+    taken = await api.ask("POST", "/v1/me/developer", {"code": codes[1]["code"]}, token=player["access_token"])
     assert taken.body["role"] == "developer"
     assert (await api.ask("GET", "/v1/me", token=player["access_token"])).problem == "token-revoked"
     entered = await api.ask("POST", "/v1/login", {"name": "ada", "password": PASSWORD})
@@ -162,7 +164,7 @@ async def test_invitations_are_bounded_and_admins_alone_invite(
     """A developer invites nobody, and so many invitations are open at once."""
     monkeypatch.setattr(developer_invitations, "OPEN_MOST", 1)
     developer = (await api.account("Studio", "developer"))["access_token"]
-    assert (await api.ask("POST", "/v1/invitations", {}, token=developer)).problem == "forbidden"
-    assert (await api.ask("POST", "/v1/invitations", {}, token=admin)).status == 201
-    full = await api.ask("POST", "/v1/invitations", {}, token=admin)
+    assert (await api.ask("POST", "/v1/developers/invitations", {}, token=developer)).problem == "forbidden"
+    assert (await api.ask("POST", "/v1/developers/invitations", {}, token=admin)).status == 201
+    full = await api.ask("POST", "/v1/developers/invitations", {}, token=admin)
     assert (full.status, full.problem) == (429, "too-many-invitations")

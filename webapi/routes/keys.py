@@ -55,7 +55,7 @@ async def revoke(call: Call) -> None:
     )
 
 
-@TABLE.route("POST", "/v1/invitations", who=ADMINS, status=201, errors=(TooMany,))
+@TABLE.route("POST", "/v1/developers/invitations", who=ADMINS, status=201, errors=(TooMany,))
 async def invite(call: Call, body: doc.NewDeveloperInvitation) -> doc.MadeDeveloperInvitation:
     """Invite somebody to be a developer: the code is good once, and told here and never again."""
     made, code = await call.services.developer_invitations.make(
@@ -66,7 +66,7 @@ async def invite(call: Call, body: doc.NewDeveloperInvitation) -> doc.MadeDevelo
     return doc.MadeDeveloperInvitation(_invitation(made), code)
 
 
-@TABLE.route("GET", "/v1/invitations", who=ADMINS)
+@TABLE.route("GET", "/v1/developers/invitations", who=ADMINS)
 async def invitations(call: Call) -> doc.DeveloperInvitations:
     """Invitations that have not expired, and who took them."""
     return doc.DeveloperInvitations(
@@ -74,14 +74,14 @@ async def invitations(call: Call) -> doc.DeveloperInvitations:
     )
 
 
-@TABLE.route("DELETE", "/v1/invitations/{invitation}", who=ADMINS, status=204, errors=(NotFound,))
+@TABLE.route("DELETE", "/v1/developers/invitations/{invitation}", who=ADMINS, status=204, errors=(NotFound,))
 async def uninvite(call: Call) -> None:
     """Void an invitation at once. Who took it already stays a developer."""
     await call.services.developer_invitations.revoke(call.path("invitation"))
     call.services.entrance.audit.tell("invitation_revoked", call.origin, "", by=call.caller.player)
 
 
-@TABLE.route("POST", "/v1/me/invitation", who=PLAYERS, errors=(NotFound, Conflict, Forbidden))
+@TABLE.route("POST", "/v1/me/developer", who=PLAYERS, errors=(NotFound, Conflict, Forbidden))
 async def accept(call: Call, body: doc.TakenDeveloperInvitation) -> Account:
     """Become a developer by an invitation. Ends all your sessions: the next login has the role."""
     return account_document(await call.services.entrance.accept(body.code, call.caller, call.origin))
