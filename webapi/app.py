@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Final, cast
 
 from aiohttp import web
@@ -29,6 +30,7 @@ from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.outside_keys import open_outside_keys
 from webapi.passwords import open_passwords
+from webapi.relay.relay import Relay
 from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
@@ -42,6 +44,7 @@ from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.outside import Outside
 from webapi.store.overview import OverviewReader
+from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.personal import Stores
 from webapi.store.presence import Presence
@@ -64,10 +67,13 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
+            stack.push_async_callback(services.beats.close)
             for work in (
                 services.streams.run(),
+                services.pack_streams.run(),
                 services.overview.run(),
                 services.erasing.run(),
+                services.relay.run(),
                 services.beats.run(),
                 _ensure_admin(services),
             ):
@@ -76,6 +82,8 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
+        app[SERVICES].pack_streams.close()
+        app[SERVICES].relay.close()
         app[SERVICES].feeds.close()
         app[SERVICES].followers.close()
         app[SERVICES].overview.close()
@@ -97,31 +105,24 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     keyring = common.signing()
     accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)
     login = Login(batch, accounts, passwords, settings, metrics, secret)
-    tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
     invited = DeveloperInvitations(batch)
     outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
+    tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
     entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics))
     tickets, boards, parties = Tickets(batch), Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
     streams = Streams(tickets, accounts.sessions, settings, metrics, beats)
+    packs = Packs(batch)
+    pack_streams = Streams(packs, accounts.sessions, settings, metrics, beats, "packs")
     each = settings.streams_per_player
     feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
     followers = Followers(settings.streams, each, metrics.streams.labels("player"))
-
-    def heard(topic: str, ids: list[str]) -> None:
-        if topic == "feed":
-            feeds.heard(ids)
-            return
-        streams.heard(topic, ids)
-        if topic in ("party", "ticket"):
-            followers.heard(ids)
-
     bell = await stack.enter_async_context(
         open_doorbell(
             db,
-            topics=["ticket", "told", "feed", "party"],
-            heard=heard,
+            topics=["ticket", "told", "feed", "party", "packs"],
+            heard=partial(_heard, streams, pack_streams, feeds, followers),
             bind=common.doorbell_bind,
             host=common.doorbell_host,
         )
@@ -146,7 +147,10 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         matches=Matches(batch),
         boards=boards,
         parties=parties,
+        packs=packs,
         streams=streams,
+        pack_streams=pack_streams,
+        relay=Relay(settings, metrics),
         beats=beats,
         presence=Presence(batch),
         hooks=Hooks(batch),
@@ -157,6 +161,21 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         erasing=Erasing(db, accounts, Stores(batch, tickets, boards, parties)),
         admin_there=asyncio.Event(),
     )
+
+
+def _heard(
+    streams: Streams, pack_streams: Streams, feeds: Followers, followers: Followers, topic: str, ids: list[str]
+) -> None:
+    """Tell a ring of the doorbell to those whom it concerns."""
+    if topic == "feed":
+        feeds.heard(ids)
+        return
+    if topic == "packs":
+        pack_streams.heard(topic, ids)
+        return
+    streams.heard(topic, ids)
+    if topic in ("party", "ticket"):
+        followers.heard(ids)
 
 
 async def _ensure_admin(services: Services) -> None:

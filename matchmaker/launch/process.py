@@ -146,7 +146,7 @@ class ProcessLauncher:
         self._servers.clear()
 
     def _check(self, match: Match) -> None:
-        if match.server.image is not None:
+        if match.server.image is not None or match.server.agones is not None:
             raise LaunchRefused("this installation starts processes, not images")
         if match.server.command is not None and not self._settings.allow_commands:
             raise LaunchRefused("this installation runs no commands (setting: MUSTER_ALLOW_COMMANDS)")
@@ -163,7 +163,9 @@ class ProcessLauncher:
             keyring=self._keyring,
             redis_url=self._redis_url,
         )
-        return children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))
+        pid = children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))
+        children.give_way(pid, self._settings.nice)
+        return pid
 
     def _watch(self, server: _Server) -> None:
         self._servers[server.seen.match] = server
