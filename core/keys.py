@@ -82,10 +82,19 @@ the rest from it; all of them hash to that slot.
 | `muster:{presence/N}:sessions:<player>` | list | the latest of them (JSON) |
 | `muster:{presence/N}:limited` | set | `<game>/<player>` to whom the game's play-time limits apply |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
-| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
+| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times; or a tombstone: `erased_ms` |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
+| `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:games_ever` | set | ids of games that were ever registered |
+| `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
+| `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
+| `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
+| `muster:developer_invitations` | zset | invitations of developers by the ms they end |
+| `muster:invitation:{invitation}` | hash | digest of its code, who made it, who took it |
+| `muster:{game}:issuer` | string | who else says who a player of the game is (JSON) |
+| `muster:outside:{digest}` | string | whom a subject of such an issuer is: a player |
 | `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
@@ -105,6 +114,9 @@ from zlib import crc32
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
+GAMES_EVER: Final = "muster:games_ever"
+ERASING: Final = "muster:erasing"
+INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 16
@@ -211,6 +223,30 @@ def revoked(session: str) -> str:
 
 def tries(who: str) -> str:
     return f"muster:tries:{{{who}}}"
+
+
+def known_places(folded_name: str) -> str:
+    return f"muster:places:{{{folded_name}}}"
+
+
+def api_keys(player: str) -> str:
+    return f"muster:apikeys:{{{player}}}"
+
+
+def api_keys_used(player: str) -> str:
+    return f"muster:apikeys_used:{{{player}}}"
+
+
+def invitation(invitation_id: str) -> str:
+    return f"muster:invitation:{{{invitation_id}}}"
+
+
+def issuer(game_id: str) -> str:
+    return f"{game(game_id)}:issuer"
+
+
+def outside(digest: str) -> str:
+    return f"muster:outside:{{{digest}}}"
 
 
 def developer(player: str) -> str:

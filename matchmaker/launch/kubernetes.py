@@ -24,17 +24,18 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from core import jointoken, log
+from core import log
 from core.admission import check_server
 from core.errors import Refused
 from core.model import Match, ports_of
 from core.redis.client import Database
 from core.settings import Common, from_env
+from core.signing import Keyring
 from matchmaker.kube_settings import KubernetesSettings
 from matchmaker.launch import host_ports, pod_state
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.brake import Brake
-from matchmaker.launch.environment import installation_name, tuning
+from matchmaker.launch.environment import installation_name, join_keys, tuning
 from matchmaker.launch.kube_api import PodApi, open_pods
 from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
 from matchmaker.launch.kube_watch import KubeWatch
@@ -59,12 +60,12 @@ class KubernetesLauncher:
         api: PodApi,
         *,
         installation: str,
-        secret: str,
+        keyring: Keyring,
         changed: Changed,
         nodes: NodeAddresses | None = None,
     ) -> None:
         self._settings, self._api, self._installation = settings, api, installation
-        self._secret, self._changed, self._nodes = secret, changed, nodes
+        self._keyring, self._changed, self._nodes = keyring, changed, nodes
         self._log = log.get("matchmaker.kubernetes")
         self._watch = KubeWatch(api, self._look)
         self._seen: dict[str, Seen] = {}
@@ -217,10 +218,9 @@ class KubernetesLauncher:
 
     def _given(self, match: Match) -> Given:
         settings, wanted = self._settings, ports_of(match.server)
-        key = jointoken.match_key(self._secret, match.id)
+        tuned, key = tuning(os.environ) | join_keys(self._keyring, match), self._keyring.match_keys(match.id)
         if settings.network == "none":
-            inside = host_ports.inside(wanted, settings.port_first)
-            return Given(self._installation, key, inside, tuning=tuning(os.environ))
+            return Given(self._installation, key, host_ports.inside(wanted, settings.port_first), tuning=tuned)
         shared = settings.network == "host_network"
         # On the node's own network the sidecar's ports must be such that no other server there has.
         asked = [*wanted, *host_ports.SDK] if shared else wanted
@@ -233,7 +233,7 @@ class KubernetesLauncher:
             )
         own = {"sdk_ports": (chosen[-2].port, chosen[-1].port)} if shared else {}
         ports = chosen[: len(wanted)]
-        return Given(self._installation, key, ports, tuning=tuning(os.environ), **own)
+        return Given(self._installation, key, ports, tuning=tuned, **own)
 
     async def _delete(self, match: str, grace_s: int, uid: str) -> None:
         """Ask for it once; where that fails, whoever wanted it gone asks again."""
@@ -340,7 +340,7 @@ async def open_launcher(
     async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
         nodes = NodeAddresses(api.node, db) if settings.node_addresses and settings.network != "none" else None
         launcher = KubernetesLauncher(
-            settings, api, installation=installation, secret=secret, changed=changed, nodes=nodes
+            settings, api, installation=installation, keyring=common.signing(), changed=changed, nodes=nodes
         )
         await launcher.open()
         try:

@@ -23,6 +23,9 @@ end
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
 local function match_key(base, id) return base .. ':match:' .. id end
 
+-- The account of a player, from another key of his.
+local function account_of(key) return 'muster:account:' .. string.match(key, '{.*}') end
+
 -- Free a player's place for another ticket, unless it is already another's.
 local function close_players(base, id, doc)
   for _, player in ipairs(cjson.decode(doc)) do
