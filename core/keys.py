@@ -17,6 +17,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |

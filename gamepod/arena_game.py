@@ -33,11 +33,13 @@ from gamepod.settings import Settings
 from gamepod.timers import MatchTimers
 from gamepod.transport.auth_types import JoinRefused, PlayerClaims
 from gamepod.transport.gateway import Gateway
+from gamepod.transport.limits import TransportLimits
 from gamepod.transport.tcp import serve_tcp
 from gamepod.transport.udp import serve_udp
 from gamepod.transport.websocket import serve_websocket
 
 TOLD_S: Final = 1.0  # the result is repeated so long to those who play over UDP
+GONE: Final = ("left", "disconnected")  # by his own will, or he did not come back within `timers.reconnect_s`
 OWN_REASONS: Final = ("no_show", "empty", "too_long", "stopped")  # what the arena itself ends for is `finished`
 
 
@@ -62,7 +64,8 @@ class ArenaGame:
         self._teams = len({seat.team for seat in roster.seats.values()}) > 1
         self._session: Session | None = None
         self._sessions = SessionManager(max_sessions=1)
-        self.gateway = Gateway(self._sessions, self._authenticate, now_ms)
+        limits = TransportLimits(reconnect_grace_s=roster.match.timers.reconnect_s)
+        self.gateway = Gateway(self._sessions, self._authenticate, now_ms, limits)
         self._listeners: list[Listener] = []
         self._ticker: asyncio.Task[None] | None = None
         self._pacer: Pacer | None = None
@@ -197,7 +200,7 @@ class ArenaGame:
             if event.name == PLAYER_JOINED:
                 self._roster.came(event.player)
                 self._exchanges.joined(session, event.player)
-            elif event.name == PLAYER_LEFT and event.data["reason"] == "left":
+            elif event.name == PLAYER_LEFT and event.data["reason"] in GONE:
                 self._roster.went(event.player)
 
     def _arena_settings(self) -> ArenaSettings:

@@ -26,6 +26,7 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
+from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
@@ -146,7 +147,7 @@ class Life:
             self._flusher,
             settings.join_key,
             lambda: self._running and not self._over,
-            commands=self._sdk.commands,
+            self._sdk,
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
@@ -165,16 +166,25 @@ class Life:
         if self._settings.sidecar:
             from gamepod.sidecar_game import SidecarGame
 
-            return SidecarGame(self._settings, self._match, self._server)
+            return SidecarGame(self._settings, self._match, self._server, self._attendance(), self._said)
         if self._match.server.command is not None:
             from gamepod.command_game import CommandGame
 
-            return CommandGame(self._settings, self._match, self._server, sdk_ports)
+            return CommandGame(self._settings, self._match, self._server, sdk_ports, self._attendance())
         from core.inventory import Inventories
         from gamepod.arena_game import ArenaGame
 
         items = Inventories(self._redis, self._settings.game, sends=1)
         return ArenaGame(self._settings, self._roster, self._flusher, items)
+
+    def _attendance(self) -> Attendance:
+        return Attendance(self._match, self._roster, self._sdk.tallies.players)
+
+    async def _said(self) -> bool:
+        try:
+            return await self._store.said()
+        except Unavailable:
+            return False
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -235,7 +245,9 @@ class Life:
     def _failure(self, error: GameFailed) -> Outcome:
         log.error("the game failed", extra={"reason": error.code, "detail": error.detail, "output": error.last_lines})
         self._server.end(ServerEvent.FAILED)
-        kept = {"detail": error.detail, "output": error.last_lines}
+        kept: dict[str, Any] = {"detail": error.detail, "output": error.last_lines}
+        if error.exit_code is not None:
+            kept["exit_code"] = error.exit_code
         return Outcome("fail", error.code, orjson.dumps(kept))
 
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:

@@ -115,6 +115,10 @@ class Store:
             raise NotOurs(*reply[:2])
         return int(reply[2])
 
+    async def said(self) -> bool:
+        """Whether the launcher has seen the line by which the game says that it is ready."""
+        return await self._redis.do("HGET", keys.match(self._game, self._match), "said_ms") is not None
+
     async def seats(self) -> tuple[Match, int]:
         """The match with its seats as they are now, and the number of that roster. Raises NotOurs."""
         doc, number = await self._redis.do("HMGET", keys.match(self._game, self._match), "doc", "roster")

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from core import keys, log
 from core.lifecycle import MatchState, TicketState
-from core.model import Game, Limits, Match, TicketPlayer, Timers, Waiting
+from core.model import Game, Limits, Match, Ready, TicketPlayer, Timers, Waiting
 from core.redis.client import Database
 from core.stored import Stored
 from matchmaker.backfill_store import BackfillStore
@@ -35,11 +35,19 @@ _match = Stored(Match)
 _game = Stored(Game)
 
 
+class _Runs(Struct, frozen=True):
+    """Of what runs, how it says that it is ready."""
+
+    ready: Ready = Ready()
+    image: str | None = None
+
+
 class _Head(Struct):
     """The part of a match document that planning needs; decoding the rest would cost ten times as much."""
 
     timers: Timers = Timers()
     tries: int = Limits().tries
+    server: _Runs = _Runs()
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -215,6 +223,10 @@ class GameStore:
         )
         return list(reply[2:]) if reply[0] == "ok" else None
 
+    async def said(self, match: str, now_ms: int) -> None:
+        """The line by which a match's game says that it is ready was seen."""
+        await self._db.call("match_said", self._base, self._token, match, now_ms)
+
     async def postpone(self, match: str, look_at_ms: int) -> None:
         """Nothing to do about this match before `look_at_ms`."""
         await self._db.call("match_postpone", self._base, self._token, match, look_at_ms)
@@ -254,4 +266,5 @@ def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts 
         head.tries,
         int(accept_until or 0),
         int(agreed or 0),
+        head.server.ready.line if head.server.image is not None else "",
     )

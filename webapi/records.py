@@ -143,6 +143,13 @@ def joining(found: Sequence[str | None], player: str) -> Joining | None:
     return None
 
 
+def seat_ticket(state: str | None, doc: str | None, left: str | None, player: str) -> str:
+    """From a match's state, doc and who left: the ticket by which `player` has a seat now, '' where he has none."""
+    if state != MatchState.RUNNING or not doc or player in (parsed(left, None) or ()):
+        return ""
+    return next((seat.ticket for seat in _match_seats.decode(doc).players if seat.id == player), "")
+
+
 def ticket_document(
     record: TicketRecord, player: str, now_ms: int, how: Joining | None = None, token: str = ""
 ) -> Ticket:

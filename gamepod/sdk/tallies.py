@@ -41,6 +41,7 @@ class Players(Struct):
 
     capacity: int
     ids: dict[str, None] = {}
+    joins: int = 0  # how often somebody connected
 
 
 class Tallies:
@@ -132,6 +133,7 @@ class Tallies:
         if len(self.players.ids) >= MAX_PLAYERS:
             raise CallRefused(RESOURCE_EXHAUSTED, f"at most {MAX_PLAYERS} players are kept")
         self.players.ids[player] = None
+        self.players.joins += 1
         return True
 
     def disconnect(self, player: str) -> bool:

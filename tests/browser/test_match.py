@@ -56,7 +56,9 @@ async def test_a_reload_goes_on_in_the_same_match(open_tab: OpenTab, register: R
         await player.press_play(game)
     await asyncio.gather(first.joined(), second.joined())
     name = await first.page.locator(".scores .own th").inner_text()
-    await first.page.reload()
+    async with first.page.expect_response("**/v1/tickets/page-reload*/current") as asked:
+        await first.page.reload()
+    assert (await (await asked.value).json())["connection"]["ports"]
     await first.joined()
     assert await first.page.locator(".scores .own th").inner_text() == name
     await first.page.get_by_role("button", name="Leave").click()

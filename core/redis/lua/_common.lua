@@ -107,6 +107,24 @@ local function asked_of(key, seats, accepted, players, till)
   return { accepted = tonumber(accepted), players = players, until_ms = tonumber(till), who = #who > 0 and who or nil }
 end
 
+-- A player finds the match in which he has a seat by his account alone. `players` of the match document have theirs from
+-- now on, or (`over`) none any more.
+local function seats_known(base, id, players, over)
+  if #players == 0 then return end
+  local playing, given, names = base .. ':playing', {}, {}
+  for i, player in ipairs(players) do
+    names[i] = player.id
+    given[2 * i - 1], given[2 * i] = player.id, id
+  end
+  if not over then
+    redis.call('HSET', playing, unpack(given))
+    return
+  end
+  local gone = {}
+  for i, now in ipairs(redis.call('HMGET', playing, unpack(names))) do if now == id then gone[#gone + 1] = names[i] end end
+  if #gone > 0 then redis.call('HDEL', playing, unpack(gone)) end
+end
+
 -- A match is over: not live, among the recent ones, and as long to be read as a ticket of it.
 local function match_close(base, id)
   redis.call('ZREM', base .. ':live', id)

@@ -52,9 +52,11 @@ register('match_step', function(keys, args)
   if event == 'ready' then
     redis.call('HSET', key, 'connection', args[6], 'beat_ms', now)
     redis.call('ZADD', base .. ':live', args[7], id)
+    seats_known(base, id, document.players, false)
   else
     if args[6] ~= '' then redis.call('HSET', key, 'result', args[6]) end
     match_close(base, id)
+    seats_known(base, id, document.players, true)
     if event == 'finish' and type(document.rating_mode) == 'string' then redis.call('ZADD', base .. ':unrated', now, id) end
   end
   local staying = {}
