@@ -11,6 +11,9 @@ the rest from it; all of them hash to that slot.
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
+| `muster:{game}:versions` | hash | version -> its registration; `newest` number, `over`: how a canary ended |
+| `muster:{game}:canary` | hash | candidate that is tried: version, doc, percent, since_ms, `before`: outcomes |
+| `muster:{game}:outcomes` | hash | `<version>:created`, `:ready`, `:finish:<reason>`, `:fail:<reason>` -> matches |
 | `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
 | `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
 | `muster:{game}:changes` | stream | ids of tickets, and of matches that ask for players, that changed: for a mirror |
@@ -98,6 +101,10 @@ def game(game_id: str) -> str:
 
 def registration(game_id: str) -> str:
     return f"{game(game_id)}:game"
+
+
+def versions(game_id: str) -> str:
+    return f"{game(game_id)}:versions"
 
 
 def game_owner(game_id: str) -> str:

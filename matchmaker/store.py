@@ -18,6 +18,8 @@ from core.lifecycle import MatchState, TicketState
 from core.model import Game, Limits, Match, Ready, TicketPlayer, Timers, Waiting
 from core.redis.client import Database
 from core.stored import Stored
+from core.stored_versions import CANARY_FIELDS, as_mapping, read_canary
+from core.versions import Canary
 from matchmaker.backfill_store import BackfillStore
 from matchmaker.planner import Facts
 
@@ -101,6 +103,19 @@ class GameStore:
         """The game as registered now; None where it is not. Raises msgspec.DecodeError where it cannot be read."""
         text = await self._db.do("GET", keys.registration(self.game))
         return _game.decode(text) if text else None
+
+    async def canary(self) -> Canary | None:
+        """The candidate that is tried now. Raises msgspec.DecodeError where it cannot be read."""
+        row = await self._db.do("HMGET", f"{self._base}:canary", *CANARY_FIELDS)
+        return read_canary(row)
+
+    async def outcomes(self) -> dict[str, str]:
+        """What came of the game's matches, as stored."""
+        return as_mapping(await self._db.do("HGETALL", f"{self._base}:outcomes"))
+
+    async def stop_canary(self, version: int, why: str, now_ms: int) -> None:
+        """Try this candidate no more."""
+        await self._db.call("canary_end", self._base, version, "stopped", why, now_ms, self._token)
 
     async def queue_changes(self, place: str, most: int, whole_most: int) -> Changes:
         """What changed in the queue since `place` ('' at first), of at most `most` tickets."""

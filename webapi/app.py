@@ -36,6 +36,7 @@ from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
+from webapi.store.versions import Versions
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
 
@@ -77,7 +78,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     accounts = Accounts(batch, secret, settings.access_s, settings.refresh_s)
     login = Login(batch, accounts, passwords, settings, metrics)
     entrance = Entrance(settings, secret, login, accounts, Tokens(secret, settings.access_s), Audit(metrics))
-    tickets = Tickets(batch)
+    tickets, games = Tickets(batch), Games(batch)
     streams = Streams(tickets, settings, metrics)
     bell = await stack.enter_async_context(
         open_doorbell(
@@ -94,7 +95,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         login=login,
         entrance=entrance,
         accounts=accounts,
-        games=Games(batch),
+        games=games,
+        versions=Versions(batch, games),
         tickets=tickets,
         queues=Queues(batch),
         matches=Matches(batch),

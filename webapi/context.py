@@ -26,6 +26,7 @@ from webapi.store.matches import Matches
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
+from webapi.store.versions import Versions
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
 
@@ -44,6 +45,7 @@ class Services:
     entrance: Entrance
     accounts: Accounts
     games: Games
+    versions: Versions
     tickets: Tickets
     queues: Queues
     matches: Matches

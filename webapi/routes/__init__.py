@@ -19,12 +19,14 @@ from webapi.routes import (
     seasons,
     service,
     tickets,
+    versions,
 )
 
 TABLES: Final[tuple[Table, ...]] = (
     service.TABLE,
     accounts.TABLE,
     games.TABLE,
+    versions.TABLE,
     tickets.TABLE,
     queues.TABLE,
     matches.TABLE,

@@ -8,6 +8,6 @@ register('game_remove', function(keys, args)
   local waiting, live = redis.call('ZCARD', base .. ':queue'), redis.call('ZCARD', base .. ':live')
   if waiting + live > 0 then return { 'busy', waiting, live } end
   redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent', base .. ':changes',
-             base .. ':unrated', base .. ':playing')
+             base .. ':unrated', base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes')
   return { 'ok', 0, 0 }
 end)

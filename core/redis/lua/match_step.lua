@@ -49,6 +49,7 @@ register('match_step', function(keys, args)
   if state == 'REQUIRES_ACCEPTANCE' then return { 'ok', after, unpack(match_refused(base, id, now, reason)) } end
   redis.call('HSET', key, 'state', after, 'reason', reason, event .. '_ms', now)
   local left, result, done, document = left_of(key), { 'ok', after }, {}, cjson.decode(doc)
+  outcome(base, document.game_version, event == 'ready' and event or event .. ':' .. reason)
   if event == 'ready' then
     redis.call('HSET', key, 'connection', args[6], 'beat_ms', now)
     redis.call('ZADD', base .. ':live', args[7], id)
