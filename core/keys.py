@@ -24,7 +24,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
-| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, `y:<player>`... |
+| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, kept, `y:<id>`... |
 | `muster:{game}:unrated` | zset | finished matches that have not yet moved ratings, by the ms of their end |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
@@ -72,7 +72,8 @@ the rest from it; all of them hash to that slot.
 | `muster:partyof:{player}` | string | the party a player is in (JSON) |
 
 Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
-`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled.
+`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled, `kept` what its
+sidecar is to know in its next life, `said_ms` when the line that means ready was seen.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class CommandGame:
         except (PortTaken, Invalid) as error:
             raise GameFailed("launch_failed", error.detail) from None
         env = child_env(
-            os.environ, server.env, numbers, sdk_ports=self._sdk_ports, match=self._match.id, server=settings.server
+            os.environ, server.env, numbers, sdk_ports=self._sdk_ports, match=self._match, server=settings.server
         )
         log_path = Path(settings.run_dir) / f"{self._match.id}.game.log"
         child = await start_child(command, env, log_path, server.ready.line)

@@ -22,6 +22,7 @@ import orjson
 from core.clock import new_id
 from core.doorbell import Doorbell, open_doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
+from core.gameenv import roster_text
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
@@ -31,11 +32,12 @@ from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.lock import match_lock
+from gamepod.memory import Memory
 from gamepod.metrics import MetricsPage
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
-from gamepod.sdk.sidecar import ROSTER, SdkPorts, match_life, match_sdk, open_sidecar, roster_text
+from gamepod.sdk.sidecar import ROSTER, SdkPorts, match_life, match_sdk, open_sidecar
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered
@@ -114,6 +116,7 @@ class Life:
         self._server = match_life(match)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
+        self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
         self._over = False  # nothing more happens in the match
@@ -123,6 +126,7 @@ class Life:
 
     async def run(self) -> int:
         """Play the match. Returns the exit code."""
+        await self._memory.recall()
         async with self._ports() as game:
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
@@ -166,7 +170,7 @@ class Life:
         if self._settings.sidecar:
             from gamepod.sidecar_game import SidecarGame
 
-            return SidecarGame(self._settings, self._match, self._server, self._attendance(), self._said)
+            return SidecarGame(self._settings, self._match, self._server, self._attendance(), self._store.said)
         if self._match.server.command is not None:
             from gamepod.command_game import CommandGame
 
@@ -179,12 +183,6 @@ class Life:
 
     def _attendance(self) -> Attendance:
         return Attendance(self._match, self._roster, self._sdk.tallies.players)
-
-    async def _said(self) -> bool:
-        try:
-            return await self._store.said()
-        except Unavailable:
-            return False
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -307,6 +305,7 @@ class Life:
                     game.reseat(roster.change(*await self._store.seats()))
                     self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
                     self._sdk.changed()
+                await self._memory.keep()
                 if self._running and game.asks:
                     await self._backfill.follow()
             except NotOurs as error:

@@ -167,6 +167,7 @@ local function match_close(base, id)
   backfill_over(base, id)
   redis.call('LPUSH', base .. ':recent', id)
   redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
+  redis.call('HDEL', match_key(base, id), 'kept')
   redis.call('EXPIRE', match_key(base, id), PLAYED_KEPT_S)
 end
 
