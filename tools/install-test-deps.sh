@@ -1,5 +1,5 @@
 #!/bin/sh
-# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, Node.js with
+# tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, a C compiler, Nginx, Node.js with
 # npm, which checks the syntax of the page's modules and runs a game of Agones', and Prometheus, whose promtool tries out the alerts.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
@@ -8,6 +8,7 @@ set -eu
 
 missing=
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
