@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.playtime import PlaySpec
+
 MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
 MAX_PLAYERS_PER_TICKET: Final = 10  # FlexMatch's bound for one ticket
 MAX_TEAMS: Final = 32
@@ -110,7 +112,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     lists: Annotated[dict[Name, ListSpec], Meta(max_length=MAX_COUNTERS)] = {}
     # How it is known who is connected, for `no_show` and `empty`: by `calls` of the game (the SDK's players,
     # /muster/v1/players), or by the `connections` of its TCP ports. `auto`: as `calls`, from the first one on.
-    presence: Literal["auto", "calls", "connections"] = "auto"
+    counted_by: Literal["auto", "calls", "connections"] = "auto"
     writable_root: bool = False  # an image that writes beside /tmp; otherwise its root is read-only
 
 
@@ -160,6 +162,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     # Each player of a match is asked, and has so long to accept; None: nobody is asked. FlexMatch's bounds.
     acceptance_timeout_s: Annotated[float, Meta(ge=1, le=600)] | None = None
     rating: RatingSpec | None = None  # None: results move no ratings
+    play: PlaySpec | None = None  # limits to play-time; None: there are none
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
     near: bool = False  # positions are indexed, so that one can ask who is near

@@ -12,6 +12,7 @@ from core.errors import Invalid
 from core.gameenv import fill
 from core.ids import is_game_id
 from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port, Server, teams_of
+from core.playtime import check_play
 from core.rules import rule_set
 from core.rules.text import tree_of
 
@@ -35,6 +36,8 @@ def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameS
     else:
         _check_teams(spec)
     _check_rating(spec)
+    if spec.play is not None:
+        check_play(spec.play)
     return spec
 
 
@@ -90,11 +93,11 @@ def _check_server(server: Server, *, commands_allowed: bool) -> None:
     if len(set(names)) != len(names):
         raise Invalid("two ports have the same name", pointer="/server/ports")
     _check_ready(server)
-    if server.presence == "connections" and not _stream_ports(server):
+    if server.counted_by == "connections" and not _stream_ports(server):
         raise Invalid(
             "connections are counted on tcp and ws ports, and this server has none: of UDP nobody can tell who is "
             "connected; let the game tell (`calls`)",
-            pointer="/server/presence",
+            pointer="/server/counted_by",
         )
 
 

@@ -93,6 +93,8 @@ NAMES: Final = frozenset(
         "MUSTER_POLL_S",
         "MUSTER_POOL_TICKETS",
         "MUSTER_PORTS",
+        "MUSTER_PRESENCE_INTERVAL_S",
+        "MUSTER_PRESENCE_TIMEOUT_S",
         "MUSTER_PROXY_NETWORKS",
         "MUSTER_REDIS_PORT",
         "MUSTER_REFRESH_TOKEN_S",
@@ -132,5 +134,6 @@ NAMES: Final = frozenset(
         "MUSTER_WEBAPI_METRICS_HOST",
         "MUSTER_WEBAPI_METRICS_PORT",
         "MUSTER_WEBAPI_PORT",
+        "MUSTER_WEBHOOK_PRIVATE",
     }
 )

@@ -1,91 +1,65 @@
-"""Who is in a match whose game is not ours, and what follows: nobody came, nobody is left, one who lost his connection.
+"""Tells who is in the match, so that they count as online without a heartbeat of their own (`core.presence`).
 
-Known is what the game tells (the SDK's players, `/muster/v1/players`) or, where its registration says so, how many
-connections its TCP ports have. Where neither is told nobody is judged by it: only the match's length ends it then.
+The arena knows who is connected. Another's game may tell its sidecar, which believes it of players with a seat; as long
+as it tells of nobody, whoever has a seat and has not left is taken to be there.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, Final, Protocol
 
-from core.model import Match
-from gamepod.outcome import GameFailed
-from gamepod.ports import connections
+from core import keys
+from core.presence import beat_head, by_shard
 from gamepod.roster import Roster
-from gamepod.sdk.server import ServerLife
-from gamepod.sdk.tallies import Players
-from gamepod.timers import Grace, MatchTimers
 
-log = logging.getLogger(__name__)
+EVERY_S: Final = 20.0  # nine fit into the time-out's default
+TIMEOUT_MS: Final = 180_000  # goes with each call, and matters only of those that listen: a server does not
 
-LOOK_S: Final = 0.25  # between two looks at who is there
+
+class Caller(Protocol):
+    """What is needed of a Redis client."""
+
+    async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Any]: ...
 
 
 class Attendance:
-    """Of one match, from its first `until_ending` on."""
+    """See the module. `told` are the players that the game says are connected."""
 
-    def __init__(self, match: Match, roster: Roster, players: Players) -> None:
-        self._timers, self._presence = match.timers, match.server.presence
-        self._roster, self._players = roster, players
-        self._grace = Grace(match.timers.reconnect_s)
-        self._connections = 0  # at the last look
-        self._counted = 0  # how often there was one after there was none
+    def __init__(
+        self,
+        redis: Caller,
+        roster: Roster,
+        told: Callable[[], Collection[str]],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis, self._roster, self._told, self._clock = redis, roster, told, clock
+        self._known: frozenset[str] = frozenset()
+        self._due_s = 0.0
+        self._game_tells = False
 
-    async def until_ending(self, listen: Sequence[int]) -> str:
-        """Wait until a timer ends the match; returns its name. `listen`: the game's TCP ports."""
-        timers = MatchTimers(self._timers, time.monotonic())
-        while True:
-            now_s = time.monotonic()
-            self._follow(now_s)
-            if reason := timers.ending(*await self._there(listen), now_s):
-                return reason
-            await asyncio.sleep(min(LOOK_S, self._timers.length_s / 4))
+    async def tell(self, connected: Sequence[str] | None) -> None:
+        """Tell of everybody, or of those who came since, if it is too early for that. Raises Unavailable."""
+        present = self._present(connected)
+        now = self._clock()
+        due = now >= self._due_s
+        players = present if due else present - self._known
+        if players:
+            game, head = self._roster.match.game, beat_head(TIMEOUT_MS)
+            shards = by_shard((game, player) for player in sorted(players))
+            await self._redis.call_many(
+                [("presence_beat", keys.presence(number), (*head, 0, *members)) for number, members in shards.items()]
+            )
+        self._known = present
+        if due:
+            self._due_s = now + EVERY_S
 
-    def _follow(self, now_s: float) -> None:
-        """Who came back is there again; who stayed away for too long has left."""
-        ids: Collection[str] = self._players.ids
-        for player in ids:
-            if player in self._roster.seats:
-                self._roster.came(player)
-        for player in self._grace.over(ids, now_s):
-            if player in self._roster.seats:
-                log.info("a player did not come back in time", extra={"player": player})
-                self._roster.went(player)
-
-    async def _there(self, listen: Sequence[int]) -> tuple[int | None, int]:
-        """How many are there, None where nobody can tell, and how many came so far."""
-        if self._presence == "connections":
-            before, found = self._connections, await connections(listen)
-            if found is None:
-                return None, 0
-            self._connections = found
-            self._counted += found > before
-            return found, self._counted
-        if self._presence == "auto" and not self._players.joins:
-            return None, 0
-        return len(self._players.ids), self._players.joins
-
-
-async def until_over(life: ServerLife, attendance: Attendance, listen: Sequence[int]) -> str:
-    """Wait until the game asks for its end (`exited`) or a timer ends it; returns the reason.
-
-    Raises GameFailed (crashed) where its signs of health stayed away.
-    """
-    asked = asyncio.ensure_future(life.until_asked_to_end())
-    timer = asyncio.ensure_future(attendance.until_ending(listen))
-    either: set[asyncio.Future[str]] = {asked, timer}
-    try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            return timer.result()
-        if lost := asked.result():
-            raise GameFailed("crashed", lost)
-        return "exited"
-    finally:
-        for task in either:
-            task.cancel()
-        await asyncio.gather(*either, return_exceptions=True)
+    def _present(self, connected: Sequence[str] | None) -> frozenset[str]:
+        if connected is not None:
+            return frozenset(connected)
+        told = self._told()
+        self._game_tells = self._game_tells or bool(told)
+        here = told if self._game_tells else set(self._roster.seats).difference(self._roster.left)
+        return frozenset(self._roster.seats).intersection(here)

@@ -14,7 +14,6 @@ import orjson
 from core.errors import Invalid
 from core.gameenv import fill
 from core.model import Connection, GivenPort, Match, ports_of
-from gamepod.attendance import Attendance, until_over
 from gamepod.child import Child, start_child
 from gamepod.command import child_env
 from gamepod.metrics import Metric
@@ -24,6 +23,7 @@ from gamepod.readiness import until_ready
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.sidecar import SdkPorts
 from gamepod.settings import Settings
+from gamepod.turnout import Turnout, until_over
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,13 +33,13 @@ class CommandGame:
     """See `gamepod.outcome.Game`. The sidecar is up before `start`, at `sdk_ports`."""
 
     def __init__(
-        self, settings: Settings, match: Match, life: ServerLife, sdk_ports: SdkPorts, attendance: Attendance
+        self, settings: Settings, match: Match, life: ServerLife, sdk_ports: SdkPorts, turnout: Turnout
     ) -> None:
         self._settings = settings
         self._match = match
         self._life = life
         self._sdk_ports = sdk_ports
-        self._attendance = attendance
+        self._turnout = turnout
         self._child: Child | None = None
         self._connection = Connection(settings.address, [])
         self._ended: asyncio.Task[int] | None = None
@@ -72,7 +72,7 @@ class CommandGame:
 
     async def play(self) -> Outcome:
         listen = [port.port for port in self._connection.ports if port.protocol != "udp"]
-        over = until_over(self._life, self._attendance, listen)
+        over = until_over(self._life, self._turnout, listen)
         try:
             reason = await self._unless_ended(over, "crashed")
         except GameFailed as error:
@@ -93,6 +93,10 @@ class CommandGame:
             await asyncio.gather(self._ended, return_exceptions=True)
         if self._child is not None:
             await self._child.close()
+
+    @property
+    def present(self) -> None:
+        return None
 
     def figures(self) -> dict[str, Any]:
         return {"pid": self._child.pid if self._child else 0}

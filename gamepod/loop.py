@@ -43,6 +43,7 @@ from gamepod.settings import Settings
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_types import Handler
+from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -114,6 +115,7 @@ class Life:
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
         self._server = match_life(match)
+        self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
         self._memory = Memory(settings, store, self._sdk, self._roster)
@@ -170,19 +172,19 @@ class Life:
         if self._settings.sidecar:
             from gamepod.sidecar_game import SidecarGame
 
-            return SidecarGame(self._settings, self._match, self._server, self._attendance(), self._store.said)
+            return SidecarGame(self._settings, self._match, self._server, self._turnout(), self._store.said)
         if self._match.server.command is not None:
             from gamepod.command_game import CommandGame
 
-            return CommandGame(self._settings, self._match, self._server, sdk_ports, self._attendance())
+            return CommandGame(self._settings, self._match, self._server, sdk_ports, self._turnout())
         from core.inventory import Inventories
         from gamepod.arena_game import ArenaGame
 
         items = Inventories(self._redis, self._settings.game, sends=1)
         return ArenaGame(self._settings, self._roster, self._flusher, items)
 
-    def _attendance(self) -> Attendance:
-        return Attendance(self._match, self._roster, self._sdk.tallies.players)
+    def _turnout(self) -> Turnout:
+        return Turnout(self._match, self._roster, self._sdk.tallies.players)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -308,6 +310,8 @@ class Life:
                 await self._memory.keep()
                 if self._running and game.asks:
                     await self._backfill.follow()
+                if self._running:
+                    await self._attendance.tell(game.present)
             except NotOurs as error:
                 self._lose(error)
             except (Unavailable, Conflict) as error:

@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from core.model import Connection, Match, OpenPort
-from gamepod.attendance import Attendance, until_over
 from gamepod.metrics import Metric
 from gamepod.outcome import Outcome
 from gamepod.ports import given_ports
 from gamepod.readiness import until_ready
 from gamepod.sdk.server import ServerLife
 from gamepod.settings import Settings
+from gamepod.turnout import Turnout, until_over
 
 
 class SidecarGame:
@@ -28,12 +28,12 @@ class SidecarGame:
         settings: Settings,
         match: Match,
         life: ServerLife,
-        attendance: Attendance,
+        turnout: Turnout,
         said: Callable[[], Awaitable[bool]],
     ) -> None:
         """`said`: whether the launcher has seen the line that means ready."""
         self._settings, self._match, self._life = settings, match, life
-        self._attendance, self._said = attendance, said
+        self._turnout, self._said = turnout, said
         self._ports = given_ports(settings, match.server)
 
     async def start(self) -> Connection:
@@ -45,13 +45,17 @@ class SidecarGame:
 
     async def play(self) -> Outcome:
         listen = [port.listen for port in self._ports if port.protocol != "udp"]
-        return Outcome("finish", await until_over(self._life, self._attendance, listen))
+        return Outcome("finish", await until_over(self._life, self._turnout, listen))
 
     async def stop(self, reason: str, drain_s: float) -> Outcome:
         return Outcome("finish", reason)
 
     async def close(self) -> None:
         """Nothing is held."""
+
+    @property
+    def present(self) -> None:
+        return None
 
     def figures(self) -> dict[str, Any]:
         return {}

@@ -33,6 +33,10 @@ class Settings:
     beat_timeout_s: float = setting("MUSTER_BEAT_TIMEOUT_S", 10.0)
     # An open stream or long poll gives a sign of life at least each 15 s: four are lost before its player is gone.
     vanished_s: float = setting("MUSTER_VANISHED_S", 60.0)
+    # A player of whom nobody heard for so long is offline; the same as webapi's.
+    presence_timeout_s: float = setting("MUSTER_PRESENCE_TIMEOUT_S", 180.0)
+    # Webhooks may go to private addresses, and without TLS: only where all developers are trusted with the network.
+    webhook_private: bool = setting("MUSTER_WEBHOOK_PRIVATE", False)
     # At a clean stop, end the servers too (a laptop). Otherwise they play on, and the next matchmaker knows them.
     stop_servers: bool = setting("MUSTER_STOP_SERVERS", False)
 
@@ -49,6 +53,7 @@ class Settings:
             ("developer_servers", "MUSTER_DEVELOPER_SERVERS", 0),
             ("beat_timeout_s", "MUSTER_BEAT_TIMEOUT_S", 0.1),
             ("vanished_s", "MUSTER_VANISHED_S", 0.1),
+            ("presence_timeout_s", "MUSTER_PRESENCE_TIMEOUT_S", 0.3),
         ):
             if getattr(self, name) < least:
                 raise Misconfigured(f"{getattr(self, name)} is less than {least}", setting=variable)

@@ -12,7 +12,10 @@ from webapi.documents import Rfc3339
 
 
 class GameOverview(Struct, frozen=True):
-    """`matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited."""
+    """`online` players were heard of lately.
+
+    `matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited.
+    """
 
     id: str
     name: str
@@ -22,6 +25,7 @@ class GameOverview(Struct, frozen=True):
     oldest_wait_s: float
     live: int
     stats: dict[str, int]
+    online: int = 0
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
 

@@ -15,7 +15,6 @@ import pytest
 from core import keys
 from core.clock import now_ms
 from core.model import Match, Port, Ready, Server, Timers
-from gamepod.attendance import Attendance
 from gamepod.command_game import CommandGame
 from gamepod.outcome import GameFailed
 from gamepod.roster import Roster
@@ -25,6 +24,7 @@ from gamepod.sdk.sidecar import SdkPorts
 from gamepod.sdk.state import HealthRules
 from gamepod.sdk.tallies import Players
 from gamepod.settings import Settings
+from gamepod.turnout import Turnout
 from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Pod, Stage
 from tests.support import eventually
@@ -252,8 +252,8 @@ async def test_a_game_whose_signs_of_health_stay_away_has_crashed(stage: Stage) 
     match = await stage.match(python("import time; time.sleep(600)"))
     given = Settings(game=GAME, match=match.id, join_key="k", run_dir=str(stage.folder))
     life = ServerLife(0.0, HealthRules(period_s=0.1, failure_threshold=2, initial_delay_s=0))
-    attendance = Attendance(match, Roster(match), Players(2))
-    game = CommandGame(given, match, life, SdkPorts(1, 2), attendance)
+    turnout = Turnout(match, Roster(match), Players(2))
+    game = CommandGame(given, match, life, SdkPorts(1, 2), turnout)
     await game.start()
     await game.until_ready()
     life.heard(time.monotonic())

@@ -81,7 +81,7 @@ async def test_a_sidecar_hears_of_the_line_from_its_launcher(stage: Stage) -> No
 
 async def test_nobody_connects_to_a_plain_game(stage: Stage) -> None:
     """With its connections counted a game that nobody came to is over, and says why; it is ended."""
-    server = python(SERVE + "time.sleep(600)", ports=TCP, ready=Ready(when="port"), presence="connections")
+    server = python(SERVE + "time.sleep(600)", ports=TCP, ready=Ready(when="port"), counted_by="connections")
     match = await stage.match(server, timers=Timers(join_s=0.5, empty_s=60, drain_s=1))
     pod = stage.start(match)
     assert (await stage.reached(match, "ENDED"))["reason"] == "no_show"
@@ -91,7 +91,7 @@ async def test_nobody_connects_to_a_plain_game(stage: Stage) -> None:
 async def test_the_last_connection_of_a_plain_game_closes(stage: Stage) -> None:
     """Somebody connected, and is gone: the match is over after its time, and not while he is there."""
     program = SERVE + "c, _ = s.accept(); c.recv(1); c.close(); time.sleep(600)"
-    server = python(program, ports=TCP, ready=Ready(when="port"), presence="connections")
+    server = python(program, ports=TCP, ready=Ready(when="port"), counted_by="connections")
     match = await stage.match(server, timers=Timers(join_s=60, empty_s=0.5, drain_s=1))
     stage.start(match)
     port = json.loads((await stage.reached(match, "RUNNING"))["connection"])["ports"][0]["port"]
@@ -112,7 +112,7 @@ async def test_nobody_is_judged_by_what_nobody_tells(stage: Stage) -> None:
 
 async def test_a_game_that_says_it_tells_is_judged_from_the_start(stage: Stage) -> None:
     """With `calls` a match nobody came to is over."""
-    match = await stage.match(python("import time; time.sleep(600)", presence="calls"),
+    match = await stage.match(python("import time; time.sleep(600)", counted_by="calls"),
                               timers=Timers(join_s=0.5, drain_s=1))  # fmt: skip
     stage.start(match)
     assert (await stage.reached(match, "ENDED"))["reason"] == "no_show"

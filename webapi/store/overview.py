@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from core import keys
 from core.insight import Figures
@@ -15,6 +16,7 @@ from core.redis.batch import Batch
 from core.rules import rules_of
 from webapi.overview_documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
+from webapi.store.presence import Presence
 from webapi.store.queues import figures
 
 GAMES_MOST: Final = 100  # shown; an overview is for eyes
@@ -28,6 +30,7 @@ class OverviewReader:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self._presence = Presence(batch)
 
     async def read(self, now_ms: int) -> Overview:
         """Two round trips more than there are kinds of things; nothing here is atomic, nor need be."""
@@ -44,10 +47,14 @@ class OverviewReader:
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         return Overview(
-            games=games,
+            games=await self._with_online(games),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
         )
+
+    async def _with_online(self, games: list[GameOverview]) -> list[GameOverview]:
+        online = await self._presence.online([game.id for game in games])
+        return [replace(game, online=online[game.id]) for game in games]
 
 
 def _asked(game: str) -> list[tuple[str | int, ...]]:

@@ -8,6 +8,8 @@ register('game_remove', function(keys, args)
   local waiting, live = redis.call('ZCARD', base .. ':queue'), redis.call('ZCARD', base .. ':live')
   if waiting + live > 0 then return { 'busy', waiting, live } end
   redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent', base .. ':changes',
-             base .. ':unrated', base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes')
+             base .. ':unrated', base .. ':feed', base .. ':feed:at', base .. ':hook', base .. ':hook:dead',
+             base .. ':hook:order', base .. ':hook:again',
+             base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes')
   return { 'ok', 0, 0 }
 end)

@@ -28,7 +28,7 @@ def read(**fields: Any) -> GameSpec:
                 "image": "x",
                 "ports": [{}],
                 "ready": {"when": "http", "path": "/up?x=1"},
-                "presence": "connections",
+                "counted_by": "connections",
             }
         },
         {"server": {"image": "x", "ports": [{"protocol": "udp"}], "ready": {"when": "log", "line": "listening on *"}}},
@@ -85,7 +85,7 @@ def test_good_games(fields: dict[str, Any]) -> None:
             )
         ),
         ("tanks", {"server": {"arena": {}, "ready": {"when": "log", "line": "up"}}}, "/server/ready/when"),
-        ("tanks", {"server": {"image": "x", "presence": "connections"}}, "/server/presence"),
+        ("tanks", {"server": {"image": "x", "counted_by": "connections"}}, "/server/counted_by"),
         ("tanks", {"server": {"arena": {"time_limit": 60}}}, "/server/arena/time_limit"),
         ("tanks", {"server": {"arena": {"width_m": -1}}}, "/server/arena/width_m"),
         ("tanks", {"server": {"image": "x", "args": ["-p", "{port:gme}"]}}, "/server/args/1"),
