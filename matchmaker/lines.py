@@ -20,6 +20,7 @@ from matchmaker.store import GameStore
 LOOK_S: Final = 0.25  # between two looks at one game's output
 AGAIN_S: Final = 5.0  # after it was told, until it is told again: a Redis that lost it needs it
 LOOKS: Final = 8  # at once, of one game's matches
+HOLD_S: Final = 0.2  # each at least: 40 looks a second of one game, however many of its matches start
 
 
 class LineLooks:
@@ -52,8 +53,10 @@ class LineLooks:
             try:
                 async with self._looks:
                     output = await self._launcher.output(match)
-                if any_matches(line, output):
-                    await self._store.said(match, now_ms())
+                    if found := any_matches(line, output):
+                        await self._store.said(match, now_ms())
+                    await asyncio.sleep(HOLD_S)
+                if found:
                     await asyncio.sleep(AGAIN_S)
             except MusterError as error:
                 self._log.warning("the output of a game cannot be looked at", match=match, error=error.detail)

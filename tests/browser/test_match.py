@@ -141,10 +141,12 @@ async def test_a_game_with_rules_of_its_own_is_played(open_tab: OpenTab, registe
     first, second = Player(await open_tab()), Player(await open_tab())
     for player in (first, second):
         await player.press_play(game)
+    for player in (first, second):  # two Pythons start, one after the other
+        await player.canvas.wait_for(timeout=60_000)
     await asyncio.gather(first.joined(), second.joined())
     await first.page.reload()
     await first.joined()
     await second.page.get_by_role("button", name="Leave").click()
-    await first.page.get_by_text("You won").wait_for()  # alone on the hill
+    await first.page.get_by_text("You won").wait_for(timeout=60_000)  # alone on the hill
     board = rest.call("GET", f"/v1/games/{game}/boards/score")["entries"]
     assert [entry["score"] for entry in board] == [3]
