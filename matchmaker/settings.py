@@ -74,6 +74,9 @@ class ProcessSettings:
     max_servers: int = setting("MUSTER_MAX_SERVERS", 256)  # on this host; 30 MB each make 8 GB
     # Servers that start at the same time: more than the cores hold only makes each of them late.
     starts: int = setting("MUSTER_STARTS", 8)
+    # On a full host Redis and the services go first: a server that is late writes fuller batches, a Redis that is late
+    # makes everybody late. 5 gives a server a third of what they get of a core, where they want it; 0 as much as they.
+    nice: int = setting("MUSTER_SERVER_NICE", 5)
     log_bytes: int = setting("MUSTER_SERVER_LOG_BYTES", 1_000_000)  # of one server; its older half is cut off
     logs_kept: int = setting("MUSTER_SERVER_LOGS_KEPT", 500)  # of servers that are over
     # Commands are strangers' programs run as this user: only where all developers are trusted.
@@ -84,5 +87,7 @@ class ProcessSettings:
             raise Misconfigured(f"{self.max_servers} is less than 1", setting="MUSTER_MAX_SERVERS")
         if self.starts < 1:
             raise Misconfigured(f"{self.starts} is less than 1", setting="MUSTER_STARTS")
+        if not 0 <= self.nice <= 19:
+            raise Misconfigured(f"{self.nice} is not between 0 and 19", setting="MUSTER_SERVER_NICE")
         if self.log_bytes < 4096:
             raise Misconfigured(f"{self.log_bytes} is less than 4096", setting="MUSTER_SERVER_LOG_BYTES")
