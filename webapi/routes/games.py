@@ -74,7 +74,7 @@ def checked(call: Call, game: str, spec: GameSpec) -> GameSpec:
     """The spec as it may be stored. Raises Invalid, Refused."""
     settings = call.services.settings
     check_server(spec.server, settings.admission)
-    return check_game(game, spec, commands_allowed=settings.allow_commands)
+    return check_game(game, spec, commands_allowed=settings.allow_commands, modules=settings.modules)
 
 
 async def own_game(call: Call) -> Game:
