@@ -11,16 +11,20 @@ the rest from it; all of them hash to that slot.
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
+| `muster:{game}:versions` | hash | version -> its registration; `newest` number, `over`: how a canary ended |
+| `muster:{game}:canary` | hash | candidate that is tried: version, doc, percent, since_ms, `before`: outcomes |
+| `muster:{game}:outcomes` | hash | `<version>:created`, `:ready`, `:finish:<reason>`, `:fail:<reason>` -> matches |
 | `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
 | `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
 | `muster:{game}:changes` | stream | ids of tickets, and of matches that ask for players, that changed: for a mirror |
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
-| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, `y:<player>`... |
+| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, kept, `y:<id>`... |
 | `muster:{game}:unrated` | zset | finished matches that have not yet moved ratings, by the ms of their end |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
@@ -102,7 +106,8 @@ the rest from it; all of them hash to that slot.
 | `muster:invitations:{player}` | hash | invitation code of a party -> who invited the player, and when (JSON) |
 
 Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
-`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled.
+`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled, `kept` what its
+sidecar is to know in its next life, `said_ms` when the line that means ready was seen.
 """
 
 from __future__ import annotations
@@ -135,6 +140,10 @@ def game(game_id: str) -> str:
 
 def registration(game_id: str) -> str:
     return f"{game(game_id)}:game"
+
+
+def versions(game_id: str) -> str:
+    return f"{game(game_id)}:versions"
 
 
 def game_owner(game_id: str) -> str:

@@ -1,8 +1,8 @@
 #!/bin/sh
 # tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, Node.js with
 # npm, which checks the syntax of the page's modules and runs a game of Agones', Prometheus, whose promtool tries out the
-# alerts, libfaketime, which sets the clock of a Redis, a C# compiler for the snippets of the docs, RabbitMQ, and Java with Maven,
-# which brings Apache Kafka.
+# alerts, libfaketime, which sets the clock of a Redis, a C# compiler for the snippets of the docs, one of C for an example,
+# RabbitMQ, and Java with Maven, which brings Apache Kafka.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -10,6 +10,7 @@ set -eu
 
 missing=
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"

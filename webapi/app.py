@@ -51,6 +51,7 @@ from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.sessions import Sessions
 from webapi.store.tickets import Tickets
+from webapi.store.versions import Versions
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
 
@@ -109,7 +110,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
     tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
     entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics))
-    tickets, boards, parties = Tickets(batch), Boards(batch, accounts), Parties(batch)
+    tickets, games = Tickets(batch), Games(batch)
+    boards, parties = Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
     streams = Streams(tickets, accounts.sessions, settings, metrics, beats)
@@ -141,7 +143,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         api_keys=ApiKeys(batch),
         developer_invitations=invited,
         outside=Outside(batch, accounts, outside_keys, private=settings.issuers_private),
-        games=Games(batch),
+        games=games,
+        versions=Versions(batch, games),
         tickets=tickets,
         queues=Queues(batch),
         matches=Matches(batch),

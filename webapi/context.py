@@ -39,6 +39,7 @@ from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.tickets import Tickets
+from webapi.store.versions import Versions
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
 
@@ -61,6 +62,7 @@ class Services:
     developer_invitations: DeveloperInvitations
     outside: Outside
     games: Games
+    versions: Versions
     tickets: Tickets
     queues: Queues
     matches: Matches

@@ -10,6 +10,7 @@ the description in `/openapi.json`, so the two cannot drift apart.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_type_hints
@@ -48,6 +49,10 @@ class PathPart:
     about: str
 
 
+def _is_version(text: str) -> bool:
+    return re.fullmatch("[1-9][0-9]{0,9}", text) is not None
+
+
 def _is_code(text: str) -> bool:
     return 0 < len(text) <= 32 and text.isascii() and text.isalnum()
 
@@ -57,6 +62,7 @@ PATH_PARTS: Final[dict[str, PathPart]] = {
     "ticket": PathPart(lambda text: is_id("ticket", text), f"^t-{_ULID}$", "id of a ticket"),
     "match": PathPart(lambda text: is_id("match", text), f"^m-{_ULID}$", "id of a match"),
     "player": PathPart(lambda text: is_id("player", text), f"^p-{_ULID}$", "id of a player"),
+    "version": PathPart(_is_version, "^[1-9][0-9]{0,9}$", "number of a version"),
     "board": PathPart(
         lambda text: text in ("activity", "score", "rating"), "^(activity|score|rating)$", "name of a leaderboard"
     ),

@@ -163,6 +163,13 @@ def joining(found: Sequence[str | None], player: str) -> Joining | None:
     return None
 
 
+def seat_ticket(state: str | None, doc: str | None, left: str | None, player: str) -> str:
+    """From a match's state, doc and who left: the ticket by which `player` has a seat now, '' where he has none."""
+    if state != MatchState.RUNNING or not doc or player in (parsed(left, None) or ()):
+        return ""
+    return next((seat.ticket for seat in _match_seats.decode(doc).players if seat.id == player), "")
+
+
 def is_arena(doc: str) -> bool:
     """Whether the match of this document is one of the built-in arena."""
     return _what.decode(doc).server.arena is not None

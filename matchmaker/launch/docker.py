@@ -26,7 +26,7 @@ from core.model import Match
 from core.signing import Keyring
 from matchmaker.docker_settings import DockerSettings
 from matchmaker.launch import docker_documents as documents
-from matchmaker.launch.base import EXIT_TURNED_AWAY, Changed, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.base import EXIT_TURNED_AWAY, OUTPUT_BYTES, Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.docker_documents import Group, Installation
 from matchmaker.launch.docker_engine import Engine
 from matchmaker.launch.docker_start import Starter
@@ -141,6 +141,11 @@ class DockerLauncher:
             with suppress(LaunchRetryable):
                 return await self._engine.tail(container.id, TAIL_LINES)
         return self._words.get(match, [])
+
+    async def output(self, match: str) -> str:
+        with suppress(LaunchRetryable):
+            return await self._engine.head(documents.container_name(match, "game"), OUTPUT_BYTES)
+        return ""
 
     async def close(self, *, stop_servers: bool) -> None:
         if self._look_due is not None:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from core.gameenv import fill, told
+from core.gameenv import fill, of_match, told
 from core.model import GivenPort, Match
 from core.signing import Keyring
 from matchmaker.docker_settings import DockerSettings
@@ -130,7 +130,8 @@ def _game(where: Installation, match: Match, ports: Sequence[GivenPort], user: s
     server, settings = match.server, where.settings
     numbers = {port.name: port.listen for port in ports}
     label = f"{where.name}/{match.id}"
-    env = {**server.env, **told(numbers, sdk_ports=(SDK_PORT, SDK_GRPC_PORT), match=match.id, server=label)}
+    mine = told(numbers, sdk_ports=(SDK_PORT, SDK_GRPC_PORT), match=match.id, server=label)
+    env = {**server.env, **of_match(match), **mine}
     cpu, memory = server.resources.cpu or settings.cpu, server.resources.memory_mib or settings.memory_mib
     document = _body(where, match, "game", server.image or "", env, cpu, memory)
     document["User"] = _user(user, settings.run_as)

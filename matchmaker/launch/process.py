@@ -130,6 +130,9 @@ class ProcessLauncher:
     async def tail(self, match: str) -> list[str]:
         return await asyncio.to_thread(logs.tail, logs.log_path(self._run_dir, match), TAIL_LINES)
 
+    async def output(self, match: str) -> str:
+        return ""  # of a command its own sidecar reads it
+
     async def close(self, *, stop_servers: bool) -> None:
         if stop_servers:
             self._scanned_at = float("-inf")

@@ -28,6 +28,7 @@ from webapi.routes import (
     service,
     stream,
     tickets,
+    versions,
 )
 
 TABLES: Final[tuple[Table, ...]] = (
@@ -37,6 +38,7 @@ TABLES: Final[tuple[Table, ...]] = (
     keys.TABLE,
     issuers.TABLE,
     games.TABLE,
+    versions.TABLE,
     tickets.TABLE,
     queues.TABLE,
     matches.TABLE,

@@ -69,6 +69,24 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     return records.ticket_document(new, call.caller.player, call.now_ms)
 
 
+@TABLE.route("GET", "/v1/tickets/{game}/current", who=PLAYERS, errors=(NotFound,))
+async def current(call: Call) -> doc.Ticket:
+    """Your ticket in this game: the one that waits, or that of the running match in which you have a seat.
+
+    For a client that was started again and knows its account alone: with `connection` and a fresh `join_token` while
+    the match runs. 404 where you wait for nothing and have no seat, because you left, or did not come back in time, or
+    your seat was given to another.
+    """
+    game, player = call.path("game"), call.caller.player
+    call.headers["Cache-Control"] = "no-store"
+    ticket = await call.services.tickets.current(game, player)
+    if not ticket:
+        raise NotFound("you wait for no match of this game and have a seat in none", code="no-current-ticket")
+    record = await call.services.tickets.read(game, ticket, player)
+    call.services.streams.was_read((game, ticket))
+    return await document(call, record)
+
+
 @TABLE.route("GET", "/v1/tickets/{game}/{ticket}", who=PLAYERS, errors=(NotFound, TooMany), bounded=False)
 async def read(call: Call, query: Wait) -> doc.Ticket:
     """A ticket of yours, at once or when it has changed."""

@@ -119,12 +119,67 @@ local function asked_of(key, seats, accepted, players, till)
   return { accepted = tonumber(accepted), players = players, until_ms = tonumber(till), who = #who > 0 and who or nil }
 end
 
+-- A player finds the match in which he has a seat by his account alone. `players` of the match document have theirs from
+-- now on, or (`over`) none any more.
+local function seats_known(base, id, players, over)
+  if #players == 0 then return end
+  local playing, given, names = base .. ':playing', {}, {}
+  for i, player in ipairs(players) do
+    names[i] = player.id
+    given[2 * i - 1], given[2 * i] = player.id, id
+  end
+  if not over then
+    redis.call('HSET', playing, unpack(given))
+    return
+  end
+  local gone = {}
+  for i, now in ipairs(redis.call('HMGET', playing, unpack(names))) do if now == id then gone[#gone + 1] = names[i] end end
+  if #gone > 0 then redis.call('HDEL', playing, unpack(gone)) end
+end
+
+-- What came of the matches of a version of the game, so that versions can be compared.
+local function outcome(base, version, what)
+  if type(version) ~= 'number' then return end
+  redis.call('HINCRBY', base .. ':outcomes', string.format('%d:%s', version, what), 1)
+end
+
+local function version_name(number) return string.format('%d', number) end
+
+-- The highest number that a version of the game ever had.
+local function newest_version(base, current)
+  return math.max(tonumber(redis.call('HGET', base .. ':versions', 'newest') or 0), current)
+end
+
+-- Keep a version, the last `most` of all, and the current one.
+local function version_keep(base, number, doc, current, most)
+  local versions, outcomes, kept = base .. ':versions', base .. ':outcomes', {}
+  redis.call('HSET', versions, version_name(number), doc, 'newest', version_name(number))
+  for _, name in ipairs(redis.call('HKEYS', versions)) do kept[#kept + 1] = tonumber(name) end
+  table.sort(kept)
+  local first = kept[math.max(1, #kept - most + 1)]
+  for _, n in ipairs(kept) do
+    if n < first and n ~= current then redis.call('HDEL', versions, version_name(n)) end
+  end
+  for _, name in ipairs(redis.call('HKEYS', outcomes)) do
+    local n = tonumber(string.match(name, '^%d+'))
+    if n < first and n ~= current then redis.call('HDEL', outcomes, name) end
+  end
+end
+
+-- A candidate is tried no more.
+local function canary_over(base, version, how, why, now)
+  redis.call('DEL', base .. ':canary')
+  local told = { version = tonumber(version), how = how, why = why, at_ms = tonumber(now) }
+  redis.call('HSET', base .. ':versions', 'over', cjson.encode(told))
+end
+
 -- A match is over: not live, among the recent ones, and as long to be read as a ticket of it.
 local function match_close(base, id)
   redis.call('ZREM', base .. ':live', id)
   backfill_over(base, id)
   redis.call('LPUSH', base .. ':recent', id)
   redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
+  redis.call('HDEL', match_key(base, id), 'kept')
   redis.call('EXPIRE', match_key(base, id), PLAYED_KEPT_S)
 end
 
@@ -214,6 +269,7 @@ local function match_refused(base, id, now, reason, ticket, event)
   if not after then return nil end
   redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
   match_close(base, id)
+  outcome(base, cjson.decode(doc).game_version, 'fail:' .. reason)
   local moved = {}
   for _, seats in ipairs((seats_of(doc))) do
     local how = 'released'
