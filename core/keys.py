@@ -27,6 +27,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asked` | zset | waiting tickets somebody asks about (why not yet), by the ms they did; for seconds |
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
+| `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -57,12 +58,19 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
 | `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
 | `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
+| `muster:{game.N}:commands:<player>` | hash | a player's delayed commands: `core.packstore` has the fields |
+| `muster:{game.N}:packs:<player>` | list | packs of his that wait, in order |
+| `muster:{game.N}:packs-due` | zset | players with waiting packs by the ms at which a worker may take them |
+| `muster:{game.N}:packs-since` | zset | ... by the ms since which the oldest waits |
+| `muster:{game.N}:packs-stats` | hash | packs and commands accepted, executed, failed, skipped |
+| `muster:{game}:balance` | hash | `now`: version, `since`; `v:<version>` each kept, `until:<version>` when replaced |
 | `muster:{game}:feed` | stream | what happened to the game's players (JSON of core.events), for its developer |
 | `muster:{game}:feed:at` | hash | shard of presence -> its last event that is in the feed |
 | `muster:{game}:hook` | hash | the developer's webhook: url, salt, `at` (feed), tries, due_ms, error, counters |
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
 | `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |
 | `muster:{presence/N}:online` | hash | game -> players online |
@@ -74,10 +82,19 @@ the rest from it; all of them hash to that slot.
 | `muster:{presence/N}:sessions:<player>` | list | the latest of them (JSON) |
 | `muster:{presence/N}:limited` | set | `<game>/<player>` to whom the game's play-time limits apply |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
-| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
+| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times; or a tombstone: `erased_ms` |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
+| `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:games_ever` | set | ids of games that were ever registered |
+| `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
+| `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
+| `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
+| `muster:developer_invitations` | zset | invitations of developers by the ms they end |
+| `muster:invitation:{invitation}` | hash | digest of its code, who made it, who took it |
+| `muster:{game}:issuer` | string | who else says who a player of the game is (JSON) |
+| `muster:outside:{digest}` | string | whom a subject of such an issuer is: a player |
 | `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
@@ -97,6 +114,9 @@ from zlib import crc32
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
+GAMES_EVER: Final = "muster:games_ever"
+ERASING: Final = "muster:erasing"
+INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 16
@@ -156,6 +176,16 @@ def items(game_id: str) -> str:
     return f"muster:{{{game_id}.items}}"
 
 
+def sink(name: str, game_id: str) -> str:
+    """Base of the lease of who carries a game's events to a broker. No game's id has a slash."""
+    return f"muster:{{sink/{name}/{game_id}}}"
+
+
+def balance(game_id: str) -> str:
+    """Versions of a game's balance document."""
+    return f"{game(game_id)}:balance"
+
+
 def presence(number: int | str) -> str:
     """Base of one shard of presence. No game's id has a slash, so no game's slot is called so."""
     return f"muster:{{presence/{number}}}"
@@ -193,6 +223,30 @@ def revoked(session: str) -> str:
 
 def tries(who: str) -> str:
     return f"muster:tries:{{{who}}}"
+
+
+def known_places(folded_name: str) -> str:
+    return f"muster:places:{{{folded_name}}}"
+
+
+def api_keys(player: str) -> str:
+    return f"muster:apikeys:{{{player}}}"
+
+
+def api_keys_used(player: str) -> str:
+    return f"muster:apikeys_used:{{{player}}}"
+
+
+def invitation(invitation_id: str) -> str:
+    return f"muster:invitation:{{{invitation_id}}}"
+
+
+def issuer(game_id: str) -> str:
+    return f"{game(game_id)}:issuer"
+
+
+def outside(digest: str) -> str:
+    return f"muster:outside:{{{digest}}}"
 
 
 def developer(player: str) -> str:

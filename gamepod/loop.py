@@ -147,6 +147,7 @@ class Life:
             self._report,
             self._flusher,
             settings.join_key,
+            settings.join_jwks,
             lambda: self._running and not self._over,
             commands=self._sdk.commands,
         )

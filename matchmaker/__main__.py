@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -53,6 +54,21 @@ def owner_name() -> str:
 async def _open_launcher(
     common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
 ) -> AsyncIterator[Launcher]:
+    async with _open_own(common, settings, db, bell, ears) as own:
+        if not settings.agones:
+            yield own
+            return
+        from matchmaker.launch.both import Both, open_agones  # 40 MB that others do not need
+
+        stop = settings.stop_servers
+        async with open_agones(common, db, bell, ears.server_ended, stop_servers=stop) as source:
+            yield Both(own, source)
+
+
+@asynccontextmanager
+async def _open_own(
+    common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
+) -> AsyncIterator[Launcher]:
     if settings.launcher == "kubernetes":
         # Loaded only where it is used: it costs a second and 60 MB.
         from matchmaker.launch.kubernetes import open_launcher
@@ -70,13 +86,16 @@ async def _open_launcher(
 def _make_launcher(common: Common, settings: Settings, db: Database, bell: Doorbell, changed: Changed) -> Launcher:
     if settings.launcher == "instant":
         return InstantLauncher(db, bell)
-    secret, redis_url = common.require_secret(), common.redis_url
+    given: Any = {
+        "secret": common.require_secret(), "redis_url": common.redis_url,
+        "changed": changed, "keyring": common.signing(),
+    }  # fmt: skip
     if settings.launcher == "docker":
         from matchmaker.launch.docker import DockerLauncher  # 25 MB that other launchers do not need
 
         chosen = from_env(DockerSettings, os.environ)
-        return DockerLauncher(chosen, os.environ, secret=secret, redis_url=redis_url, changed=changed)
-    return ProcessLauncher(from_env(ProcessSettings, os.environ), secret=secret, redis_url=redis_url, changed=changed)
+        return DockerLauncher(chosen, os.environ, **given)
+    return ProcessLauncher(from_env(ProcessSettings, os.environ), **given)
 
 
 async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:

@@ -10,7 +10,7 @@ the description in `/openapi.json`, so the two cannot drift apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_type_hints
 
@@ -22,7 +22,7 @@ from core.ids import is_game_id, is_id
 from core.model import Role
 from webapi.context import SERVICES, Call
 from webapi.documents import encode
-from webapi.problems import UnsupportedMedia, from_decode
+from webapi.problems import Malformed, UnsupportedMedia, from_decode
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -34,6 +34,7 @@ ADMINS: Final[frozenset[Role]] = frozenset({"admin"})
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
+LINES: Final = "application/x-ndjson"  # a document a line
 
 _ULID: Final = "[0-9a-hjkmnp-tv-z]{26}"
 
@@ -59,6 +60,8 @@ PATH_PARTS: Final[dict[str, PathPart]] = {
     "board": PathPart(
         lambda text: text in ("activity", "score", "rating"), "^(activity|score|rating)$", "name of a leaderboard"
     ),
+    "key": PathPart(lambda text: is_id("apikey", text), f"^key-{_ULID}$", "id of a key"),
+    "invitation": PathPart(lambda text: is_id("invitation", text), f"^inv-{_ULID}$", "id of an invitation"),
     "code": PathPart(_is_code, "^[A-Za-z0-9]{1,32}$", "invitation code of a party"),
 }
 
@@ -81,6 +84,8 @@ class Route:
     errors: tuple[type[MusterError], ...]
     bounded: bool  # whether it must answer within `Settings.request_s`
     header: tuple[str, str] | None  # one that it looks at, beside Authorization: name, what for
+    scope: str  # that a key for programs must have; '' keeps keys out
+    also: Mapping[int, Any]  # further statuses that are no errors, with their documents
 
     @property
     def parts(self) -> list[str]:
@@ -92,11 +97,15 @@ class Route:
         return self.body is not None and all(not field.required for field in msgspec.structs.fields(self.body))
 
 
-class Table:
-    """The routes of one noun."""
+SCOPES: Final[set[str]] = set()  # what keys for programs may be given: `tag:read`, `tag:write`; filled by the tables
 
-    def __init__(self, tag: str) -> None:
+
+class Table:
+    """The routes of one noun. `keys`: whether keys for programs may use them, in the scope of the noun."""
+
+    def __init__(self, tag: str, *, keys: bool = True) -> None:
         self.tag = tag
+        self._keys = keys
         self.routes: list[Route] = []
 
     def route(
@@ -111,6 +120,7 @@ class Table:
         errors: tuple[type[MusterError], ...] = (),
         bounded: bool = True,
         header: tuple[str, str] | None = None,
+        also: Mapping[int, Any] | None = None,
         answer: Any = msgspec.UNSET,
     ) -> Callable[[H], H]:
         """Declare a route. `answer` names the document where the handler writes its response itself."""
@@ -118,10 +128,15 @@ class Table:
         def declare(handler: H) -> H:
             hints = get_type_hints(handler)
             given = hints["return"] if answer is msgspec.UNSET else answer
+            scope = f"{self.tag}:{'read' if method == 'GET' else 'write'}" if known and self._keys else ""
+            if scope:
+                SCOPES.add(scope)
             self.routes.append(
                 Route(
                     method, path, handler, self.tag, status, media, known, who, hints.get("body"),
                     hints.get("query"), None if given is type(None) else given, errors, bounded, header,
+                    scope,
+                    also or {},
                 )
             )  # fmt: skip
             return handler
@@ -141,7 +156,7 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
             if not fits(request.match_info[name]):
                 raise NotFound(f"there is no such {name}")
         if route.known:
-            await call.authenticate(route.roles)
+            await call.authenticate(route.roles, route.scope)
         given: dict[str, Any] = {}
         if route.query is not None:
             given["query"] = _query(request, route.query)
@@ -149,6 +164,7 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
             raise Invalid("this takes no query parameters", pointer=next(iter(request.query), ""))
         if decoder is not None:
             given["body"] = await _body(request, decoder, optional=optional)
+        call.keep_to_game(given.get("body"), given.get("query"))
         found = await route.handler(call, **given)
         if isinstance(found, web.StreamResponse):
             return found
@@ -164,6 +180,11 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
             raise Unavailable(f"this was not done within {request_s:g} s", code="timeout") from None
 
     return bounded if route.bounded else answer
+
+
+def document(call: Call, made: Any, status: int) -> web.Response:
+    """An answer with another status than the route's, of those in its `also`."""
+    return web.Response(body=encode(made), status=status, headers=call.headers, content_type=JSON)
 
 
 def _query(request: web.Request, kind: type) -> Any:
@@ -188,3 +209,5 @@ async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any], *, opt
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise from_decode(error) from None
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None

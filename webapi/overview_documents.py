@@ -11,6 +11,16 @@ from core.lifecycle import MatchState
 from webapi.documents import Rfc3339
 
 
+class PacksOverview(Struct, frozen=True):
+    """Delayed commands of a game since the beginning, and what waits now."""
+
+    waiting: int
+    oldest_s: float
+    executed: int
+    failed: int
+    skipped: int
+
+
 class GameOverview(Struct, frozen=True):
     """`online` players were heard of lately.
 
@@ -28,6 +38,7 @@ class GameOverview(Struct, frozen=True):
     online: int = 0
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
+    packs: PacksOverview | UnsetType = UNSET
 
 
 class MatchOverview(Struct, frozen=True):

@@ -61,16 +61,34 @@ _seats: Final = msgspec.json.Decoder(list[_Seat])
 _entry: Final = msgspec.json.Decoder(Change)
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    arena: dict[str, Any] | None = None
+
+
 class _Seats(Struct):
     """Of a match document, what a ticket needs."""
 
     players: list[MatchPlayer]
+    server: _Kind = _Kind()
+
+
+class _Runs(Struct):
+    """Of a registration's server, whether it is the arena."""
+
+    arena: Any = None
+
+
+class _What(Struct):
+    """Of a match document, what runs."""
+
+    server: _Runs
 
 
 match_decoder: Final = Stored(Match)
 game_decoder: Final = Stored(Game)
 connection_decoder: Final = msgspec.json.Decoder(Connection)
 _match_seats: Final = msgspec.json.Decoder(_Seats)
+_what: Final = msgspec.json.Decoder(_What)
 
 
 def iso(ms: float) -> str:
@@ -130,6 +148,7 @@ class Joining:
 
     connection: Connection
     seat: MatchPlayer
+    arena: bool  # the built-in one
 
 
 def joining(found: Sequence[str | None], player: str) -> Joining | None:
@@ -137,10 +156,16 @@ def joining(found: Sequence[str | None], player: str) -> Joining | None:
     state, connection, doc = found
     if state != MatchState.RUNNING or not connection or not doc:
         return None
-    for seat in _match_seats.decode(doc).players:
+    match = _match_seats.decode(doc)
+    for seat in match.players:
         if seat.id == player:
-            return Joining(connection_decoder.decode(connection), seat)
+            return Joining(connection_decoder.decode(connection), seat, match.server.arena is not None)
     return None
+
+
+def is_arena(doc: str) -> bool:
+    """Whether the match of this document is one of the built-in arena."""
+    return _what.decode(doc).server.arena is not None
 
 
 def ticket_document(
@@ -230,6 +255,7 @@ def registration(game: Game, *, whole: bool) -> Registration:
     warnings = list(rules_of(game).warnings) if whole else []
     if not whole:
         server = msgspec.structs.replace(spec.server, command=None, args=[], env={})
-        spec = msgspec.structs.replace(spec, server=server, rules=None)
+        commands = spec.commands and msgspec.structs.replace(spec.commands, python=None, url=None)
+        spec = msgspec.structs.replace(spec, server=server, rules=None, commands=commands)
     times = iso(game.created_ms), iso(game.updated_ms)
     return Registration(game.id, game.owner, game.version, *times, spec, warnings)

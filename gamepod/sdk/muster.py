@@ -1,6 +1,7 @@
 """What the sidecar offers beyond Agones' interface, under /muster/v1:
 
     GET /match      the match: id, game and its version, region, timers, its players with their teams, who left
+    GET /keys       public keys (JSON Web Key Set) that verify join tokens without asking anybody
     POST /verify    {"token": join token}: whose it is; 401 where he may not join
     POST /interactions  what players did (gamepod.sdk.interactions); the answer says that it is taken in
     POST /backfill  ask for players in place of those who left; {"left": [player id, ...]} says who did
@@ -44,6 +45,7 @@ from gamepod.transport.http_types import Request, Response
 PREFIX: Final = "/muster/v1/"
 METHODS: Final = {
     f"{PREFIX}match": ("GET",),
+    f"{PREFIX}keys": ("GET",),
     f"{PREFIX}verify": ("POST",),
     f"{PREFIX}interactions": ("POST",),
     f"{PREFIX}backfill": ("POST", "DELETE"),
@@ -62,13 +64,17 @@ class MusterRest:
         report: Callable[[bytes], Awaitable[None]],
         flusher: Flusher,
         join_key: str,
+        join_jwks: str,
         playing: Callable[[], bool],
         *,
         commands: bool,
     ) -> None:
-        """`report` keeps what was reported; `join_key` verifies the match's tokens; `playing`: begun, and not over."""
+        """`report` keeps what was reported; `join_key` verifies the match's tokens, as do the public keys `join_jwks`;
+        `playing`: begun, and not over.
+        """
         self._roster, self._backfill, self._report, self._commands = roster, backfill, report, commands
         self._flusher, self._join_key, self._playing = flusher, join_key, playing
+        self._join_jwks = join_jwks or '{"keys": []}'
         self._allowance = Allowance(time.monotonic())
         writer = new_id("session")
         self._ids = (f"{writer}-{number}" for number in itertools.count(1))
@@ -79,6 +85,8 @@ class MusterRest:
             return error(NOT_FOUND, "Not Found")
         if request.method not in methods:
             return error(UNIMPLEMENTED, f"Method Not Allowed: {request.path} takes {' or '.join(methods)}")
+        if request.path == f"{PREFIX}keys":
+            return Response(body=self._join_jwks.encode())
         if request.method == "GET":
             return Response(body=orjson.dumps(self._match()))
         if not self._commands:

@@ -14,11 +14,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from core import jointoken
 from core.gameenv import fill, told
 from core.model import GivenPort, Match
+from core.signing import Keyring
 from matchmaker.docker_settings import DockerSettings
 from matchmaker.launch.base import EXIT_TURNED_AWAY, Seen
+from matchmaker.launch.environment import join_keys
 from matchmaker.launch.host_ports import Kind, kind_of
 
 Role: TypeAlias = Literal["arena", "sidecar", "game"]
@@ -48,6 +49,7 @@ class Installation:
     secret: str
     redis_url: str
     tuning: Mapping[str, str]  # of gamepod
+    keyring: Keyring | None = None  # of the secret, where none is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _gamepod(where: Installation, match: Match, ports: Sequence[GivenPort], role
         "MUSTER_LOG_LEVEL": settings.log_level,
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
-        "MUSTER_JOIN_KEY": jointoken.match_key(where.secret, match.id),
+        **join_keys(where.keyring or Keyring([where.secret]), match),
         "REDIS_URL": settings.redis_url or where.redis_url,
         "MUSTER_ADDRESS": settings.address,
         "MUSTER_BIND": "0.0.0.0",  # noqa: S104 - of the container; what the host opens is its own setting

@@ -24,20 +24,21 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from core import jointoken, log
+from core import log
 from core.admission import check_server
 from core.errors import Refused
 from core.model import Match, ports_of
 from core.redis.client import Database
 from core.settings import Common, from_env
+from core.signing import Keyring
 from matchmaker.kube_settings import KubernetesSettings
 from matchmaker.launch import host_ports, pod_state
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.brake import Brake
-from matchmaker.launch.environment import installation_name, tuning
+from matchmaker.launch.environment import installation_name, join_keys, tuning
 from matchmaker.launch.kube_api import PodApi, open_pods
 from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
-from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.kube_watch import KubeWatch
 from matchmaker.launch.node_addresses import NodeAddresses
 from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, Document, Given, node_ports, pod_document, selector
 from matchmaker.launch.pod_state import Pod
@@ -59,14 +60,14 @@ class KubernetesLauncher:
         api: PodApi,
         *,
         installation: str,
-        secret: str,
+        keyring: Keyring,
         changed: Changed,
         nodes: NodeAddresses | None = None,
     ) -> None:
         self._settings, self._api, self._installation = settings, api, installation
-        self._secret, self._changed, self._nodes = secret, changed, nodes
+        self._keyring, self._changed, self._nodes = keyring, changed, nodes
         self._log = log.get("matchmaker.kubernetes")
-        self._watch = PodWatch(api, self._look)
+        self._watch = KubeWatch(api, self._look)
         self._seen: dict[str, Seen] = {}
         self._ended: dict[str, Seen] = {}  # gone, kept for a while
         self._over: set[str] = set()  # ended, and not yet gone
@@ -114,7 +115,7 @@ class KubernetesLauncher:
         return min(settings.max_servers - running, settings.pending_most - self.pending) - starting
 
     async def start(self, match: Match) -> None:
-        if match.id in self._watch.pods or match.id in self._starting:
+        if match.id in self._watch.objects or match.id in self._starting:
             return
         self._check(match)
         self._starting.add(match.id)
@@ -132,11 +133,11 @@ class KubernetesLauncher:
 
     def settled(self, match: str) -> None:
         """The scheduler bounds what starts at once; only the ports of a pod that never was are free again."""
-        if match not in self._watch.pods and match not in self._starting:
+        if match not in self._watch.objects and match not in self._starting:
             self._ports.release(match)
 
     async def stop(self, match: str, grace_s: float) -> None:
-        pod = self._watch.pods.get(match)
+        pod = self._watch.objects.get(match)
         if pod is None or match in self._deleting or pod.metadata.deletion_timestamp is not None:
             return
         if self._deletes.holds(time.monotonic()):
@@ -165,8 +166,8 @@ class KubernetesLauncher:
 
     async def close(self, *, stop_servers: bool) -> None:
         deadline = time.monotonic() + CLOSE_S
-        while stop_servers and self._watch.pods and time.monotonic() < deadline:
-            for match in list(self._watch.pods):
+        while stop_servers and self._watch.objects and time.monotonic() < deadline:
+            for match in list(self._watch.objects):
                 await self.stop(match, 1.0)
             await asyncio.sleep(0.05)
         if self._nodes is not None:
@@ -217,10 +218,9 @@ class KubernetesLauncher:
 
     def _given(self, match: Match) -> Given:
         settings, wanted = self._settings, ports_of(match.server)
-        key = jointoken.match_key(self._secret, match.id)
+        tuned, key = tuning(os.environ) | join_keys(self._keyring, match), self._keyring.match_keys(match.id)
         if settings.network == "none":
-            inside = host_ports.inside(wanted, settings.port_first)
-            return Given(self._installation, key, inside, tuning=tuning(os.environ))
+            return Given(self._installation, key, host_ports.inside(wanted, settings.port_first), tuning=tuned)
         shared = settings.network == "host_network"
         # On the node's own network the sidecar's ports must be such that no other server there has.
         asked = [*wanted, *host_ports.SDK] if shared else wanted
@@ -233,7 +233,7 @@ class KubernetesLauncher:
             )
         own = {"sdk_ports": (chosen[-2].port, chosen[-1].port)} if shared else {}
         ports = chosen[: len(wanted)]
-        return Given(self._installation, key, ports, tuning=tuning(os.environ), **own)
+        return Given(self._installation, key, ports, tuning=tuned, **own)
 
     async def _delete(self, match: str, grace_s: int, uid: str) -> None:
         """Ask for it once; where that fails, whoever wanted it gone asks again."""
@@ -251,7 +251,7 @@ class KubernetesLauncher:
 
     def _look(self, name: str) -> None:
         """Bring what is known of a server in line with its pod."""
-        pod, before = self._watch.pods.get(name), self._seen.get(name)
+        pod, before = self._watch.objects.get(name), self._seen.get(name)
         if pod is None:
             self._gone(name, before)
             return
@@ -290,7 +290,7 @@ class KubernetesLauncher:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = time.monotonic()
-            for name, pod in list(self._watch.pods.items()):
+            for name, pod in list(self._watch.objects.items()):
                 if pod.metadata.deletion_timestamp is None:
                     continue
                 if now >= self._deleting.setdefault(name, now + self._settings.lost_s):
@@ -340,7 +340,7 @@ async def open_launcher(
     async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
         nodes = NodeAddresses(api.node, db) if settings.node_addresses and settings.network != "none" else None
         launcher = KubernetesLauncher(
-            settings, api, installation=installation, secret=secret, changed=changed, nodes=nodes
+            settings, api, installation=installation, keyring=common.signing(), changed=changed, nodes=nodes
         )
         await launcher.open()
         try:

@@ -45,7 +45,7 @@ class Given:
     join_key: str
     ports: Sequence[GivenPort]
     sdk_ports: tuple[int, int] = SDK_PORTS
-    tuning: Mapping[str, str] | None = None  # settings of gamepod that the operator chose for all servers
+    tuning: Mapping[str, str] | None = None  # further settings of gamepod
 
 
 def selector(installation: str) -> Document:

@@ -28,6 +28,7 @@ import psutil
 from core.clock import now_ms
 from core.errors import Misconfigured
 from core.model import Match
+from core.signing import Keyring
 from matchmaker.launch import children, environment, logs
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.scan import Found, Scanner
@@ -57,9 +58,18 @@ class ProcessLauncher:
 
     blind = False
 
-    def __init__(self, settings: ProcessSettings, *, secret: str, redis_url: str, changed: Changed) -> None:
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        *,
+        secret: str,
+        redis_url: str,
+        changed: Changed,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._settings = settings
         self._secret, self._redis_url, self._changed = secret, redis_url, changed
+        self._keyring = keyring
         self._installation = environment.installation_name(settings.installation, secret, redis_url)
         self._command = environment.server_command(settings)
         self._run_dir = Path(settings.run_dir).absolute()
@@ -136,7 +146,7 @@ class ProcessLauncher:
         self._servers.clear()
 
     def _check(self, match: Match) -> None:
-        if match.server.image is not None:
+        if match.server.image is not None or match.server.agones is not None:
             raise LaunchRefused("this installation starts processes, not images")
         if match.server.command is not None and not self._settings.allow_commands:
             raise LaunchRefused("this installation runs no commands (setting: MUSTER_ALLOW_COMMANDS)")
@@ -150,6 +160,7 @@ class ProcessLauncher:
             installation=self._installation,
             run_dir=str(self._run_dir),
             secret=self._secret,
+            keyring=self._keyring,
             redis_url=self._redis_url,
         )
         pid = children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))

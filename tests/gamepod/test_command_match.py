@@ -195,11 +195,11 @@ async def test_a_game_sees_its_own_environment_and_no_secret(stage: Stage) -> No
     assert not {"REDIS_URL", "MUSTER_JOIN_KEY"} & set(env)
 
 
-async def sdk_match(stage: Stage) -> tuple[Match, Pod, int]:
+async def sdk_match(stage: Stage, **env: str) -> tuple[Match, Pod, int]:
     """A running game that waits for nothing but its SDK."""
     program = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(3)); time.sleep(600)"
     match = await stage.match(python(program, ready=Ready(when="sdk")))
-    pod = stage.start(match)
+    pod = stage.start(match, **env)
     await pod.said("the game's command runs")
     return match, pod, (await pod.said("attached"))["sdk_port"]
 

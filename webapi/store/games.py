@@ -102,7 +102,7 @@ class Games:
         put = function_call("doc_put", keys.registration(game.id), game.version - 1, text, 0)
         # Listed before it exists: a crash leaves a listed nothing, which readers skip, and no hidden game.
         # And again after it: a removal under way may have taken the first one out.
-        await self._batch.do("SADD", keys.GAMES, game.id)
+        await self._batch.do_many([("SADD", key, game.id) for key in (keys.GAMES, keys.GAMES_EVER)])
         reply = (await self._batch.do_many([put]))[0]
         await self._batch.do("SADD", keys.GAMES, game.id)
         self._remembered.pop(game.id, None)

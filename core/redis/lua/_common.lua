@@ -8,6 +8,7 @@ local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known fo
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
 local CANCELS = 5           -- matches a player may turn down in the window, where the registration does not say (core.model.Limits)
 local CANCELS_MS = 600000   -- ... and that window
+local FACTS_KEPT = 10000    -- of a game, where no reader waits for them; 300 bytes each
 local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
 local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
 local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
@@ -21,6 +22,9 @@ end
 
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
 local function match_key(base, id) return base .. ':match:' .. id end
+
+-- The account of a player, from another key of his.
+local function account_of(key) return 'muster:account:' .. string.match(key, '{.*}') end
 
 -- Free a player's place for another ticket, unless it is already another's.
 local function close_players(base, id, doc)
@@ -124,35 +128,6 @@ local function match_close(base, id)
   redis.call('EXPIRE', match_key(base, id), PLAYED_KEPT_S)
 end
 
--- A match fails because of a player: `ticket` leaves by `event`, or, where none is named, each whose players did not all
--- accept. The others are released. Returns the tickets that moved; nil where the table forbids it (and nothing changed).
-local function match_refused(base, id, now, reason, ticket, event)
-  local key = match_key(base, id)
-  local state, doc = unpack(redis.call('HMGET', key, 'state', 'doc'))
-  local after = state and MATCH[state] and MATCH[state].fail
-  if not after then return nil end
-  redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
-  match_close(base, id)
-  local moved = {}
-  for _, seats in ipairs((seats_of(doc))) do
-    local how = 'released'
-    if ticket then
-      if seats.ticket == ticket then how = event end
-    else
-      local who = asked_of(key, seats).who
-      if not who or #who < #seats then how = 'unanswered' end
-    end
-    if ticket_step(base, seats.ticket, how, now, reason, id) then moved[#moved + 1] = seats.ticket end
-  end
-  redis.call('HINCRBY', base .. ':stats', 'matches_fail', 1)
-  return moved
-end
-
--- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.
-local function fenced(base, token)
-  return redis.call('HGET', base .. ':lease', 'token') ~= token
-end
-
 -- Registered readers of a shard's log: name -> {at = id of the last entry read, seen = s, lost = batches it never saw}.
 local function reader_of(base, name)
   local found = redis.call('HGET', base .. ':readers', name)
@@ -221,6 +196,45 @@ local function log_trim(base, keep)
   return lost, dropped
 end
 
+-- What happened to a match goes into the log of its game in the step that makes it true, for sinks (core/sinks) to carry away.
+local function fact(base, match, event, now, more)
+  more.event, more.id, more.match, more.at_ms = event, event .. '-' .. match, match, tonumber(now)
+  -- `count` tells readers what comes after all else of the same moment.
+  redis.call('XADD', base .. ':log', '*', 'match', match, 'batch', '0', 'count', event == 'session_removed' and '1' or '0',
+             'data', cjson.encode(more))
+  log_trim(base, FACTS_KEPT)
+end
+
+-- A match fails because of a player: `ticket` leaves by `event`, or, where none is named, each whose players did not all
+-- accept. The others are released. Returns the tickets that moved; nil where the table forbids it (and nothing changed).
+local function match_refused(base, id, now, reason, ticket, event)
+  local key = match_key(base, id)
+  local state, doc = unpack(redis.call('HMGET', key, 'state', 'doc'))
+  local after = state and MATCH[state] and MATCH[state].fail
+  if not after then return nil end
+  redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
+  match_close(base, id)
+  local moved = {}
+  for _, seats in ipairs((seats_of(doc))) do
+    local how = 'released'
+    if ticket then
+      if seats.ticket == ticket then how = event end
+    else
+      local who = asked_of(key, seats).who
+      if not who or #who < #seats then how = 'unanswered' end
+    end
+    if ticket_step(base, seats.ticket, how, now, reason, id) then moved[#moved + 1] = seats.ticket end
+  end
+  redis.call('HINCRBY', base .. ':stats', 'matches_fail', 1)
+  fact(base, id, 'match_failed', now, { reason = reason })
+  return moved
+end
+
+-- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.
+local function fenced(base, token)
+  return redis.call('HGET', base .. ':lease', 'token') ~= token
+end
+
 -- Put a player on a board on which, of equal scores, the one reached first ranks first. A member is the time, counted
 -- backwards, and the player; `since` has each player's time. With `best` a lower score than his own changes nothing.
 local LAST_MS = 2 ^ 44 - 1
@@ -237,4 +251,18 @@ local function board_put(base, name, player, score, at, best)
   end
   redis.call('ZADD', board, score, tie .. player)
   redis.call('HSET', since, player, tie)
+end
+
+local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
+
+-- Redis' clock, ms.
+local function now_of()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Let a player with waiting packs be the next that is taken, unless a worker has him, or he is to be tried later.
+local function pack_hurry(base, player)
+  local due = tonumber(redis.call('ZSCORE', base .. ':packs-due', player))
+  if due and due <= now_of() then redis.call('ZADD', base .. ':packs-due', 1, player) end
 end

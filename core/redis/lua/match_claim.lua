@@ -38,5 +38,8 @@ register('match_claim', function(keys, args)
   end
   redis.call('ZADD', base .. ':live', args[3], id)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
+  local document, players = cjson.decode(args[6]), {}
+  for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
+  fact(base, id, 'new_match_created', now, { version = document.game_version, players = players })
   return { 'ok' }
 end)

@@ -70,5 +70,8 @@ register('match_step', function(keys, args)
     end
   end
   redis.call('HINCRBY', base .. ':stats', 'matches_' .. event, 1)
+  if event == 'ready' then fact(base, id, 'session_created', now, { server = server })
+  elseif state == 'RUNNING' then fact(base, id, 'session_removed', now, { outcome = after, reason = reason })
+  else fact(base, id, 'match_failed', now, { reason = reason }) end
   return result
 end)
