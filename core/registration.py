@@ -75,10 +75,10 @@ def _with_rules(spec: GameSpec) -> GameSpec:
 
 
 def _check_server(server: Server, *, commands_allowed: bool) -> None:
-    kinds = [k for k in ("arena", "image", "command") if getattr(server, k) is not None]
+    kinds = [k for k in ("arena", "image", "command", "agones") if getattr(server, k) is not None]
     if len(kinds) != 1:
         raise Invalid(
-            f"a server is exactly one of arena, image or command; this one names {' and '.join(kinds) or 'none'}",
+            f"a server is one of arena, image, command or agones; this one names {' and '.join(kinds) or 'none'}",
             pointer="/server",
         )
     if server.command is not None and not commands_allowed:

@@ -41,7 +41,7 @@ TUNING = frozenset(
 )
 # Set by a template where the operator says nothing.
 DEFAULTED = frozenset({"MUSTER_TRUSTED_PROXIES"})
-GAMES = ["KubernetesSettings", "gamepod.Settings"]
+GAMES = ["KubernetesSettings", "AgonesSettings", "gamepod.Settings"]
 
 Schema = dict[str, Any]
 

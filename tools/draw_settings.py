@@ -19,6 +19,7 @@ import core.cli.settings
 import core.settings
 import gamepod.settings
 import gamepod.worker.settings
+import matchmaker.agones_settings
 import matchmaker.docker_settings
 import matchmaker.kube_settings
 import matchmaker.settings
@@ -34,6 +35,7 @@ SECTIONS = [
     ("matchmaker", matchmaker.settings.Settings),
     ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
     ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
+    ("matchmaker, Agones", matchmaker.agones_settings.AgonesSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),

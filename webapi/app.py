@@ -27,6 +27,7 @@ from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.passwords import open_passwords
+from webapi.relay.relay import Relay
 from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
@@ -58,10 +59,12 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
+            stack.push_async_callback(services.beats.close)
             for work in (
                 services.streams.run(),
                 services.pack_streams.run(),
                 services.overview.run(),
+                services.relay.run(),
                 services.beats.run(),
                 _ensure_admin(services),
             ):
@@ -71,6 +74,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
         app[SERVICES].pack_streams.close()
+        app[SERVICES].relay.close()
         app[SERVICES].feeds.close()
         app[SERVICES].followers.close()
         app[SERVICES].overview.close()
@@ -141,6 +145,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         packs=packs,
         streams=streams,
         pack_streams=pack_streams,
+        relay=Relay(settings, metrics),
         beats=beats,
         presence=Presence(batch),
         hooks=Hooks(batch),

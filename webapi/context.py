@@ -20,6 +20,7 @@ from webapi.followers import Followers
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
+from webapi.relay.relay import Relay
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
@@ -58,6 +59,7 @@ class Services:
     packs: Packs
     streams: Streams
     pack_streams: Streams
+    relay: Relay
     beats: Beats
     presence: Presence
     hooks: Hooks

@@ -67,10 +67,23 @@ class _Seats(Struct):
     players: list[MatchPlayer]
 
 
+class _Runs(Struct):
+    """Of a registration's server, whether it is the arena."""
+
+    arena: Any = None
+
+
+class _What(Struct):
+    """Of a match document, what runs."""
+
+    server: _Runs
+
+
 match_decoder: Final = Stored(Match)
 game_decoder: Final = Stored(Game)
 connection_decoder: Final = msgspec.json.Decoder(Connection)
 _match_seats: Final = msgspec.json.Decoder(_Seats)
+_what: Final = msgspec.json.Decoder(_What)
 
 
 def iso(ms: float) -> str:
@@ -141,6 +154,11 @@ def joining(found: Sequence[str | None], player: str) -> Joining | None:
         if seat.id == player:
             return Joining(connection_decoder.decode(connection), seat)
     return None
+
+
+def is_arena(doc: str) -> bool:
+    """Whether the match of this document is one of the built-in arena."""
+    return _what.decode(doc).server.arena is not None
 
 
 def ticket_document(

@@ -100,6 +100,28 @@ def test_the_matchmaker_may_start_and_end_pods_and_nothing_else(rendered: Render
     assert nodes["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
 
 
+def test_fleets_give_the_matchmaker_rights_where_they_are(rendered: Render) -> None:
+    """Only where Agones is enabled, only in the namespaces of fleets; both services learn of them."""
+    assert "MUSTER_AGONES" not in environment(rendered(), "muster-matchmaker")
+    documents = rendered("--set", "games.agones.enabled=true,games.agones.namespaces={fleets,more}")
+    roles = [one for one in documents if one["kind"] == "Role" and one["metadata"]["name"] == "muster-agones"]
+    assert [role["metadata"]["namespace"] for role in roles] == ["fleets", "more"]
+    for role in roles:
+        assert role["rules"] == [
+            {"apiGroups": ["agones.dev"], "resources": ["gameservers"], "verbs": ["list", "watch", "delete"]},
+            {
+                "apiGroups": ["allocation.agones.dev"],
+                "resources": ["gameserverallocations"],
+                "verbs": ["create"],
+            },
+        ]
+    for name in ("muster-matchmaker", "muster-webapi"):
+        found = environment(documents, name)
+        assert (found["MUSTER_AGONES"], found["MUSTER_AGONES_NAMESPACES"]) == ("true", "fleets,more")
+    own = pick(rendered("--set", "games.agones.enabled=true"), "Role", "muster-agones")
+    assert own["metadata"]["namespace"] == "games"
+
+
 def test_without_servers_the_matchmaker_has_no_rights(rendered: Render) -> None:
     """Where no pod is started, nobody may start one."""
     documents = rendered("--set", "matchmaker.launcher=instant", "--set", "games.nodeAddresses=true")

@@ -1,6 +1,6 @@
 /** What runs now: queues, matches and servers, as the overview stream tells them. */
 
-import { follow } from "./api.js";
+import { follow } from "./muster.js";
 import { Chart } from "./charts.js";
 import { duration, html, mebibytes, shortId, useEffect, useState } from "./ui.js";
 
