@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange"]
+Kind = Literal[
+    "player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange", "apikey", "invitation"
+]
 
 PREFIX: Final[dict[Kind, str]] = {
     "player": "p",
@@ -22,6 +24,8 @@ PREFIX: Final[dict[Kind, str]] = {
     "event": "e",
     "backfill": "b",
     "exchange": "x",
+    "apikey": "key",
+    "invitation": "inv",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

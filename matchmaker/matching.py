@@ -23,6 +23,7 @@ from core.model import Game, Match, MatchPlayer, Waiting
 from core.rating import match_mode
 from core.rules import RuleSet, rule_set
 from matchmaker.backfills import Backfills
+from matchmaker.canary import CanaryWatch
 from matchmaker.insight import Insight
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
@@ -61,6 +62,7 @@ class Matching:
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
         self.insight = Insight(shared.metrics, self._name, self._mirror)
         self._backfills = Backfills(store.backfills, store.game)
+        self._canary = CanaryWatch(store)
         self._game: Game | None = None
         self._rules: RuleSet | None = None
         self._pool: Pool | None = None
@@ -129,6 +131,7 @@ class Matching:
             game = await self._store.registration()
             self._use(game)
             self._broken = ""
+            await self._canary.look(game)
             if game is not None:
                 self._live_most = await self._bound(game)
         except (msgspec.DecodeError, Invalid) as error:
@@ -196,11 +199,15 @@ class Matching:
         claimed: list[Claimed] = []
         size = self._shared.settings.claims
         for i in range(0, max(1, len(proposals)), size):
-            part = [match_of(it, self._mirror, game, new_id("match"), now) for it in proposals[i : i + size]]
+            part = [self._new(it, game, now) for it in proposals[i : i + size]]
             claimed += await self._claim(part, searched if i == 0 else [], now)
             if any(claim.full for claim in claimed):
                 break
         return bool(claimed or joins)
+
+    def _new(self, proposal: Proposal, game: Game, now: int) -> Match:
+        match = new_id("match")
+        return match_of(proposal, self._mirror, self._canary.game_of(match, game), match, now)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
         most = max(0, self._shared.launcher.room() - len(self._shared.asked))

@@ -50,6 +50,7 @@ class Facts:
     tries: int  # matches that may fail under one ticket
     accept_until_ms: int = 0  # so long its players are asked; 0 where they are not
     agreed_ms: int = 0  # all of them accepted
+    line: str = ""  # its game is ready once it wrote this, which the launcher is to see
 
     @property
     def placing_ms(self) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -19,6 +19,7 @@ from core.clock import now_ms
 from core.lifecycle import MatchState
 from core.model import Match
 from matchmaker.launch.base import EXIT_TURNED_AWAY, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.lines import LineLooks
 from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Sight, Start, Stop, plan
 from matchmaker.shared import Contact, Shared
 from matchmaker.store import GameStore
@@ -38,6 +39,7 @@ class Watch:
         self._shared, self._store, self._contact, self._rung = shared, store, contact, rung
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.watch").bind(game=store.game)
+        self._lines = LineLooks(shared.launcher, store)
         self._launching: dict[str, asyncio.Task[None]] = {}
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
         self._refused: dict[str, str] = {}  # ... that this launcher cannot start, and why
@@ -71,6 +73,7 @@ class Watch:
     async def close(self) -> None:
         """Drop launches under way; a match without a server is found by its next owner."""
         self._asked_no_more(set(self._asked))
+        await self._lines.close()
         tasks = list(self._launching.values())
         for task in tasks:
             task.cancel()
@@ -142,6 +145,7 @@ class Watch:
             self._refused.pop(match, None)
             self._postponed.pop(match, None)
             self._shared.launcher.settled(match)
+            self._lines.forget(match)
             if (task := self._launching.get(match)) is not None:
                 task.cancel()
 
@@ -176,6 +180,7 @@ class Watch:
     async def _judge(self, facts: Facts, seen: Mapping[str, Seen], deadlines: Deadlines, now: int) -> None:
         if facts.state is MatchState.RUNNING and facts.match in self._placing:
             self._placing.discard(facts.match)
+            self._lines.forget(facts.match)
             self._shared.launcher.settled(facts.match)
             waited_s = max(0, facts.ready_ms - facts.placing_ms) / 1000
             self._shared.metrics.to_playable.labels(self._name).observe(waited_s)
@@ -183,7 +188,11 @@ class Watch:
             self._ask(facts.match)
         elif facts.match in self._asked:
             self._asked_no_more({facts.match})
-        for action in plan(facts, self._sight(facts.match, seen), deadlines, now):
+        sight = self._sight(facts.match, seen)
+        if facts.line and facts.state is MatchState.PLACING and sight is Sight.RUNS:
+            self._lines.follow(facts.match, facts.line)
+            self._placing.add(facts.match)
+        for action in plan(facts, sight, deadlines, now):
             if not await self._apply(action, facts, seen.get(facts.match)):
                 break
 
@@ -213,7 +222,10 @@ class Watch:
     async def _fail(self, facts: Facts, reason: str, server: Seen | None) -> bool:
         words = await self._shared.launcher.tail(facts.match)
         detail = self._why(facts.match, server)
-        result = msgspec.json.encode({"detail": detail, "output": words}) if detail or words else b""
+        kept: dict[str, Any] = {"detail": detail, "output": words} if detail or words else {}
+        if server is not None and server.ended and server.exit_code is not None and not server.tells:
+            kept["exit_code"] = server.exit_code
+        result = msgspec.json.encode(kept) if kept else b""
         moved = await self._store.fail(facts, reason, result, now_ms())
         if moved is None:
             return False

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
-import orjson
-
 from core.errors import Misconfigured
+from core.gameenv import roster_text, settings_text
 from core.model import Connection, HealthSpec, Match
 from gamepod.sdk.grpc_port import GrpcPort
 from gamepod.sdk.metadata import Metadata
@@ -24,6 +23,7 @@ from gamepod.transport.http_types import Handler
 
 HOST: Final = "127.0.0.1"  # the game shares our network, and nobody else is to speak for it
 ROSTER: Final = "muster.dev/roster"
+SETTINGS: Final = "muster.dev/settings"
 
 
 class SdkPorts(NamedTuple):
@@ -46,20 +46,16 @@ def health_rules(spec: HealthSpec) -> HealthRules:
 def match_sdk(match: Match, life: ServerLife, uid: str, connection: Callable[[], Connection]) -> Sdk:
     """The SDK of a match's server. The built-in arena speaks for itself: there it only tells."""
     server = match.server
-    labels = {"muster.dev/game": match.game, "muster.dev/match": match.id}
+    own = {"game": match.game, "match": match.id, "version": str(match.game_version)}
+    labels = {f"muster.dev/{name}": value for name, value in own.items()}
     return Sdk(
         Identity(match.id, match.game, uid or match.id, match.created_ms // 1000),
         life,
-        Metadata(labels, {ROSTER: roster_text(match)}),
+        Metadata(labels, {ROSTER: roster_text(match), SETTINGS: settings_text(match)}),
         Tallies(server.counters, server.lists, len(match.players)),
         connection,
         commands=server.arena is None,
     )
-
-
-def roster_text(match: Match) -> str:
-    """The seats as an annotation: JSON of id and team."""
-    return orjson.dumps([{"id": seat.id, "team": seat.team} for seat in match.players]).decode()
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ register('game_remove', function(keys, args)
   if waiting + live > 0 then return { 'busy', waiting, live } end
   redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent', base .. ':changes',
              base .. ':unrated', base .. ':feed', base .. ':feed:at', base .. ':hook', base .. ':hook:dead',
-             base .. ':hook:order', base .. ':hook:again')
+             base .. ':hook:order', base .. ':hook:again', base .. ':log', base .. ':readers',
+             base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes')
   return { 'ok', 0, 0 }
 end)
