@@ -286,7 +286,7 @@ async def test_an_erasure_that_died_is_gone_on_with(
 
 
 async def test_delayed_commands_of_an_erased_player_are_refused_at_the_write(both: tuple[Api, Database]) -> None:
-    """Workers and requests that were at them write nothing back; nobody else's packs are touched; none waits for ever."""
+    """Workers and requests that were at them write nothing back; nobody else's packs go; none waits for ever."""
     api, db = both
     developer = await api.game(GAME, commands=COMMANDS)
     gone, other = await api.guest(), await api.guest()
