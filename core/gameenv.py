@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core.errors import Invalid
+from core.ids import is_id
 
 _PORT: Final = re.compile(r"\{port(?::([^{}]*))?\}")
 
@@ -41,7 +42,8 @@ def told(ports: Mapping[str, int], *, sdk_ports: tuple[int, int], match: str, se
         **{f"MUSTER_PORT_{_upper(name)}": str(port) for name, port in ports.items()},
         "AGONES_SDK_HTTP_PORT": str(rest),
         "AGONES_SDK_GRPC_PORT": str(grpc),
-        "MUSTER_MATCH": match,
+        # One that starts before its match is told of it later: an environment cannot change.
+        **({} if is_id("standby", match) else {"MUSTER_MATCH": match}),
         "MUSTER_SERVER": server,
     }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange"]
+Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange", "standby"]
 
 PREFIX: Final[dict[Kind, str]] = {
     "player": "p",
@@ -22,6 +22,7 @@ PREFIX: Final[dict[Kind, str]] = {
     "event": "e",
     "backfill": "b",
     "exchange": "x",
+    "standby": "w",  # a server that is started before it has a match
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -31,7 +31,32 @@ def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameS
     else:
         _check_teams(spec)
     _check_rating(spec)
+    _check_supply(spec)
     return spec
+
+
+def _check_supply(spec: GameSpec) -> None:
+    """What is to stand ready may stand ready."""
+    supply, warm = spec.supply, spec.supply.warm
+    if warm is None:
+        return
+    if not (warm.servers or warm.share or warm.cover or warm.schedule):
+        raise Invalid("say servers, share, cover or schedule: this pool is always empty", pointer="/supply/warm")
+    wanted = [("servers", warm.servers), *((f"schedule/{i}/servers", at.servers) for i, at in enumerate(warm.schedule))]
+    for where, servers in wanted:
+        if servers > supply.idle_most:
+            raise Invalid(
+                f"{servers} servers are more than may stand idle ({supply.idle_most}, supply.idle_most)",
+                pointer=f"/supply/warm/{where}",
+            )
+        if servers > spec.limits.servers:
+            raise Invalid(
+                f"{servers} servers are more than the game may have at all ({spec.limits.servers}, limits.servers)",
+                pointer=f"/supply/warm/{where}",
+            )
+    for i, at in enumerate(warm.schedule):
+        if at.since == at.to:
+            raise Invalid(f"from {at.since} to {at.to} is no time", pointer=f"/supply/warm/schedule/{i}/to")
 
 
 def _check_rating(spec: GameSpec) -> None:
