@@ -1,6 +1,7 @@
 """Join tokens: a signed, personal, short-lived right to enter one match.
 
-A JSON Web Token, HS256, under a key of its own per match: HMAC-SHA256(secret, "join:" + match id). The game server
+A JSON Web Token, HS256, under a key of its own per match: HMAC-SHA256(secret, "join:" + match id), or
+the id of its server where that was started before there was a match. The game server
 is given that key and no other secret, so a server can neither forge a token for another match nor an access token.
 Only the exact header below is accepted, which leaves `alg` nothing to decide. Written on the standard library
 because a game server pays for PyJWT's imports (11 MB, 50 ms) once per match; tests compare it with PyJWT.

@@ -69,6 +69,14 @@ class CommandGame:
             await self._unless_ended(self._life.ready_asked.wait(), "died_early")
         self._ready = True
 
+    @property
+    def alone(self) -> bool:
+        return True
+
+    async def idle(self) -> None:
+        await self._unless_ended(self._lost_or_done(), "died_early")
+        raise self._failure("died_early", "the game asked for its end before it had a match")
+
     async def play(self) -> Outcome:
         timers = self._match.timers
         try:

@@ -16,6 +16,7 @@ activity board, though they are in the log.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
 import time
@@ -91,6 +92,14 @@ class Flusher:
         self._asleep: asyncio.Future[None] | None = None
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
+
+    def belong(self, match: str) -> None:
+        """What is taken in from now on is of this match. Before that a server without one takes nothing in."""
+        self._settings = settings = dataclasses.replace(self._settings, match=match)
+        self.backlog = Backlog(
+            settings.buffer_interactions, settings.buffer_bytes, match=match, move_ttl_s=self._move_ttl_ms // 1000
+        )
+        self._log = keys.shard(settings.game, match)
 
     @property
     def empty(self) -> bool:

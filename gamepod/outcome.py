@@ -36,6 +36,13 @@ class Game(Protocol):
     async def until_ready(self) -> None:
         """Return when it is playable. Raises GameFailed."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether it starts without knowing its match, which it is told later."""
+
+    async def idle(self) -> None:
+        """Wait while it has no match. Never returns; raises GameFailed where it ends, or is lost."""
+
     async def play(self) -> Outcome:
         """Return when the game is over by itself. Raises GameFailed."""
 

@@ -40,6 +40,14 @@ class SidecarGame:
         else:
             await self._life.ready_asked.wait()
 
+    @property
+    def alone(self) -> bool:
+        return True
+
+    async def idle(self) -> None:
+        lost = await self._life.until_asked_to_end()
+        raise GameFailed("died_early", lost or "the game asked for its end before it had a match")
+
     async def play(self) -> Outcome:
         try:
             async with asyncio.timeout(self._match.timers.length_s):

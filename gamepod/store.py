@@ -71,6 +71,11 @@ class Store:
             raise NotOurs(*reply[:2])
         return _stored_match.decode(reply[2]), MatchState(reply[1])
 
+    async def take(self, match: str, where: dict[str, Any]) -> tuple[Match, MatchState]:
+        """As `attach`, of the match that this server was allocated to."""
+        self._match = match
+        return await self.attach(where)
+
     async def public_address(self, node: str, address: str) -> str:
         """What players reach `node` by, where the matchmaker knows; else `address`, which the node has inside."""
         return await self._redis.do("GET", keys.node(node, address)) or address

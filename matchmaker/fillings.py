@@ -2,7 +2,7 @@
 
 Tickets are of one kind when rules let them into one match as far as a glance tells: the same words where all must be
 alike, the same cell of each number that must be near, the same nearest region. So a group is rather taken for smaller
-than it is, and its server starts late rather than for nobody. Nothing here decides who plays with whom.
+than it is, and its server starts late rather than for nobody. Nothing here decides who plays with whom. PURE.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 
-from core.clock import now_ms
 from core.model import Waiting
 from core.rules.model import RuleSet
 from matchmaker.arrivals import Arrivals, ArrivalsByKind
@@ -27,8 +26,9 @@ FILLINGS_MOST: Final = 32  # groups looked at: those with the most tickets
 class Fillings:
     """Told of each ticket that comes into the pool or leaves it. Owned by one task."""
 
-    def __init__(self) -> None:
-        self._since_ms = now_ms()
+    def __init__(self, since_ms: int) -> None:
+        """Nobody looked before `since_ms`."""
+        self._since_ms = since_ms
         self._kinds: dict[str, Hashable] = {}
         self._groups: dict[Hashable, dict[str, Waiting]] = {}
         self._arrivals = ArrivalsByKind(self._since_ms)

@@ -64,7 +64,7 @@ class Matching:
         self._backfills = Backfills(store.backfills, store.game)
         self.game: Game | None = None  # as it is worked now
         self.made = Arrivals(now_ms())  # matches
-        self._fillings = Fillings()
+        self._fillings = Fillings(now_ms())
         self._rules: RuleSet | None = None
         self._pool: Pool | None = None
         self._unfit: dict[str, str] = {}  # tickets that the rules do not admit, and why

@@ -11,10 +11,12 @@ from core import keys
 from core.lifecycle import StandbyState
 from core.model import Game, Match
 from core.redis.client import Database
+from core.stored import Stored
 from core.supply import TOLD_MS, Told
 from matchmaker.supply import IDLE_MOST_S, Kind, Standby
 
 FIELDS: Final = ("state", "kind", "version", "created_ms", "ready_ms", "beat_ms", "server")
+_document = Stored(Match)
 DAY_S: Final = 86_400.0
 
 
@@ -72,7 +74,7 @@ class StandbyStore:
     async def document(self, standby: str) -> Match | None:
         """What to start under that name."""
         text = await self._db.do("HGET", keys.standby(self._game, standby), "doc")
-        return msgspec.json.decode(text, type=Match) if text else None
+        return _document.decode(text) if text else None
 
     async def spent(self) -> Spent:
         found = {name: int(n) for name, n in (await self._db.do("HGETALL", f"{self._base}:supply")).items()}

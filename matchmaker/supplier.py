@@ -174,8 +174,9 @@ class Supplier:
         return spent
 
     async def _tell(self, facts: Facts, wanted: Plan) -> None:
-        ready = sum(it.state is StandbyState.READY for it in facts.standbys)
-        starting = len(facts.standbys) - ready + len(wanted.start)
+        left = [it for it in facts.standbys if it.id not in wanted.end]
+        ready = sum(it.state is StandbyState.READY for it in left)
+        starting = len(left) - ready + len(wanted.start)
         gauge = self._shared.metrics.standbys
         gauge.labels(self._name, "ready").set(ready)
         gauge.labels(self._name, "starting").set(starting)

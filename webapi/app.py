@@ -35,6 +35,7 @@ from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
+from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
@@ -97,6 +98,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         games=Games(batch),
         tickets=tickets,
         queues=Queues(batch),
+        supplies=Supplies(batch),
         matches=Matches(batch),
         boards=Boards(batch, accounts),
         parties=Parties(batch),

@@ -25,6 +25,7 @@ from webapi.store.games import Games
 from webapi.store.matches import Matches
 from webapi.store.parties import Parties
 from webapi.store.queues import Queues
+from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
@@ -46,6 +47,7 @@ class Services:
     games: Games
     tickets: Tickets
     queues: Queues
+    supplies: Supplies
     matches: Matches
     boards: Boards
     parties: Parties

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from core.errors import Misconfigured
+from core.ids import is_id
 from core.model import Connection, HealthSpec, Match
 from gamepod.sdk.grpc_port import GrpcPort
 from gamepod.sdk.metadata import Metadata
@@ -24,6 +25,7 @@ from gamepod.transport.http_types import Handler
 
 HOST: Final = "127.0.0.1"  # the game shares our network, and nobody else is to speak for it
 ROSTER: Final = "muster.dev/roster"
+SETTINGS: Final = "muster.dev/settings"
 
 
 class SdkPorts(NamedTuple):
@@ -35,7 +37,7 @@ class SdkPorts(NamedTuple):
 
 def match_life(match: Match) -> ServerLife:
     """The life of a server of `match`, which begins now."""
-    return ServerLife(time.monotonic(), health_rules(match.server.health))
+    return ServerLife(time.monotonic(), health_rules(match.server.health), match=not is_id("standby", match.id))
 
 
 def health_rules(spec: HealthSpec) -> HealthRules:
@@ -46,15 +48,31 @@ def health_rules(spec: HealthSpec) -> HealthRules:
 def match_sdk(match: Match, life: ServerLife, uid: str, connection: Callable[[], Connection]) -> Sdk:
     """The SDK of a match's server. The built-in arena speaks for itself: there it only tells."""
     server = match.server
-    labels = {"muster.dev/game": match.game, "muster.dev/match": match.id}
+    waits = is_id("standby", match.id)
+    labels = {"muster.dev/game": match.game} | ({} if waits else {"muster.dev/match": match.id})
     return Sdk(
         Identity(match.id, match.game, uid or match.id, match.created_ms // 1000),
         life,
-        Metadata(labels, {ROSTER: roster_text(match)}),
+        Metadata(labels, {} if waits else {ROSTER: roster_text(match), SETTINGS: settings_text(match)}),
         Tallies(server.counters, server.lists, len(match.players)),
         connection,
         commands=server.arena is None,
     )
+
+
+def allocate(sdk: Sdk, match: Match) -> None:
+    """A server that waited for a match has it: its game is told by watch, for an environment cannot change."""
+    sdk.metadata.tell_label("muster.dev/match", match.id)
+    sdk.metadata.tell(ROSTER, roster_text(match))
+    sdk.metadata.tell(SETTINGS, settings_text(match))
+    sdk.tallies.players.capacity = max(sdk.tallies.players.capacity, len(match.players))
+    sdk.life.allocated()
+
+
+def settings_text(match: Match) -> str:
+    """What is this match's own, beside its seats, as an annotation: JSON."""
+    own = {"game_version": match.game_version, "region": match.region, "mode": match.rating_mode or ""}
+    return orjson.dumps(own).decode()
 
 
 def roster_text(match: Match) -> str:

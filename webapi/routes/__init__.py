@@ -18,6 +18,7 @@ from webapi.routes import (
     queues,
     seasons,
     service,
+    supply,
     tickets,
 )
 
@@ -27,6 +28,7 @@ TABLES: Final[tuple[Table, ...]] = (
     games.TABLE,
     tickets.TABLE,
     queues.TABLE,
+    supply.TABLE,
     matches.TABLE,
     boards.TABLE,
     seasons.TABLE,

@@ -305,4 +305,4 @@ def _join_token(call: Call, record: TicketRecord, how: Joining | None) -> str:
         return ""
     expires_s = now_ms() // 1000 + jointoken.LIFETIME_S
     claims = jointoken.JoinClaims(how.seat.id, record.match, how.seat.name, how.seat.team, expires_s)
-    return jointoken.mint(jointoken.match_key(call.services.secret, record.match), claims)
+    return jointoken.mint(jointoken.match_key(call.services.secret, how.server), claims)
