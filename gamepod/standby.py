@@ -52,9 +52,9 @@ class Standby:
             raise NotOurs(*reply[:2])
         self.match = reply[2]
 
-    async def end(self, reason: str) -> None:
+    async def end(self, reason: str, detail: str) -> None:
         """Give the place up. It may be a match's by now: whoever sees our end tells that match."""
-        await self._redis.call("standby_end", self._base, self._name, self._server, now_ms(), reason)
+        await self._redis.call("standby_end", self._base, self._name, self._server, now_ms(), reason, detail)
 
     async def allocated(self, url: str) -> str:
         """Wait for a match and return its id. `url` of Redis: a call that waits needs a connection of its own."""

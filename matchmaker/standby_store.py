@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -61,10 +62,16 @@ class StandbyStore:
         args = (self._token, now_ms, document.id, document.game_version, kind, most, text)
         return bool((await self._db.call("standby_create", self._base, *args))[0] == "ok")
 
-    async def end(self, standby: str, reason: str, now_ms: int) -> bool:
+    async def end(self, standby: str, reason: str, detail: str, now_ms: int) -> bool:
         """It is to end. False where it became a match's: then it must not be touched."""
-        reply = await self._db.call("standby_end", self._base, standby, "", now_ms, reason, self._token)
+        reply = await self._db.call("standby_end", self._base, standby, "", now_ms, reason, detail, self._token)
         return bool(reply[0] != "allocated")
+
+    async def ended(self, standbys: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Of these, the ones that ended without a match: reason and detail."""
+        commands = [("HMGET", keys.standby(self._game, it), "reason", "detail") for it in standbys]
+        rows = await self._db.do_many(commands) if commands else []
+        return {it: (reason, detail or "") for it, (reason, detail) in zip(standbys, rows, strict=True) if reason}
 
     async def allocate(self, match: str, now_ms: int) -> str:
         """The server that this match took, '' where it must have one of its own."""

@@ -56,7 +56,7 @@ class Supplier:
         if game is None or not self._is_due(game, poll_s):
             return poll_s
         there = await self._store.all()
-        self._follow(there)
+        await self._follow(there)
         if not (there or _has_policy(game)):
             return poll_s
         self._spent = await self._count(self._spent)
@@ -79,15 +79,27 @@ class Supplier:
         self._look_at = now + poll_s
         return True
 
-    def _follow(self, there: Mapping[str, tuple[Standby, str]]) -> None:
-        """What became of those that were known: how long starts take."""
+    async def _follow(self, there: Mapping[str, tuple[Standby, str]]) -> None:
+        """What became of those that were known: how long starts take, and whether they fail."""
+        gone = sorted(self._known.keys() - there.keys())
+        for name, (reason, detail) in (await self._store.ended(gone)).items():
+            self._ended(name, reason, detail)
+        for name in gone:
+            self._shared.launcher.settled(name)
         for name, (it, _) in there.items():
-            before = self._known.get(name)
-            if it.ready_ms and before is not None and not before.ready_ms:
+            if it.ready_ms and (before := self._known.get(name)) is not None and not before.ready_ms:
                 self._failures = 0
                 self._watch.start_s.add((it.ready_ms - it.created_ms) / 1000)
                 self._shared.launcher.settled(name)
         self._known = {name: it for name, (it, _) in there.items()}
+
+    def _ended(self, name: str, reason: str, detail: str) -> None:
+        self._shared.metrics.standbys_ended.labels(self._name, reason).inc()
+        self._log.info("server without a match ended", standby=name, reason=reason, detail=detail)
+        if reason in FAILURES:
+            self._failures += 1
+            self._detail = f"{reason}: {detail}" if detail else reason
+            self._again_at = time.monotonic() + pause_s(self._failures, FAILED_PAUSE_S)
 
     def _facts(self, game: Game, there: Mapping[str, tuple[Standby, str]], seen: Mapping[str, Seen], now: int) -> Facts:
         deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
@@ -123,16 +135,11 @@ class Supplier:
 
     async def _end(self, wanted: Plan, seen: Mapping[str, Seen]) -> None:
         for name, reason in wanted.end.items():
-            why = self._watch.starts.why(name)
-            detail = seen[name].detail if name in seen else ""
-            if not await self._store.end(name, reason, now_ms()):
+            detail = self._watch.starts.why(name) or (seen[name].detail if name in seen else "")
+            if not await self._store.end(name, reason, detail, now_ms()):
                 continue  # a match took it meanwhile, and judges it
-            if reason in FAILURES:
-                self._failures += 1
-                self._detail = why or detail or reason
-                self._again_at = time.monotonic() + pause_s(self._failures, FAILED_PAUSE_S)
-            self._shared.metrics.standbys_ended.labels(self._name, reason).inc()
-            self._log.info("server without a match is ended", standby=name, reason=reason, detail=why or detail)
+            self._known.pop(name, None)
+            self._ended(name, reason, detail)
             self._watch.starts.forget(name)
             await self._shared.launcher.stop(name, self._drain_s())
 

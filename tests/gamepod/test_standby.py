@@ -150,7 +150,7 @@ async def test_one_that_nobody_needs_hears_so(stage: Stage) -> None:
     pod = stage.start(waits)
     await stage.waits(waits, "Ready")
     token = (await stage.db.call("lease_take", keys.game(GAME), "stage", 30_000))[0]
-    await stage.db.call("standby_end", keys.game(GAME), waits.id, "", now_ms(), "unneeded", token)
+    await stage.db.call("standby_end", keys.game(GAME), waits.id, "", now_ms(), "unneeded", "", token)
     assert await pod.ended() == 3
 
 

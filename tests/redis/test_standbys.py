@@ -115,14 +115,14 @@ async def test_what_is_a_matchs_is_not_ended(game: Game) -> None:
     await ready(game, token)
     await ready(game, token, "w-2", kind="warm")
     assert await claim(game, token, "m1", "t1") == ["ok", WAITS, "Ready"]
-    assert await game.call("standby_end", WAITS, "", NOW, "unneeded", token) == ["allocated", "m1"]
-    assert await game.call("standby_end", WAITS, f"s-{WAITS}", NOW, "stopped") == ["allocated", "m1"]
-    assert await game.call("standby_end", "w-2", "s-else", NOW, "stopped") == ["foreign", "Ready"]
-    assert await game.call("standby_end", "w-2", "", NOW + 2500, "unneeded", token) == ["ok", "Shutdown"]
-    assert await game.call("standby_end", "w-2", "", NOW + 9000, "unneeded", token) == ["over", "Shutdown"]
+    assert await game.call("standby_end", WAITS, "", NOW, "unneeded", "", token) == ["allocated", "m1"]
+    assert await game.call("standby_end", WAITS, f"s-{WAITS}", NOW, "stopped", "") == ["allocated", "m1"]
+    assert await game.call("standby_end", "w-2", "s-else", NOW, "stopped", "") == ["foreign", "Ready"]
+    assert await game.call("standby_end", "w-2", "", NOW + 2500, "unneeded", "", token) == ["ok", "Shutdown"]
+    assert await game.call("standby_end", "w-2", "", NOW + 9000, "unneeded", "", token) == ["over", "Shutdown"]
     assert await claim(game, token, "m2", "t2") == ["ok"]
     assert await game.call("standby_beat", "w-2", "s-w-2", NOW, "") == ["over", "Shutdown"]
-    assert await game.call("standby_end", "w-none", "", NOW, "unneeded", token) == ["gone", ""]
+    assert await game.call("standby_end", "w-none", "", NOW, "unneeded", "", token) == ["gone", ""]
     counted = await spent(game)
     assert (counted["unused_warm"], counted["idle_warm_ms"]) == (1, 2000)
 
@@ -140,7 +140,7 @@ async def test_bounds_and_fencing(game: Game) -> None:
         with pytest.raises(Fenced):
             await game.call(name, token + 1, *args)
     with pytest.raises(Fenced):
-        await game.call("standby_end", WAITS, "", NOW, "unneeded", token + 1)
+        await game.call("standby_end", WAITS, "", NOW, "unneeded", "", token + 1)
 
 
 async def test_a_match_without_a_server_takes_one_later(game: Game) -> None:

@@ -184,10 +184,10 @@ local function standby_take(base, match, now)
 end
 
 -- A server without a match ends.
-local function standby_close(base, id, now, reason)
+local function standby_close(base, id, now, reason, detail)
   local key = standby_key(base, id)
   local state, kind, ready = unpack(redis.call('HMGET', key, 'state', 'kind', 'ready_ms'))
-  redis.call('HSET', key, 'state', STANDBY[state].stop, 'reason', reason, 'end_ms', now)
+  redis.call('HSET', key, 'state', STANDBY[state].stop, 'reason', reason, 'detail', detail, 'end_ms', now)
   redis.call('EXPIRE', key, OVER_KEPT_S)
   redis.call('ZREM', base .. ':standbys', id)
   standby_idled(base, kind, ready, now, false)
