@@ -63,6 +63,7 @@ class Matching:
         self.insight = Insight(shared.metrics, self._name, self._mirror)
         self._backfills = Backfills(store.backfills, store.game)
         self.game: Game | None = None  # as it is worked now
+        self.waiting_servers = 0  # started without a match: so many matches need no room
         self.made = Arrivals(now_ms())  # matches
         self._fillings = Fillings(now_ms())
         self._rules: RuleSet | None = None
@@ -220,7 +221,7 @@ class Matching:
         return bool(claimed or joins)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
-        most = max(0, self._shared.launcher.room() - len(self._shared.asked))
+        most = max(0, self._shared.launcher.room() + self.waiting_servers - len(self._shared.asked))
         full = time.monotonic() < self._full_until
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
         if full:
@@ -297,6 +298,7 @@ class Matching:
                 self._hold_up("full")
             return
         self._made(claim)
+        self.waiting_servers -= bool(claim.standby)
         self.made.seen(now)
         self._shared.bell.ring("ticket", claim.match.tickets)
         metrics.matches.labels(self._name).inc()

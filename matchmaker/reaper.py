@@ -60,7 +60,7 @@ class Reaper:
             else:
                 await self._look(server, facts[server.match], now)
         self._measure(running, states)
-        await self._publish(some, states, len(running), now)
+        await self._publish(some, matches, states, len(running), now)
         await self._forget_the_gone(now)
         return self._shared.settings.poll_s
 
@@ -73,7 +73,10 @@ class Reaper:
         names = [s for s in servers if is_id("standby", s.match)]
         commands = [("HMGET", keys.standby(s.game, s.match), "match", "state") for s in names]
         rows = await self._shared.db.do_many(commands) if commands else []
-        return {s.match: match or state or "" for s, (match, state) in zip(names, rows, strict=True)}
+        return {
+            s.match: match or (state if state in WAITING_STANDBY else "")
+            for s, (match, state) in zip(names, rows, strict=True)
+        }
 
     async def _read(self, servers: Sequence[Seen], matches: Mapping[str, str]) -> list[list[str | None]]:
         commands = [
@@ -99,10 +102,12 @@ class Reaper:
         for name, count in counts.items():
             gauge.labels(name).set(count)
 
-    async def _publish(self, some: Sequence[Seen], states: Mapping[str, str], total: int, now: int) -> None:
+    async def _publish(
+        self, some: Sequence[Seen], matches: Mapping[str, str], states: Mapping[str, str], total: int, now: int
+    ) -> None:
         servers: list[dict[str, Any]] = [
             {
-                "match": s.match,
+                "match": s.match if matches.get(s.match, "") in ("", *WAITING_STANDBY) else matches[s.match],
                 "game": s.game,
                 "pid": s.pid,
                 "rss_bytes": s.rss_bytes,

@@ -12,12 +12,10 @@ from core import keys
 from core.lifecycle import StandbyState
 from core.model import Game, Match
 from core.redis.client import Database
-from core.stored import Stored
 from core.supply import TOLD_MS, Told
 from matchmaker.supply import IDLE_MOST_S, Kind, Standby
 
 FIELDS: Final = ("state", "kind", "version", "created_ms", "ready_ms", "beat_ms", "server")
-_document = Stored(Match)
 DAY_S: Final = 86_400.0
 
 
@@ -78,11 +76,6 @@ class StandbyStore:
         reply = await self._db.call("standby_allocate", self._base, self._token, now_ms, match)
         return str(reply[1]) if reply[0] == "ok" else ""
 
-    async def document(self, standby: str) -> Match | None:
-        """What to start under that name."""
-        text = await self._db.do("HGET", keys.standby(self._game, standby), "doc")
-        return _document.decode(text) if text else None
-
     async def spent(self) -> Spent:
         found = {name: int(n) for name, n in (await self._db.do("HGETALL", f"{self._base}:supply")).items()}
         return Spent(
@@ -120,3 +113,8 @@ def standby_document(game: Game, name: str, now_ms: int) -> Match:
         near=spec.near,
         owner=game.owner,
     )
+
+
+def named(match: Match, standby: str) -> Match:
+    """What a launcher starts for a match whose server has a name of its own."""
+    return msgspec.structs.replace(match, id=standby, players=[])

@@ -58,6 +58,7 @@ class Supplier:
         there = await self._store.all()
         await self._follow(there)
         if not (there or _has_policy(game)):
+            self._matching.waiting_servers = 0
             return poll_s
         self._spent = await self._count(self._spent)
         seen = await self._shared.launcher.seen()
@@ -184,6 +185,7 @@ class Supplier:
         left = [it for it in facts.standbys if it.id not in wanted.end]
         ready = sum(it.state is StandbyState.READY for it in left)
         starting = len(left) - ready + len(wanted.start)
+        self._matching.waiting_servers = sum(it.version == facts.version for it in left)
         gauge = self._shared.metrics.standbys
         gauge.labels(self._name, "ready").set(ready)
         gauge.labels(self._name, "starting").set(starting)

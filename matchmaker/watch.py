@@ -22,6 +22,7 @@ from matchmaker.arrivals import Durations
 from matchmaker.launch.base import Seen
 from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Start, Stop, plan
 from matchmaker.shared import Contact, Shared
+from matchmaker.standby_store import named
 from matchmaker.starts import Starts
 from matchmaker.store import Claimed, GameStore
 
@@ -218,15 +219,13 @@ class Watch:
 
     async def _start(self, facts: Facts) -> None:
         """Give the match a server: the one that it took, one that waits for a match, or one of its own."""
-        if facts.standby:
-            document = await self._store.standbys.document(facts.standby)
-            if document is not None:
-                self.starts.begin(document)
-        elif standby := await self._store.standbys.allocate(facts.match, now_ms()):
+        standby = facts.standby or await self._store.standbys.allocate(facts.match, now_ms())
+        if standby and not facts.standby:
             self._took(facts.match, standby)
             self.mark([facts.match])
         elif (document := await self._store.match(facts.match)) is not None:
-            self._launch(document)
+            self._placing.add(facts.match)
+            self.starts.begin(named(document, standby) if standby else document)
 
     async def _fail(self, facts: Facts, reason: str, server: Seen | None) -> bool:
         words = await self._shared.launcher.tail(facts.name)

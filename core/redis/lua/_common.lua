@@ -169,6 +169,7 @@ local function standby_take(base, match, now)
     if not state then redis.call('ZREM', base .. ':standbys', id) end
     if after and its == version and fresh then
       redis.call('HSET', own, 'state', after, 'match', match, 'allocated_ms', now)
+      redis.call('HDEL', own, 'doc')  -- the match's says the same from now on
       redis.call('EXPIRE', own, PLAYED_KEPT_S)
       redis.call('ZREM', base .. ':standbys', id)
       redis.call('RPUSH', base .. ':bell:' .. id, match)
