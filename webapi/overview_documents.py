@@ -11,6 +11,18 @@ from core.lifecycle import MatchState
 from webapi.documents import Rfc3339
 
 
+class SupplyOverview(Struct, frozen=True):
+    """Servers without a match. `matches`: by the server they got, early, warm and cold. `wrong`: guesses."""
+
+    wanted: int
+    ready: int
+    starting: int
+    why: str
+    matches: tuple[int, int, int]
+    wrong: int
+    idle_s_per_match: float
+
+
 class GameOverview(Struct, frozen=True):
     """`matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited."""
 
@@ -24,6 +36,7 @@ class GameOverview(Struct, frozen=True):
     stats: dict[str, int]
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
+    supply: SupplyOverview | UnsetType = UNSET
 
 
 class MatchOverview(Struct, frozen=True):

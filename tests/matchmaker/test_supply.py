@@ -50,7 +50,7 @@ async def test_a_server_starts_while_its_group_fills(db: Database, stack: Matchm
 
 async def test_a_wrong_guess_ends_and_is_counted(db: Database, stack: Matchmakers) -> None:
     """Nobody else comes, and the first leaves: the server goes after its time, the game is at zero, which is told."""
-    await register(db, "duel", early(hold_s=1))
+    await register(db, "duel", early(hold_s=1, probability=0.05))
     stack.start(**GAMEPOD)
     one = await queue(db, "duel")
     await so_many(db, "duel", "Ready", 1)

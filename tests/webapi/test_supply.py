@@ -30,6 +30,11 @@ async def test_supply_is_told_and_explained(api: Api, db: Database) -> None:
     for name, number in {**counters, "unused_early": 2}.items():
         await db.do("HSET", f"{keys.game('tanks')}:supply", name, number)
     found = (await api.ask("GET", PATH, token=developer["access_token"])).body
+    [shown] = (await api.ask("GET", "/v1/overview")).body["games"]
+    assert shown["supply"] == {
+        "wanted": 2, "ready": 1, "starting": 1, "why": "pool of 1; 2 to be filled soon; no host has room",
+        "matches": [3, 1, 4], "wrong": 2, "idle_s_per_match": 1.5,
+    }  # fmt: skip
     assert found["policy"] == ["early", "warm"]
     assert found["now"].pop("age_s") >= 0
     assert found["now"] == {
@@ -49,6 +54,7 @@ async def test_on_demand_there_is_nothing_to_tell(api: Api, db: Database) -> Non
     await tell(db)
     found = (await api.ask("GET", PATH, token=developer["access_token"])).body
     assert (found["policy"], "now" in found, found["total"]["cold_matches"]) == ([], False, 0)
+    assert "supply" not in (await api.ask("GET", "/v1/overview")).body["games"][0]
 
 
 async def test_a_plan_of_another_version_is_passed_over(api: Api, db: Database) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from core import keys
 from core.insight import Figures
@@ -16,6 +16,8 @@ from core.rules import rules_of
 from webapi.overview_documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.queues import figures
+from webapi.store.supplies import numbers, told_of
+from webapi.supply_records import row_of
 
 GAMES_MOST: Final = 100  # shown; an overview is for eyes
 LIVE_MOST: Final = 50  # of a game
@@ -36,11 +38,13 @@ class OverviewReader:
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats, told = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told, plan, spent = found[i : i + ASKED]
             if text is None:
                 continue
             game = game_decoder.decode(text)
-            games.append(_game(game, waiting, oldest, live, stats, figures(told), now_ms))
+            shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
+            supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
+            games.append(structs.replace(shown_game, supply=supply))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         return Overview(
@@ -61,6 +65,8 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("LRANGE", f"{base}:recent", 0, OVER_MOST - 1),
         ("HGETALL", f"{base}:stats"),
         ("GET", f"{base}:figures"),
+        ("GET", f"{base}:plan"),
+        ("HGETALL", f"{base}:supply"),
     ]
 
 

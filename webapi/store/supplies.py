@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -23,7 +24,7 @@ class Supplies:
         """What the matchmaker told last, if that is still worth anything, and the counters since the beginning."""
         base = keys.game(game)
         told, spent = await self._batch.do_many([("GET", f"{base}:plan"), ("HGETALL", f"{base}:supply")])
-        return told_of(told), {name: int(number) for name, number in spent.items()}
+        return told_of(told), numbers(spent)
 
 
 def told_of(text: str | None) -> Told | None:
@@ -32,3 +33,8 @@ def told_of(text: str | None) -> Told | None:
         return _told.decode(text) if text else None
     except msgspec.DecodeError:
         return None
+
+
+def numbers(spent: Mapping[str, str]) -> dict[str, int]:
+    """The counters of a supply."""
+    return {name: int(number) for name, number in spent.items()}
