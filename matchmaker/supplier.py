@@ -85,6 +85,7 @@ class Supplier:
         gone = sorted(self._known.keys() - there.keys())
         for name, (reason, detail) in (await self._store.ended(gone)).items():
             self._ended(name, reason, detail)
+            await self._shared.launcher.stop(name, self._drain_s())  # whatever is left of it
         for name in gone:
             self._shared.launcher.settled(name)
         for name, (it, _) in there.items():
