@@ -146,7 +146,7 @@ async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
 
 
 async def test_a_game_that_waits_for_its_match(ground: Ground, program_image: Callable[[str], str]) -> None:
-    """Containers that are there before their match: it takes them, and the game's watch tells it of match and roster."""
+    """Containers that are there before their match: it takes them, and the game's watch tells of match and roster."""
     ground.start()
     supply = SupplySpec(warm=WarmSpec(servers=1))
     server = Server(image=program_image(SOURCE))
