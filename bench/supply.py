@@ -1,7 +1,8 @@
 """Last ticket -> playable, and what it costs in idle servers: on demand, early start and a warm pool of ten.
 
-The same arrivals for each: duels of strangers who come at random (a Poisson process of one fixed seed), as processes
-and as pods of a real cluster. Idle is a server that is ready and has no match; it is sampled while tickets come.
+The same arrivals for each, at the same time: duels of strangers who come at random, one each four seconds (a Poisson
+process of one fixed seed), as processes and as pods of a real cluster. Idle is a server that is ready and has no match;
+it is sampled while tickets come.
 
 Then how fast warm pods are given away, with one and with eight who each ask for a match, wait until it can be played,
 and ask again. Each ask is a whole match: ticket, grouping, claim, the server's own word; the pool is filled again
@@ -30,7 +31,7 @@ from tests.matchmaker.support import queue, register
 from tests.support import eventually
 
 SEED = 20261121
-TICKETS_PER_S = float(os.environ.get("MUSTER_BENCH_TICKETS_PER_S", "0.5"))
+TICKETS_PER_S = float(os.environ.get("MUSTER_BENCH_TICKETS_PER_S", "0.25"))
 MATCHES = int(os.environ.get("MUSTER_BENCH_MATCHES", "24"))
 POOL = 10
 BIG_POOL = 40  # for allocations: what a small node holds
@@ -97,11 +98,9 @@ def arrivals() -> list[float]:
     return times
 
 
-async def _policy(place: Place, game: str, supply: SupplySpec) -> Told:
+async def _policy(place: Place, game: str, supply: SupplySpec, begin: asyncio.Event, prepared: asyncio.Event) -> Told:
     """All arrivals under one policy. What it takes to know arrivals and starts comes first, and does not count."""
     await register(place.db, game, spec(supply))
-    if supply.warm is not None:
-        await _ready(place, game, POOL)
     first = []
     for _ in range(4):
         first.append(await place.ticket(game))
@@ -109,6 +108,8 @@ async def _policy(place: Place, game: str, supply: SupplySpec) -> Told:
     await place.playable(game, first)
     if supply.warm is not None:
         await _ready(place, game, POOL)
+    prepared.set()
+    await begin.wait()
     idle_s, done = 0.0, asyncio.Event()
 
     async def sample() -> None:
@@ -128,8 +129,6 @@ async def _policy(place: Place, game: str, supply: SupplySpec) -> Told:
     found = await place.playable(game, tickets)
     done.set()
     await sampling
-    await place.db.call("game_remove", keys.game(game))
-    await place.db.do("SREM", keys.GAMES, game)
     return [float(at - came) for came, at in found.values()], idle_s / len(found)
 
 
@@ -141,10 +140,19 @@ async def _ready(place: Place, game: str, servers: int) -> None:
 
 
 async def _policies(place: Place, where: str, report: Report) -> None:
-    told: dict[str, Told] = {}
-    for number, (name, supply) in enumerate(POLICIES.items()):
-        say(f"{where}: {name}, {MATCHES} matches")
-        told[name] = await _policy(place, f"duel-{number}", supply)
+    """All policies at the same time, a game each: whatever else the machine does, it does to all of them."""
+    begin = asyncio.Event()
+    prepared = [asyncio.Event() for _ in POLICIES]
+    runs = [
+        asyncio.create_task(_policy(place, f"duel-{i}", supply, begin, prepared[i]))
+        for i, supply in enumerate(POLICIES.values())
+    ]
+    await asyncio.gather(*(one.wait() for one in prepared))
+    say(f"{where}: {MATCHES} matches of each policy")
+    begin.set()
+    told = dict(zip(POLICIES, await asyncio.gather(*runs), strict=True))
+    for i in range(len(POLICIES)):
+        await register(place.db, f"duel-{i}", spec(SupplySpec()))  # what waits still ends
     for name, (times, idle_s) in told.items():
         report.figure(f"{where}, {name}: last ticket -> playable, p50", percentile(times, 0.5), "ms")
         report.figure(f"{where}, {name}: last ticket -> playable, p90", percentile(times, 0.9), "ms")
@@ -182,7 +190,7 @@ async def _allocations(place: Place, claimants: int, report: Report) -> None:
 @asynccontextmanager
 async def _processes() -> AsyncIterator[Place]:
     with stack() as services:
-        services.start("matchmaker", "-m", "matchmaker")
+        services.start("matchmaker", "-m", "matchmaker", MUSTER_STOP_SERVERS="true")
         async with open_database(services.redis.url) as db, open_doorbell(db) as bell:
             yield Place(db, bell)
 

@@ -9,6 +9,7 @@ and where that is lost the next beat tells the same. `NotOurs` means that nobody
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, Final
 
 import orjson
@@ -21,6 +22,8 @@ from core.redis.lean import LeanRedis
 from core.stored import Stored
 from gamepod.store import PAUSE_S, Caller, NotOurs
 
+ALONE_S: Final = 120.0  # without Redis; then whoever started us has others, or needs none
+WAIT_MOST_S: Final = 7200.0  # a matchmaker replaces us after an hour (matchmaker.supply): nobody works our game
 BLOCK_S: Final = 1.0  # Redis answers by then; longer silence on a connection is taken for its end
 
 _stored_match: Final = Stored(Match)
@@ -58,14 +61,20 @@ class Standby:
 
     async def allocated(self, url: str) -> str:
         """Wait for a match and return its id. `url` of Redis: a call that waits needs a connection of its own."""
-        waiting = LeanRedis(url)
+        waiting, began = LeanRedis(url), time.monotonic()
+        heard = began
         try:
             while not self.match:
                 try:
                     await waiting.do("BLPOP", self._bell, BLOCK_S)
                     await self.beat()
+                    heard = time.monotonic()
                 except Unavailable:
+                    if time.monotonic() - heard >= ALONE_S:
+                        raise NotOurs("of a Redis that is", "gone") from None
                     await asyncio.sleep(PAUSE_S)
+                if time.monotonic() - began >= WAIT_MOST_S:
+                    raise NotOurs("of a game that nobody works", "")
         finally:
             waiting.close()
         return self.match
