@@ -42,7 +42,7 @@ PLAYERS: Final = 1_000_000
 OWN_BUCKETS: Final = 3  # half an hour of play of a player's own, beside the event
 MEASURED_S: Final = 60.0
 WRITES: Final = 20_000  # of players' counts, a second
-BATCH: Final = 100  # players of one write
+BATCH: Final = MAX_PLAYERS_A_CALL  # players of one write
 READ_GAP_S: Final = 0.01
 ALONE: Final = 500  # calls of each kind whose work is measured
 CHUNK: Final = 2_000  # members of one variadic command of the load
@@ -170,7 +170,7 @@ def _told(report: Report, services: Stack, spent: float) -> None:
     """What the writer and the expiry found."""
     written = json.loads((services.folder / "writer.log").read_text().splitlines()[-1])
     report.figure("counts written meanwhile", written["rows"] / MEASURED_S, "1/s")
-    report.figure("a write of 100 players: p99", percentile(written["took"], 0.99) * 1000, "ms")
+    report.figure(f"a write of {BATCH} players: p99", percentile(written["took"], 0.99) * 1000, "ms")
     expired = json.loads((services.folder / "expiry.log").read_text().splitlines()[-1])
     steps = expired["took"]
     report.figure("a minute of expiry: entries taken out", expired["taken"], "entries")

@@ -67,7 +67,12 @@ async def _latency(report: Report, services: Stack) -> None:
         return list(await asyncio.gather(*tasks))
 
     await steady(tokens[: PER_S * WARM_S])
+    before = services.cpu_s()
     times = start_times(await steady(tokens[PER_S * WARM_S :]))
+    after = services.cpu_s()
+    for name, used in after.items():
+        spent_us = (used - before[name]) / (PER_S * SECONDS) * 1e6
+        report.figure(f"CPU of {name} per ticket at {PER_S} tickets/s", spent_us, "us")
     report.figure("matches made at the steady rate", len(times), "matches", at_least=PER_S * SECONDS // 2)
     report.figure(f"last ticket -> COMPLETED at {PER_S} tickets/s, p50", percentile(times, 0.5), "ms")
     report.figure(f"last ticket -> COMPLETED at {PER_S} tickets/s, p99", percentile(times, 0.99), "ms", at_most=50)

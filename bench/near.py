@@ -79,7 +79,9 @@ async def measure(report: Report, url: str, pid: int) -> None:
                 used_ms = (sum(server.cpu_times()[:2]) - before) * 1000 / QUESTIONS
                 report.figure(f"{name}: near within {radius_m:g} m, Redis' CPU", used_ms, "ms", at_most=10)
                 report.figure(f"{name}: near within {radius_m:g} m, p50", percentile(took, 0.5), "ms")
-                report.figure(f"{name}: near within {radius_m:g} m, p99", percentile(took, 0.99), "ms")
+                # In the square each shard looks at thousands who are that near: there the promise is of the work alone.
+                bound = 10 if name == "a city" else None
+                report.figure(f"{name}: near within {radius_m:g} m, p99", percentile(took, 0.99), "ms", at_most=bound)
     report.figure("players of one shard at most", INDEXED_MOST, "")
 
 

@@ -3,11 +3,13 @@
 A ring carries a topic and an id, never a fact: facts are in Redis, and whoever misses a ring finds them there
 within a second. So rings may be lost, doubled or forged; a forged one costs a read. Each listener binds a SUB socket
 and registers it in Redis with an end date; each ringer connects a PUB socket to all registered ones. ZeroMQ filters
-by topic at the ringer, so nobody is woken in vain. All rings of one turn of the event loop leave together, each id
-once: a socket's send costs more than all else here.
+by topic at the ringer, so nobody is woken in vain. A socket's send, and waking somebody by it, cost more than all else
+here, so rings share them, each id once: who rings after a silence is heard at once, all who ring within the next
+milliseconds leave together. What nobody can act upon (`ring_later`) waits for what it would be followed by.
 
 Topics: `queue` (a game: a ticket came or went), `match` (a game: a match changed), `ticket` (ticket ids whose
-status changed), `asked` (a game: somebody wants to know why a ticket waits), `told` (ticket ids: it was answered).
+status changed), `asked` (a game: somebody wants to know why a ticket waits), `told` (ticket ids: it was answered),
+`feed` (a game: something is new in its feed), `party` (player ids whose party changed).
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, Literal, Protocol
+from functools import partial
+from typing import Any, Final, Literal, Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 import zmq
@@ -26,7 +29,7 @@ from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
 
-Topic = Literal["queue", "match", "ticket", "asked", "told"]
+Topic = Literal["queue", "match", "ticket", "asked", "told", "feed", "party"]
 
 REFRESH_S: Final = 1.0  # how late a ringer learns of a new listener
 EXPIRY_S: Final = 5.0  # a listener not heard of for so long is dropped from the registry
@@ -34,7 +37,12 @@ HIGH_WATER: Final = 10_000  # rings held for a slow peer; further ones are lost,
 MAX_RING_BYTES: Final = 4096
 MAX_LISTENERS: Final = 256
 IDS_IN_A_RING: Final = 64
+PACE_S: Final = 0.002  # between two rounds of rings
+LATER_S: Final = 0.025
 READ_AT_ONCE: Final = 100  # rings; then others have their turn
+
+
+_Ids: TypeAlias = dict[Topic, dict[str, None]]  # by topic, in order
 
 
 class Plain(Protocol):
@@ -53,18 +61,40 @@ class Doorbell:
         for option, value in ((zmq.LINGER, 0), (zmq.SNDHWM, HIGH_WATER), (zmq.RECONNECT_IVL_MAX, 1000)):
             self._pub.setsockopt(option, value)
         self._connected: set[str] = set()
-        self._rings: dict[Topic, dict[str, None]] = {}  # of this turn: ids by topic, in order
+        self._rings: _Ids = {}
+        self._left_s = float("-inf")  # when the last ones left, by the loop's clock
+        self._later: _Ids = {}
 
     def ring(self, topic: Topic, ids: Iterable[str]) -> None:
-        """Tell whoever listens for `topic`, at the end of this turn of the loop. Never waits, never fails."""
+        """Tell whoever listens for `topic`, within `PACE_S`. Never waits, never fails."""
         if not self._rings:
-            asyncio.get_running_loop().call_soon(self._leave)
+            loop = asyncio.get_running_loop()
+            if (pause_s := self._left_s + PACE_S - loop.time()) > 0:
+                loop.call_later(pause_s, self._leave)
+            else:
+                loop.call_soon(self._leave)
         self._rings.setdefault(topic, {}).update(dict.fromkeys(ids))
+
+    def ring_later(self, topic: Topic, ids: Iterable[str]) -> None:
+        """As `ring`, within `LATER_S`; an id that is rung for meanwhile is not told twice."""
+        if not self._later:
+            asyncio.get_running_loop().call_later(LATER_S, self._leave_later)
+        self._later.setdefault(topic, {}).update(dict.fromkeys(ids))
+
+    def _leave_later(self) -> None:
+        later, self._later = self._later, {}
+        for topic, ids in later.items():
+            if ids:
+                self.ring(topic, ids)
 
     def _leave(self) -> None:
         rings, self._rings = self._rings, {}
+        self._left_s = asyncio.get_running_loop().time()
         for topic, ids in rings.items():
+            later = self._later.get(topic, {})
             names = list(ids)
+            for name in names:
+                later.pop(name, None)
             for i in range(0, len(names), IDS_IN_A_RING):
                 message = f"{topic} {' '.join(names[i : i + IDS_IN_A_RING])}".encode()
                 with suppress(zmq.ZMQError):
@@ -91,18 +121,22 @@ class Doorbell:
                 self._pub.disconnect(endpoint)
         self._connected &= live
 
-    async def _listen(self, sub: zmq.Socket[bytes], heard: Callable[[str, list[str]], None]) -> None:
-        import zmq.asyncio  # a game server only rings, and need not load it
+    def _listen(self, sub: zmq.Socket[bytes], heard: Callable[[str, list[str]], None]) -> Callable[[], object]:
+        """Hear rings from now on, until what is returned is called. `zmq.asyncio` makes futures for each ring."""
+        loop, descriptor = asyncio.get_running_loop(), int(sub.getsockopt(zmq.FD))
 
-        waiting = zmq.asyncio.Socket(sub)  # to be woken by; what has come is read without a wait
-        while True:
-            await waiting.poll()
+        def read() -> None:
             for _ in range(READ_AT_ONCE):
                 try:
                     topic, *ids = sub.recv(zmq.DONTWAIT).decode(errors="replace").split(" ")
-                except zmq.Again:
-                    break
+                except zmq.ZMQError:  # all is read; or closed meanwhile
+                    return
                 heard(topic, ids)
+            loop.call_soon(read)  # the descriptor tells when something comes, and not that there is more
+
+        loop.add_reader(descriptor, read)
+        loop.call_soon(read)
+        return partial(loop.remove_reader, descriptor)
 
     async def _register(self, endpoint: str, topics: list[Topic]) -> None:
         while True:
@@ -142,11 +176,12 @@ async def open_doorbell(
 ) -> AsyncIterator[Doorbell]:
     """A doorbell for the length of the block; with `topics`, rings for them reach `heard(topic, ids)`."""
     bell = Doorbell(db)
-    endpoint, sub = "", None
+    endpoint, sub, deaf = "", None, None
     work: list[Awaitable[None]] = [bell._follow()]
     if topics and heard:
         sub, endpoint = bell._bind(bind, host, topics)
-        work += [bell._listen(sub, heard), bell._register(endpoint, topics)]
+        deaf = bell._listen(sub, heard)
+        work.append(bell._register(endpoint, topics))
     tasks = [asyncio.ensure_future(w) for w in work]
     try:
         yield bell
@@ -157,8 +192,10 @@ async def open_doorbell(
         if endpoint:
             with suppress(MusterError):
                 await db.do("HDEL", keys.DOORBELLS, endpoint)
-        if sub is not None:
+        if sub is not None and deaf is not None:
+            deaf()
             sub.close()
+        bell._leave_later()
         bell._leave()
         bell._pub.close()
         bell._context.term()

@@ -62,6 +62,22 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
 | `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
 | `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
+| `muster:{game}:feed` | stream | what happened to the game's players (JSON of core.events), for its developer |
+| `muster:{game}:feed:at` | hash | shard of presence -> its last event that is in the feed |
+| `muster:{game}:hook` | hash | the developer's webhook: url, salt, `at` (feed), tries, due_ms, error, counters |
+| `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
+| `muster:{game}:hook:order` | zset | ... by the ms at which it was |
+| `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
+| `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |
+| `muster:{presence/N}:online` | hash | game -> players online |
+| `muster:{presence/N}:watch` | hash | `heard`: when a listener listened, `hold`: nobody is offline before, `dropped` |
+| `muster:{presence/N}:lease` | hash | who reports this shard, as a game's lease |
+| `muster:{presence/N}:events` | stream | who came and who went offline, the truth of sessions (`core.events`) |
+| `muster:{presence/N}:settled` | string | the last of these that is in days, sessions and feeds |
+| `muster:{presence/N}:days:<player>` | hash | `<game>/<day>` -> ms played in sessions that are over |
+| `muster:{presence/N}:sessions:<player>` | list | the latest of them (JSON) |
+| `muster:{presence/N}:limited` | set | `<game>/<player>` to whom the game's play-time limits apply |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
 | `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
@@ -71,6 +87,7 @@ the rest from it; all of them hash to that slot.
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
 | `muster:partyof:{player}` | string | the party a player is in (JSON) |
+| `muster:invitations:{player}` | hash | invitation code of a party -> who invited the player, and when (JSON) |
 
 Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
 `backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled, `standby` the server
@@ -89,6 +106,7 @@ SERVERS: Final = "muster:servers"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 16
+PRESENCE_SHARDS: Final = 16  # of all players' presence; likewise
 
 
 def node(name: str, address: str) -> str:
@@ -148,6 +166,16 @@ def items(game_id: str) -> str:
     return f"muster:{{{game_id}.items}}"
 
 
+def presence(number: int | str) -> str:
+    """Base of one shard of presence. No game's id has a slash, so no game's slot is called so."""
+    return f"muster:{{presence/{number}}}"
+
+
+def presence_number(player: str) -> int:
+    """Which shard of presence has `player`, in all games."""
+    return crc32(player.encode()) % PRESENCE_SHARDS
+
+
 def ratings(game_id: str, mode: str) -> str:
     """Skill ratings by player; `mode` is "" in a game without modes."""
     return f"{boards(game_id)}:ratings:{mode}" if mode else f"{boards(game_id)}:ratings"
@@ -191,3 +219,7 @@ def party_code(code: str) -> str:
 
 def party_of(player: str) -> str:
     return f"muster:partyof:{{{player}}}"
+
+
+def invitations(player: str) -> str:
+    return f"muster:invitations:{{{player}}}"

@@ -32,12 +32,12 @@ BUCKET_S: Final = 600  # 144 buckets of a player a day
 SLOT_S: Final = 10  # between the beginnings of two players' buckets: the board moves every ten seconds
 SLOTS: Final = BUCKET_S // SLOT_S
 WINDOW_S: Final = 86_400
-EXPIRE_STEP: Final = 100  # members taken out in one step: 3 ms of Redis on a board of a million
+EXPIRE_STEP: Final = 50  # members taken out in one step: 1-2 ms of Redis on a board of a million, which others wait
 SPARE_S: Final = 1.0  # of a slot: what fell due is taken out evenly over the rest of it
-REST_S: Final = (0.02, 0.25)  # at least, and at most, between two steps where more is left
+REST_S: Final = (0.01, 0.25)  # at least, and at most, between two steps where more is left
 MAX_TOP: Final = 1_000
 MAX_AROUND: Final = 500  # on each side
-MAX_PLAYERS_A_CALL: Final = 100  # of one boards_add: 3 ms of Redis on a board of a million
+MAX_PLAYERS_A_CALL: Final = 50  # of one boards_add: 1 ms of Redis on a board of a million
 TIE_DIGITS: Final = 11  # before the player in a member of a board whose ties are won by who was first
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from core.errors import Misconfigured
+
+BACKLOG: Final = 1024  # not yet accepted: when a service comes back, all its players do
 
 
 @asynccontextmanager
@@ -41,7 +44,7 @@ async def listening(
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
         except OSError as error:
             raise Misconfigured(
                 f"cannot listen on {host}:{port}: {error.strerror or error}", setting=setting

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.playtime import PlaySpec
+
 MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
 MAX_PLAYERS_PER_TICKET: Final = 10  # FlexMatch's bound for one ticket
 MAX_TEAMS: Final = 32
@@ -187,6 +189,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     # Each player of a match is asked, and has so long to accept; None: nobody is asked. FlexMatch's bounds.
     acceptance_timeout_s: Annotated[float, Meta(ge=1, le=600)] | None = None
     rating: RatingSpec | None = None  # None: results move no ratings
+    play: PlaySpec | None = None  # limits to play-time; None: there are none
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
     near: bool = False  # positions are indexed, so that one can ask who is near

@@ -1,7 +1,8 @@
 """Parties: friends who want to be in one match. PURE: every function gives the next party, or raises.
 
 A party is a document with a version; whoever changes it reads it, decides here, and writes it back if nobody was
-faster. One party per player, at most as many members as a ticket takes. Its leader is its oldest member.
+faster. One party per player, at most as many members as a ticket takes. Its leader is its oldest member, unless he
+made another one the leader.
 """
 
 from __future__ import annotations
@@ -35,8 +36,16 @@ class PartyTicket(Struct, frozen=True):
     id: str
 
 
+class Making(Struct, frozen=True):
+    """A ticket that is about to be made for a party, since `at_ms`."""
+
+    game: str
+    id: str
+    at_ms: int
+
+
 class Party(Struct, frozen=True):
-    """Members in the order in which they came; a party without members is disbanded."""
+    """Members, the leader first, then in the order in which they came; a party without members is disbanded."""
 
     id: str
     code: str
@@ -44,6 +53,7 @@ class Party(Struct, frozen=True):
     created_ms: int
     members: list[Member]
     ticket: PartyTicket | None = None
+    making: Making | None = None
 
     @property
     def leader(self) -> str:
@@ -104,6 +114,16 @@ def kick(party: Party, leader: str, player: str) -> Party:
     return _with(party, [member for member in party.members if member.id != player])
 
 
+def promote(party: Party, leader: str, player: str) -> Party:
+    """Led by another member. Raises NotFound, Forbidden."""
+    _must_lead(party, leader)
+    if not any(member.id == player for member in party.members):
+        raise NotFound("there is no such member", code="no-such-member")
+    if player == leader:
+        return party
+    return _with(party, sorted(party.members, key=lambda member: member.id != player))
+
+
 def ticket_players(party: Party, leader: str) -> list[TicketPlayer]:
     """Who the party's ticket is for. Raises NotFound, Forbidden, Conflict (somebody is not ready)."""
     _must_lead(party, leader)
@@ -113,10 +133,29 @@ def ticket_players(party: Party, leader: str) -> list[TicketPlayer]:
     return [TicketPlayer(member.id, member.name, member.attributes, member.latencies) for member in party.members]
 
 
+def with_making(party: Party, game: str, ticket: str, now_ms: int) -> Party:
+    """With the word that a ticket is about to be made. Raises Conflict while another one is."""
+    if party.ticket == PartyTicket(game, ticket) or (party.making is not None and party.making.id == ticket):
+        return party
+    if party.making is not None:
+        raise Conflict("the party's ticket is being made at this moment", code="party-busy")
+    return replace(party, making=Making(game, ticket, now_ms), version=party.version + 1)
+
+
+def without_making(party: Party, ticket: str) -> Party:
+    """Without the word that this ticket is about to be made."""
+    if party.making is None or party.making.id != ticket:
+        return party
+    return replace(party, making=None, version=party.version + 1)
+
+
 def with_ticket(party: Party, game: str, ticket: str) -> Party:
     """With its latest ticket, so that members find it."""
     made = PartyTicket(game, ticket)
-    return party if party.ticket == made else replace(party, ticket=made, version=party.version + 1)
+    left = party.making if party.making is not None and party.making.id != ticket else None
+    if party.ticket == made and party.making == left:
+        return party
+    return replace(party, ticket=made, making=left, version=party.version + 1)
 
 
 def _must_lead(party: Party, player: str) -> None:

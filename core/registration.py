@@ -11,6 +11,7 @@ from core.errors import Invalid
 from core.gameenv import fill
 from core.ids import is_game_id
 from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port, Server, teams_of
+from core.playtime import check_play
 from core.rules import rule_set
 from core.rules.text import tree_of
 
@@ -32,6 +33,8 @@ def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameS
         _check_teams(spec)
     _check_rating(spec)
     _check_supply(spec)
+    if spec.play is not None:
+        check_play(spec.play)
     return spec
 
 

@@ -93,6 +93,8 @@ NAMES: Final = frozenset(
         "MUSTER_POLL_S",
         "MUSTER_POOL_TICKETS",
         "MUSTER_PORTS",
+        "MUSTER_PRESENCE_INTERVAL_S",
+        "MUSTER_PRESENCE_TIMEOUT_S",
         "MUSTER_PROXY_NETWORKS",
         "MUSTER_REDIS_PORT",
         "MUSTER_REFRESH_TOKEN_S",
@@ -113,6 +115,7 @@ NAMES: Final = frozenset(
         "MUSTER_SERVER_LOG_LEVEL",
         "MUSTER_SERVER_MEMORY_MIB",
         "MUSTER_SERVER_MEMORY_MOST_MIB",
+        "MUSTER_SERVER_NICE",
         "MUSTER_SERVER_PIDS",
         "MUSTER_SERVER_REDIS_URL",
         "MUSTER_SERVER_TMP_MIB",
@@ -132,5 +135,6 @@ NAMES: Final = frozenset(
         "MUSTER_WEBAPI_METRICS_HOST",
         "MUSTER_WEBAPI_METRICS_PORT",
         "MUSTER_WEBAPI_PORT",
+        "MUSTER_WEBHOOK_PRIVATE",
     }
 )

@@ -19,7 +19,7 @@ from core.clock import iso
 from core.interactions import Attack, Columns, Fields, Move, States
 
 MAX_VIEWS: Final = 100  # keys written by one call: Redis serves others in between
-VIEW_TTL_S: Final = 86_400  # attacks and states are kept as long as the activity board looks back
+VIEW_TTL_S: Final = 90_000  # attacks and states: as long as the activity board looks back, and the hour of views_write
 
 Call = tuple[str, tuple[str | int, ...]]  # base key and arguments of a Redis function
 K = TypeVar("K")
@@ -155,18 +155,39 @@ def _text(value: Any) -> str:
 _moment = lru_cache(maxsize=256)(iso)  # many views of a beat have few times
 
 
-def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
-    """The calls of `views_write` that write `views`: by shard of the player, at most MAX_VIEWS keys each."""
-    shards: dict[str, list[Attack | Move | tuple[str, State]]] = {}
-    for attack in views.attacks.values():
-        shards.setdefault(keys.shard(game, attack.attacker), []).append(attack)
-    for move in views.moves.values():
-        shards.setdefault(keys.shard(game, move.player), []).append(move)
+def by_shard(game: str, views: Views) -> dict[str, Views]:
+    """Views apart by where they are written: the base of the shard of who acted."""
+    shards: dict[str, Views] = {}
+
+    def part(player: str) -> Views:
+        base = keys.shard(game, player)
+        found = shards.get(base)
+        if found is None:
+            found = shards[base] = Views()
+            found.first_ms, found.last_ms = views.first_ms, views.last_ms
+        return found
+
+    for pair, attack in views.attacks.items():
+        part(attack.attacker).attacks[pair] = attack
+    for player, move in views.moves.items():
+        part(player).moves[player] = move
     for player, state in views.states.items():
-        shards.setdefault(keys.shard(game, player), []).append((player, state))
-    for base, items in shards.items():
-        for start in range(0, len(items), MAX_VIEWS):
-            yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
+        part(player).states[player] = state
+    return shards
+
+
+def shard_calls(base: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
+    """The calls of `views_write` that write views of one shard, at most MAX_VIEWS keys each."""
+    items: list[Attack | Move | tuple[str, State]] = [*views.attacks.values(), *views.moves.values()]
+    items += views.states.items()
+    for start in range(0, len(items), MAX_VIEWS):
+        yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
+
+
+def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
+    """The calls of `views_write` that write `views`, by shard of the player."""
+    for base, part in by_shard(game, views).items():
+        yield from shard_calls(base, part, move_ttl_ms=move_ttl_ms, keep_ms=keep_ms)
 
 
 def round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:

@@ -133,6 +133,10 @@ class ArenaGame:
             await listener.close()
         self._sessions.remove(self._match.id, now_ms())
 
+    @property
+    def present(self) -> Sequence[str]:
+        return self.gateway.connected(self._match.id)
+
     def figures(self) -> dict[str, Any]:
         pacer = self._pacer
         return {

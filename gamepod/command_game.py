@@ -102,6 +102,10 @@ class CommandGame:
         if self._child is not None:
             await self._child.close()
 
+    @property
+    def present(self) -> None:
+        return None
+
     def figures(self) -> dict[str, Any]:
         return {"pid": self._child.pid if self._child else 0}
 

@@ -25,6 +25,7 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
+from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
@@ -84,6 +85,7 @@ class Life:
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
         self._server = match_life(match)
+        self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
         self._standby = standby  # until it has become a match's
@@ -316,6 +318,8 @@ class Life:
             self._sdk.changed()
         if self._running and game.asks:
             await self._backfill.follow()
+        if self._running:
+            await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:
         self._lost = self._lost or error

@@ -62,5 +62,9 @@ class Game(Protocol):
         """The match's seats have changed; `out` have none any more."""
 
     @property
+    def present(self) -> Sequence[str] | None:
+        """Players who are connected now; None where the game is another's program, which may tell its sidecar."""
+
+    @property
     def asks(self) -> bool:
         """Whether it asks by itself for players in place of those who left."""

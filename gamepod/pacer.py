@@ -7,6 +7,7 @@ is too slow would only fall behind more by playing it all (the spiral of death).
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from typing import Final
 
@@ -51,3 +52,20 @@ class Pacer:
         """The worst lateness of a tick since the last call, in seconds."""
         worst_s, self._worst_s = self._worst_s, 0.0
         return worst_s
+
+
+class Beat:
+    """What is done once a period, on a grid of time whose phase is `share` (0-1) of the period.
+
+    Of many who have the same period each keeps its own place: whoever is held up comes back to it.
+    """
+
+    def __init__(self, period_s: float, share: float) -> None:
+        self.due_s = 0.0  # at once, for the first time
+        self._period_s = period_s
+        self._phase_s = period_s * share
+
+    def passed(self, now_s: float) -> None:
+        """It is done now. A beat that was missed is not made up for; one that came early is not made twice."""
+        place = math.floor((max(now_s, self.due_s) - self._phase_s) / self._period_s + 1e-6)
+        self.due_s = (place + 1) * self._period_s + self._phase_s

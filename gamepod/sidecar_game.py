@@ -64,6 +64,10 @@ class SidecarGame:
     async def close(self) -> None:
         """Nothing is held."""
 
+    @property
+    def present(self) -> None:
+        return None
+
     def figures(self) -> dict[str, Any]:
         return {}
 

@@ -12,11 +12,18 @@ from types import ModuleType
 
 _CLASSES = ("SSLContext", "MemoryBIO", "create_default_context")
 _ERRORS = ("SSLError", "SSLWantReadError", "SSLSyscallError", "SSLZeroReturnError", "CertificateError")
+# What msgspec knows the types of, and ZeroMQ sends objects with: neither is used here, and they take a megabyte.
+_UNUSED = {"decimal": ("Decimal",), "pickle": ()}
+_PICKLE = {"DEFAULT_PROTOCOL": 4}
 _NUMBERS = {"SSL_ERROR_WANT_READ": 2, "SSL_ERROR_WANT_WRITE": 3, "SSL_ERROR_SYSCALL": 5}
 
 
 def leave_out() -> None:
-    """Keep OpenSSL and typing_extensions from being imported by this process; `import ssl` fails from now on."""
+    """Keep OpenSSL and typing_extensions from being imported by this process; `import ssl` fails from now on.
+
+    ZeroMQ and msgspec are loaded with stand-ins for `pickle` and `decimal`: no socket sends objects, and no model has
+    decimals.
+    """
     if "ssl" in sys.modules or "asyncio" in sys.modules:
         raise RuntimeError("too late: asyncio has been imported")
     # msgspec imports it where it is installed, and works without: 5 MB.
@@ -30,6 +37,22 @@ def leave_out() -> None:
     import uvloop  # noqa: F401
 
     _block("ssl")
+    _load_without()
+
+
+def _load_without() -> None:
+    """Load the libraries that ask for a module only to know its types, or for what a game server never does."""
+    for name, names in _UNUSED.items():
+        stub = ModuleType(name, "not loaded: see gamepod.slim")
+        vars(stub).update({one: type(one, (), {}) for one in names})
+        vars(stub).update(_PICKLE if name == "pickle" else {})
+        sys.modules[name] = stub
+    import msgspec  # noqa: F401
+
+    import core.doorbell  # noqa: F401 - it loads ZeroMQ
+
+    for name in _UNUSED:
+        del sys.modules[name]  # whoever imports it from now on gets the real one
 
 
 def _block(name: str) -> None:

@@ -24,6 +24,7 @@ from matchmaker.launch.instant import InstantLauncher
 from matchmaker.launch.process import ProcessLauncher
 from matchmaker.loop import Matchmaker
 from matchmaker.metrics import Metrics
+from matchmaker.outgoing import Outgoing
 from matchmaker.settings import ProcessSettings, Settings
 from matchmaker.shared import Shared
 
@@ -95,14 +96,17 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
         bell = await parts.enter_async_context(
             open_doorbell(
                 db,
-                topics=["queue", "match", "asked"],
+                topics=["queue", "match", "asked", "feed"],
                 heard=ears.hear,
                 bind=common.doorbell_bind,
                 host=common.doorbell_host,
             )
         )
         launcher = await parts.enter_async_context(_open_launcher(common, settings, db, bell, ears))
-        ears.matchmaker = Matchmaker(Shared(db, bell, launcher, settings, Metrics(registry)), owner_name())
+        outgoing = Outgoing(private=settings.webhook_private)
+        parts.push_async_callback(outgoing.close)
+        shared = Shared(db, bell, launcher, settings, Metrics(registry), secret=common.secret, outgoing=outgoing)
+        ears.matchmaker = Matchmaker(shared, owner_name())
         log.get("matchmaker").info("ready", launcher=settings.launcher)
         await ears.matchmaker.run(stop)
 

@@ -41,9 +41,16 @@ class Leases:
     """The leases of this replica."""
 
     def __init__(
-        self, db: Database, owner: str, lease_s: float, *, clock: Callable[[], float] = time.monotonic
+        self,
+        db: Database,
+        owner: str,
+        lease_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        base: Callable[[str], str] = keys.game,
     ) -> None:
-        self._db, self._owner, self._lease_s, self._clock = db, owner, lease_s, clock
+        """`base` is where the lease of a name lies: of a game, or of something else that is shared likewise."""
+        self._db, self._owner, self._lease_s, self._clock, self._base = db, owner, lease_s, clock, base
         self.held: dict[str, Lease] = {}
         self._renewed_at = float("-inf")
         self._ask_at: dict[str, float] = {}
@@ -82,13 +89,13 @@ class Leases:
     async def drop(self, game: str) -> None:
         """Give a lease back, for others to take at once. Raises Unavailable: then it runs out by itself."""
         if self.held.pop(game, None):
-            await self._db.call("lease_drop", keys.game(game), self._owner)
+            await self._db.call("lease_drop", self._base(game), self._owner)
 
     async def close(self) -> None:
         """Give all leases back. Raises Unavailable: then they run out by themselves."""
         games = list(self.held)
         self.held.clear()
-        await self._db.call_many([("lease_drop", keys.game(game), [self._owner]) for game in games])
+        await self._db.call_many([("lease_drop", self._base(game), [self._owner]) for game in games])
 
     def _liking(self, game: str) -> int:
         # Replicas prefer different games, so that they rarely want the same one.
@@ -115,7 +122,7 @@ class Leases:
     async def _ask(self, games: Sequence[str], *, patience_s: float) -> None:
         before = self._clock()
         args: list[str | int] = [self._owner, int(self._lease_s * 1000), int(patience_s * 1000)]
-        replies = await self._db.call_many([("lease_take", keys.game(game), tuple(args)) for game in games])
+        replies = await self._db.call_many([("lease_take", self._base(game), tuple(args)) for game in games])
         for game, (token, left_ms, _) in zip(games, replies, strict=True):
             self._ends_at.pop(game, None)
             if token:

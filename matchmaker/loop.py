@@ -14,6 +14,7 @@ from core import keys, log
 from core.errors import MusterError
 from matchmaker.engine import Engine
 from matchmaker.leases import Lease, Leases
+from matchmaker.presence import Presence
 from matchmaker.reaper import Reaper
 from matchmaker.shared import Contact, Shared, keep_doing
 
@@ -29,6 +30,7 @@ class Matchmaker:
         self._leases = Leases(shared.db, owner, shared.settings.lease_s)
         self._reaper_contact = Contact()
         self._reaper = Reaper(shared, self._reaper_contact)
+        self._presence = Presence(shared, owner)
         self._engines: dict[str, Engine] = {}
         self._turn = asyncio.Event()
 
@@ -50,6 +52,7 @@ class Matchmaker:
             asyncio.create_task(
                 keep_doing(self._reaper.step, asyncio.Event(), self._reaper_contact, self._log, self._trouble)
             ),
+            asyncio.create_task(self._presence.run()),
         ]
         try:
             await stop.wait()

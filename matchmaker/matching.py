@@ -30,14 +30,17 @@ from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
 from matchmaker.store import Claimed, GameStore
-from matchmaker.supply import Filling, Rate
+from matchmaker.supply import Filling
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
-# A pass over a long queue that found nothing is followed by as long a rest, so that a hopeless queue takes half a core
-# at most; short passes are not held up.
-REST_FROM_S: Final = 0.005
+# A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed
+# by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
+GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
+TELL_S: Final = (
+    0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
+)
 UNFIT_REASON: Final = 200  # characters
 
 
@@ -65,11 +68,11 @@ class Matching:
         self.game: Game | None = None  # as it is worked now
         self.waiting_servers = 0  # started without a match: so many matches need no room
         self.made = Arrivals(now_ms())  # matches
-        self._fillings = Fillings(now_ms())
+        self.arrivals = Fillings(now_ms())
         self._rules: RuleSet | None = None
         self._pool: Pool | None = None
         self._unfit: dict[str, str] = {}  # tickets that the rules do not admit, and why
-        self._read_at = float("-inf")
+        self._read_at = self._told_at = float("-inf")
         self._broken = ""
         self.live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
@@ -77,20 +80,16 @@ class Matching:
         self._reading = True  # tickets that come have just come
         self._stale = True  # something is new since the last pass looked at the pool
         self._looked_ms = 0  # at the pool
+        self._searched_s = 0.0  # what the latest pass searched for, CPU time
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
 
     def room_again(self) -> None:
         """A match of this game changed: there may be room for another."""
         self._full_until = float("-inf")
-        self._stale = True
 
     def fillings(self, now: int) -> list[Filling]:
         """The groups of the queue that fill."""
-        return [] if self._rules is None else self._fillings.now(self._rules, now)
-
-    def arrivals(self, now: int) -> Rate:
-        """Of tickets, of late."""
-        return self._fillings.rate(now)
+        return [] if self._rules is None else self.arrivals.now(self._rules, now)
 
     async def step(self) -> float:
         """One pass. Returns the seconds until the next is due if nobody rings. Raises Unavailable, Fenced."""
@@ -100,6 +99,7 @@ class Matching:
         asked, every = self._mirror.take_asked()
         self._backfills.mark(asked, every=every)
         self._stale = await self._backfills.read() or self._stale
+        self._searched_s = 0.0
         now = now_ms()
         oldest_ms = self._mirror.oldest_ms()
         self._shared.metrics.oldest.labels(self._name).set(0 if oldest_ms is None else (now - oldest_ms) / 1000)
@@ -116,8 +116,7 @@ class Matching:
         self.insight.spent(spent, now)
         if claimed and self._stale:
             return 0.0
-        if spent > REST_FROM_S:
-            await asyncio.sleep(min(spent, LONGEST_REST_S))
+        await asyncio.sleep(min(max(self._searched_s, min(2 * spent, GATHER_S)), LONGEST_REST_S))
         return self._next_due_s(now)
 
     def _came(self, ticket: Waiting) -> None:
@@ -125,13 +124,13 @@ class Matching:
             return
         try:
             self._pool.add(ticket)
-            self._fillings.came(self._pool, ticket, new=self._reading)
+            self.arrivals.came(self._pool, ticket, new=self._reading)
         except Invalid as error:
             self._unfit[ticket.id] = f"{error.pointer}: {error.detail}"[:UNFIT_REASON]
 
     def _went(self, ticket: str) -> None:
         self._unfit.pop(ticket, None)
-        self._fillings.went(ticket)
+        self.arrivals.went(ticket)
         if self._pool is not None:
             self._pool.remove(ticket)
 
@@ -171,7 +170,7 @@ class Matching:
         self._pool = Pool(self._rules)
         self.insight.follow(self._pool)
         self._unfit.clear()
-        self._fillings.clear()
+        self.arrivals.clear()
         self._stale = True
         self._reading = False
         for ticket in self._mirror.values():
@@ -206,7 +205,9 @@ class Matching:
         """
         proposals = self._propose(pool, now)
         placed = {ticket for proposal in proposals for ticket in proposal.tickets}
-        searched = sorted(self._mirror.unsearched - placed)
+        searched: list[str] = []
+        if time.monotonic() - self._told_at >= TELL_S:
+            searched = sorted(self._mirror.unsearched - placed)
         joins = [proposal for proposal in proposals if proposal.backfill is not None]
         if joins:
             await self._join(joins, now)
@@ -231,7 +232,9 @@ class Matching:
         if not (most or pool.running) or not self._is_due(now):
             return []
         # A match that runs needs no server, so it is filled where there is no room for another.
+        start = time.thread_time()  # of a busy machine's clock no rest should be made
         found = form(pool, pool.rules, now, seed=now, starts=most > 0)
+        self._searched_s = time.thread_time() - start
         self.insight.looked(found, now)
         joins = [proposal for proposal in found.proposals if proposal.backfill is not None]
         starts = [proposal for proposal in found.proposals if proposal.backfill is None]
@@ -261,7 +264,9 @@ class Matching:
             self._stale = True
             self._doubt([match.id for match in matches])
             raise
-        self._mirror.searched(searched)
+        if searched:
+            self._told_at = time.monotonic()
+            self._mirror.searched(searched)
         for claim in claimed:
             self._take_in(claim, now)
         self._shared.bell.ring("ticket", changed)
@@ -300,15 +305,21 @@ class Matching:
         self._made(claim)
         self.waiting_servers -= bool(claim.standby)
         self.made.seen(now)
-        self._shared.bell.ring("ticket", claim.match.tickets)
+        # Of a server that starts they can only wait to hear more; asked, they are to answer.
+        ring = self._shared.bell.ring_later if claim.match.acceptance_timeout_s is None else self._shared.bell.ring
+        ring("ticket", claim.match.tickets)
         metrics.matches.labels(self._name).inc()
         self.insight.made(claim.match, now)
         self._mirror.drop(claim.match.tickets)
 
     def _next_due_s(self, now: int) -> float:
-        """Until a rule relaxes for somebody, at most the poll."""
-        poll_s = self._shared.settings.poll_s
-        return poll_s if self._relaxes_ms is None else min(poll_s, max(1, self._relaxes_ms - now + 1) / 1000)
+        """Until a rule relaxes for somebody, or is to be told that he is searched for; at most the poll."""
+        due_s = self._shared.settings.poll_s
+        if self._relaxes_ms is not None:
+            due_s = min(due_s, max(1, self._relaxes_ms - now + 1) / 1000)
+        if self._mirror.unsearched:
+            due_s = min(due_s, max(0.001, self._told_at + TELL_S - time.monotonic()))
+        return due_s
 
 
 def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, match: str, now: int) -> Match:

@@ -13,6 +13,7 @@ OTHER: Final = "other"
 WAITS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 SPREADS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # skills of 0-50 and of 0-5000 alike
 LATENCIES_S: Final = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5)
+LATE_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 PASSES_S: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 
 
@@ -61,6 +62,19 @@ class Metrics:
         self.spread = histogram("match_spread", "Widest difference in the number that the rules compare", SPREADS)
         self.worst = histogram("match_worst_latency_seconds", "Highest latency in the region of a match", LATENCIES_S)
         self.passes = histogram("pass_duration_seconds", "Duration of one matching pass", PASSES_S)
+        self.shards = gauge("presence_shards", "Shards of presence that this replica reports")
+        self.tracked = gauge("presence_tracked", "Players online, in these shards")
+        self.held = gauge("presence_held", "Shards in which nobody is judged, for nobody could be heard lately")
+        self.offline = counter("presence_offline", "Players reported offline")
+        self.offline_late = Histogram(
+            "muster_presence_late_seconds",
+            "How long after a player was due to be offline his report was begun, the latest of each batch",
+            buckets=LATE_S,
+            registry=registry,
+        )
+        self.hooks = counter("webhook_deliveries", "Attempts to call webhooks", "outcome")
+        self.hook_waiting = gauge("webhook_waiting", "Events that wait to be delivered", "game")
+        self.hook_dead = gauge("webhook_dead", "Deliveries that were given up, and are kept", "game")
         self._names: set[str] = set()
         self._rules: dict[str, set[str]] = {}
 
@@ -87,6 +101,11 @@ class Metrics:
             for rule in (*self._rules.pop(game, ()), OTHER):
                 self.rejections.remove(game, rule)
 
+    def forget_hook(self, game: str) -> None:
+        """The game with this label value has no webhook any more."""
+        for gauge in (self.hook_waiting, self.hook_dead):
+            gauge.remove(game)
+
     def forget(self, game: str) -> None:
         """This replica does not work `game` any more: its gauges would stand still."""
         if game in self._names:
@@ -95,4 +114,5 @@ class Metrics:
             for state in ("ready", "starting"):
                 self.standbys.labels(game, state)  # one that was never set cannot be removed
                 self.standbys.remove(game, state)
+            self.forget_hook(game)
             self.forget_rules(game)

@@ -41,6 +41,7 @@ class Ratings:
         """Rate one batch. Returns the seconds until the next if nobody rings. Raises Unavailable."""
         found = await self._unrated(self._shared.db)
         if not found:
+            await asyncio.sleep(GAP_S)
             return self._shared.settings.poll_s
         results = [it for it in found if isinstance(it, Result)]
         notes = {it.match: self._note(it) for it in found if isinstance(it, Unrated)}

@@ -33,6 +33,10 @@ class Settings:
     beat_timeout_s: float = setting("MUSTER_BEAT_TIMEOUT_S", 10.0)
     # An open stream or long poll gives a sign of life at least each 15 s: four are lost before its player is gone.
     vanished_s: float = setting("MUSTER_VANISHED_S", 60.0)
+    # A player of whom nobody heard for so long is offline; the same as webapi's.
+    presence_timeout_s: float = setting("MUSTER_PRESENCE_TIMEOUT_S", 180.0)
+    # Webhooks may go to private addresses, and without TLS: only where all developers are trusted with the network.
+    webhook_private: bool = setting("MUSTER_WEBHOOK_PRIVATE", False)
     # At a clean stop, end the servers too (a laptop). Otherwise they play on, and the next matchmaker knows them.
     stop_servers: bool = setting("MUSTER_STOP_SERVERS", False)
 
@@ -49,6 +53,7 @@ class Settings:
             ("developer_servers", "MUSTER_DEVELOPER_SERVERS", 0),
             ("beat_timeout_s", "MUSTER_BEAT_TIMEOUT_S", 0.1),
             ("vanished_s", "MUSTER_VANISHED_S", 0.1),
+            ("presence_timeout_s", "MUSTER_PRESENCE_TIMEOUT_S", 0.3),
         ):
             if getattr(self, name) < least:
                 raise Misconfigured(f"{getattr(self, name)} is less than {least}", setting=variable)
@@ -69,6 +74,9 @@ class ProcessSettings:
     max_servers: int = setting("MUSTER_MAX_SERVERS", 256)  # on this host; 30 MB each make 8 GB
     # Servers that start at the same time: more than the cores hold only makes each of them late.
     starts: int = setting("MUSTER_STARTS", 8)
+    # On a full host Redis and the services go first: a server that is late writes fuller batches, a Redis that is late
+    # makes everybody late. 5 gives a server a third of what they get of a core, where they want it; 0 as much as they.
+    nice: int = setting("MUSTER_SERVER_NICE", 5)
     log_bytes: int = setting("MUSTER_SERVER_LOG_BYTES", 1_000_000)  # of one server; its older half is cut off
     logs_kept: int = setting("MUSTER_SERVER_LOGS_KEPT", 500)  # of servers that are over
     # Commands are strangers' programs run as this user: only where all developers are trusted.
@@ -79,5 +87,7 @@ class ProcessSettings:
             raise Misconfigured(f"{self.max_servers} is less than 1", setting="MUSTER_MAX_SERVERS")
         if self.starts < 1:
             raise Misconfigured(f"{self.starts} is less than 1", setting="MUSTER_STARTS")
+        if not 0 <= self.nice <= 19:
+            raise Misconfigured(f"{self.nice} is not between 0 and 19", setting="MUSTER_SERVER_NICE")
         if self.log_bytes < 4096:
             raise Misconfigured(f"{self.log_bytes} is less than 4096", setting="MUSTER_SERVER_LOG_BYTES")

@@ -17,6 +17,7 @@ from core.errors import Fenced, Unavailable
 from core.redis.client import Database
 from matchmaker.launch.base import Launcher
 from matchmaker.metrics import Metrics
+from matchmaker.outgoing import Outgoing
 from matchmaker.planner import Deadlines
 from matchmaker.settings import Settings
 
@@ -36,6 +37,8 @@ class Shared:
     metrics: Metrics
     # Matches whose players are asked: each needs a server soon, so room is kept for it.
     asked: set[str] = field(default_factory=set)
+    secret: str = ""  # of the installation: what webhooks are signed with is derived from it
+    outgoing: Outgoing = field(default_factory=Outgoing)
 
 
 class Contact:

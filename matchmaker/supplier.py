@@ -194,7 +194,7 @@ class Supplier:
             return
         self._tell_at = time.monotonic() + TELL_S
         failing = time.monotonic() < self._again_at
-        best, tickets = wanted.best, self._matching.arrivals(facts.now_ms)
+        best, tickets = wanted.best, self._matching.arrivals.rate(facts.now_ms)
         told = Told(
             at_ms=facts.now_ms,
             want=wanted.want,

@@ -31,7 +31,7 @@ LOOKS: Final = 512  # matches in one round trip
 # server could be started for them meanwhile.
 BLIND_S: Final = 120.0
 ROUND: Final = 64  # looked at each poll without a reason: 10,000 live ones are gone round in under three minutes
-GAP_S: Final = 0.05  # rings of matches come in swarms, and the players need none of them
+GAP_S: Final = 0.1  # rings of matches come in swarms, and the players need none of them
 
 
 class Watch:

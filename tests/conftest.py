@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from core.redis.client import Database, open_database
@@ -14,6 +15,10 @@ from tests.support import free_port
 
 # A real Kubernetes and a real Docker daemon, each started when the first test asks for it.
 pytest_plugins = ["tests.cluster.fixture", "tests.docker.fixture"]
+
+# How fast examples are drawn tells of the machine, which others may use too.
+hypothesis.settings.register_profile("any-machine", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any-machine")
 
 
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:

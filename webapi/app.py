@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from core.beats import Beats
 from core.clock import now_ms
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
@@ -21,6 +22,7 @@ from webapi.auth import Tokens
 from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
+from webapi.followers import Followers
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
@@ -31,9 +33,12 @@ from webapi.site import add_site
 from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
 from webapi.store.games import Games
+from webapi.store.hooks import Hooks
+from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
 from webapi.store.parties import Parties
+from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
@@ -53,12 +58,19 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
-            for work in (services.streams.run(), services.overview.run(), _ensure_admin(services)):
+            for work in (
+                services.streams.run(),
+                services.overview.run(),
+                services.beats.run(),
+                _ensure_admin(services),
+            ):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
             yield
 
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
+        app[SERVICES].feeds.close()
+        app[SERVICES].followers.close()
         app[SERVICES].overview.close()
 
     app.cleanup_ctx.append(lifetime)
@@ -79,10 +91,28 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     login = Login(batch, accounts, passwords, settings, metrics)
     entrance = Entrance(settings, secret, login, accounts, Tokens(secret, settings.access_s), Audit(metrics))
     tickets = Tickets(batch)
-    streams = Streams(tickets, settings, metrics)
+    beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
+    metrics.count_beats(beats)
+    streams = Streams(tickets, settings, metrics, beats)
+    each = settings.streams_per_player
+    feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
+    followers = Followers(settings.streams, each, metrics.streams.labels("player"))
+
+    def heard(topic: str, ids: list[str]) -> None:
+        if topic == "feed":
+            feeds.heard(ids)
+            return
+        streams.heard(topic, ids)
+        if topic in ("party", "ticket"):
+            followers.heard(ids)
+
     bell = await stack.enter_async_context(
         open_doorbell(
-            db, topics=["ticket", "told"], heard=streams.heard, bind=common.doorbell_bind, host=common.doorbell_host
+            db,
+            topics=["ticket", "told", "feed", "party"],
+            heard=heard,
+            bind=common.doorbell_bind,
+            host=common.doorbell_host,
         )
     )
     return Services(
@@ -103,6 +133,12 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         boards=Boards(batch, accounts),
         parties=Parties(batch),
         streams=streams,
+        beats=beats,
+        presence=Presence(batch),
+        hooks=Hooks(batch),
+        feeds=feeds,
+        followers=followers,
+        invitations=Invitations(batch),
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
         admin_there=asyncio.Event(),
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from core.beats import Beats
 from core.clock import now_ms
 from core.doorbell import Doorbell
 from core.errors import Forbidden, NotFound, Unauthorized
@@ -15,6 +16,7 @@ from core.model import Role
 from core.redis.batch import Batch
 from webapi.auth import Caller
 from webapi.entrance import Entrance
+from webapi.followers import Followers
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
@@ -22,8 +24,11 @@ from webapi.settings import Settings
 from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
 from webapi.store.games import Games
+from webapi.store.hooks import Hooks
+from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.parties import Parties
+from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
@@ -52,6 +57,12 @@ class Services:
     boards: Boards
     parties: Parties
     streams: Streams
+    beats: Beats
+    presence: Presence
+    hooks: Hooks
+    feeds: Followers  # of games, for their developers
+    followers: Followers  # players, of what concerns them
+    invitations: Invitations
     overview: OverviewWatch
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 

@@ -288,6 +288,30 @@ class Kick(Struct, frozen=True, forbid_unknown_fields=True):
     player: PlayerId
 
 
+class Promotion(Struct, frozen=True, forbid_unknown_fields=True):
+    player: PlayerId
+
+
+class Invite(Struct, frozen=True, forbid_unknown_fields=True):
+    """The name of the account to invite, whatever its case. Guests have none: give them the code."""
+
+    name: Text
+
+
+class InvitationDocument(Struct, frozen=True):
+    """Join the party by its code, or not; after an hour it is forgotten."""
+
+    code: str
+    by: Person
+    at: Rfc3339
+
+
+class InvitationDocuments(Struct, frozen=True):
+    """The newest first."""
+
+    invitations: list[InvitationDocument]
+
+
 class Member(Struct, frozen=True):
     id: str
     name: str

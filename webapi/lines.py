@@ -20,6 +20,7 @@ from typing import Final
 from core.clock import now_ms
 from core.errors import Misconfigured, MusterError, Refused, TooMany, Unavailable
 from core.log import get
+from core.metrics import BACKLOG
 from webapi import documents as doc
 from webapi import line_documents as wire
 from webapi.context import Services
@@ -33,7 +34,6 @@ PROXY_S: Final = 5.0  # for a proxy's first line, which it sends at once
 LINGER_S: Final = 1.0  # for the other side to read the last words; a reset would take them away
 LINGER_BYTES: Final = 65_536  # ... and to end what it was saying
 LEAVING: Final = 64  # so many are told why they are turned away at once; others are dropped
-BACKLOG: Final = 1024  # not yet accepted: when a service comes back, all its players do
 SHUTDOWN_S: Final = 3.0  # for the requests under way; a full line of password hashes takes one
 
 

@@ -6,6 +6,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from core.beats import Beats
+
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -47,6 +49,15 @@ class Metrics:
             "muster_auth_connections", "Open connections to the auth listener", registry=self.registry
         )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def count_beats(self, beats: Beats) -> None:
+        """Tell what becomes of heartbeats."""
+        for name, text, value in (
+            ("muster_heartbeats_landed", "Heartbeats that Redis has, since the start", lambda: beats.landed),
+            ("muster_heartbeats_lost", "Heartbeats that Redis did not take", lambda: beats.lost),
+            ("muster_heartbeats_waiting", "Heartbeats under way to Redis", lambda: beats.waiting),
+        ):
+            Gauge(name, text, registry=self.registry).set_function(value)
 
     def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count an answer. `seconds` is None where the time says nothing of us."""

@@ -24,7 +24,10 @@ class SupplyOverview(Struct, frozen=True):
 
 
 class GameOverview(Struct, frozen=True):
-    """`matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited."""
+    """`online` players were heard of lately.
+
+    `matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited.
+    """
 
     id: str
     name: str
@@ -34,6 +37,7 @@ class GameOverview(Struct, frozen=True):
     oldest_wait_s: float
     live: int
     stats: dict[str, int]
+    online: int = 0
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
     supply: SupplyOverview | UnsetType = UNSET

@@ -24,6 +24,9 @@ LEAST: Final[dict[str, float]] = {
     "request_s": 0.1,
     "auth_idle_s": 0.1,
     "heartbeat_s": 0.1,
+    "presence_interval_s": 0.1,
+    "presence_timeout_s": 0.3,
+    "webhook_private": 0,
 }
 MOST: Final[dict[str, float]] = {"port": 65_535, "metrics_port": 65_535, "auth_port": 65_535}
 
@@ -84,6 +87,12 @@ class Settings:
     overview_streams: int = setting("MUSTER_OVERVIEW_STREAMS", 500)  # of their own, so pages cannot starve players
     heartbeat_s: float = setting("MUSTER_HEARTBEAT_S", 15.0)  # proxies cut silent streams after 30-60 s
 
+    presence_interval_s: float = setting("MUSTER_PRESENCE_INTERVAL_S", 60.0)  # clients are asked for a heartbeat each
+    # A player of whom nobody heard for so long is offline: two heartbeats may be lost. The same as the matchmaker's.
+    presence_timeout_s: float = setting("MUSTER_PRESENCE_TIMEOUT_S", 180.0)
+    # Webhooks may go to private addresses, and without TLS: only where all developers are trusted with the network.
+    webhook_private: bool = setting("MUSTER_WEBHOOK_PRIVATE", False)
+
     def __post_init__(self) -> None:
         for item in fields(self):
             value, name = getattr(self, item.name), item.metadata["env"]
@@ -94,6 +103,12 @@ class Settings:
             self.proxies  # noqa: B018 - a wrong network is told now
         except Invalid as error:
             raise Misconfigured(error.detail, setting="MUSTER_PROXY_NETWORKS") from None
+        if self.presence_timeout_s < 2 * self.presence_interval_s:
+            raise Misconfigured(
+                f"{self.presence_timeout_s:g} s is less than two intervals of {self.presence_interval_s:g} s: one lost "
+                "heartbeat would end a session",
+                setting="MUSTER_PRESENCE_TIMEOUT_S",
+            )
         self._check_admin()
 
     def _check_admin(self) -> None:

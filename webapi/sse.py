@@ -14,7 +14,7 @@ HEARTBEAT: Final = b": still here\n\n"
 RETRY_MS: Final = 1000  # when a browser comes back after a broken stream
 
 
-def event(name: str, data: bytes, seq: int | None = None) -> bytes:
+def event(name: str, data: bytes, seq: int | str | None = None) -> bytes:
     """One event; `data` is one line (JSON is)."""
     head = f"id: {seq}\n" if seq is not None else ""
     return f"{head}event: {name}\ndata: ".encode() + data + b"\n\n"
@@ -40,10 +40,10 @@ class EventStream:
             }
         )
 
-    async def open(self) -> None:
-        """Send the head. Raises ConnectionError where the reader is gone."""
+    async def open(self, first: bytes = b"") -> None:
+        """Send the head, and what there is to tell already. Raises ConnectionError where the reader is gone."""
         await self.response.prepare(self._request)
-        await self.send(f"retry: {RETRY_MS}\n\n".encode())
+        await self.send(f"retry: {RETRY_MS}\n\n".encode() + first)
 
     async def send(self, data: bytes) -> None:
         """Send, and wait until the reader has room. Raises ConnectionError where it is gone or cut off."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from core.beats import Beats
 from core.clock import now_ms
 from core.errors import MusterError, TooMany, Unavailable
 from core.log import get
@@ -26,6 +27,7 @@ log = get("streams")
 
 SWEEP_S: Final = 1.0  # how late a lost ring is made good
 SEEN_EVERY_SWEEPS: Final = 5  # a ticket is given up after 60 s without a sign of life: eleven may fail
+BEAT_S: Final = 20.0  # how often who waits counts as heard, at most
 READS_KEPT: Final = 50_000  # signs of life of plain reads between two tellings; further ones are forgotten
 
 
@@ -34,6 +36,7 @@ class Watcher:
     """One that waits for a ticket to change, or `asks` about it. `seq` is what it has seen."""
 
     address: Address
+    player: str
     seq: int
     asks: bool = False
     waker: Waker = field(default_factory=Waker)
@@ -42,8 +45,8 @@ class Watcher:
 class Streams:
     """All watchers of this replica. `run` is its loop."""
 
-    def __init__(self, tickets: Tickets, settings: Settings, metrics: Metrics) -> None:
-        self._tickets = tickets
+    def __init__(self, tickets: Tickets, settings: Settings, metrics: Metrics, beats: Beats) -> None:
+        self._tickets, self._beats = tickets, beats
         self._settings = settings
         self._open = metrics.streams.labels("ticket")
         self._watchers: dict[str, set[Watcher]] = {}
@@ -59,7 +62,7 @@ class Streams:
             raise Unavailable("this replica has no room for another stream", code="busy")
         if self._by_player[player] >= self._settings.streams_per_player:
             raise TooMany(f"you have {self._settings.streams_per_player} streams open", code="too-many-streams")
-        watcher = Watcher(address, seq, asks)
+        watcher = Watcher(address, player, seq, asks)
         self._watchers.setdefault(address[1], set()).add(watcher)
         self._count += 1
         self._by_player[player] += 1
@@ -102,9 +105,12 @@ class Streams:
     async def run(self) -> None:
         """Sweep for ever. What fails is tried again at the next turn."""
         turn = 0
+        beat_every = max(1, int(min(BEAT_S, self._settings.presence_interval_s / 2) / SWEEP_S))
         while True:
             await asyncio.sleep(SWEEP_S)
             turn += 1
+            if turn % beat_every == 0:
+                self.beat()
             try:
                 await self.sweep()
                 if turn % SEEN_EVERY_SWEEPS == 0:
@@ -119,6 +125,13 @@ class Streams:
             for watcher in self._watchers.get(address[1], ()):
                 if watcher.seq != seq:
                     watcher.waker.wake()
+
+    def beat(self) -> None:
+        """Whoever waits for a ticket is there."""
+        for watchers in self._watchers.values():
+            for watcher in watchers:
+                if not watcher.asks:  # who asks need not be its player
+                    self._beats.sign(watcher.address[0], watcher.player)
 
     async def tell_seen(self, now: int) -> None:
         """Tell Redis which tickets are waited for. Raises Unavailable."""

@@ -1,16 +1,19 @@
-"""`muster up`, `muster demo`, `muster rebuild`, `muster secrets`: see `muster --help`."""
+"""The commands: see `muster --help`."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tomllib
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
-from core.cli import demo, local, rebuild, secrets, up
+from core.cli import backup, demo, doctor, local, rebuild, secrets, up
+from core.cli.remote import accounts, games, matches
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -20,11 +23,10 @@ from core.settings import from_env
 
 def version() -> str:
     """The installed version; in a source tree that nobody installed, the one that would be."""
-    try:
+    with suppress(metadata.PackageNotFoundError):
         return metadata.version("muster")
-    except metadata.PackageNotFoundError:
-        project = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text())["project"]["version"])
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else "unknown"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,6 +93,40 @@ def rebuild_command(*, game: str) -> None:
     raise SystemExit(rebuild.run(from_env(StackSettings, os.environ), game))
 
 
+@cli.command("backup")
+@click.option("--to", default="", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [default: .data/backups]")
+@click.option("--keep", default=7, show_default=True, metavar="N", help="Newest backups that stay.")
+@click.option("--every", default=0, metavar="S", help="Go on for ever, one each S seconds.")
+def backup_command(*, to: str, keep: int, every: int) -> None:
+    """Copy all that Redis holds, while everything goes on.
+
+    Of REDIS_URL, or else of the Redis of the stack that runs in .data. Needs no access to Redis' disk.
+    """
+    raise SystemExit(backup.run(from_env(StackSettings, os.environ), to, version(), keep=keep, every_s=every))
+
+
+@cli.command("backups")
+@click.option("--at", default="", metavar="PLACE", help="A folder, or s3://bucket/prefix.  [default: .data/backups]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def backups_command(*, at: str, as_json: bool) -> None:
+    """List backups, oldest first."""
+    raise SystemExit(backup.listing(from_env(StackSettings, os.environ), at, as_json=as_json))
+
+
+@cli.command("restore")
+@click.option("--from", "source", default="", metavar="PLACE", help="Where backups are.  [default: .data/backups]")
+@click.option("--replace", is_flag=True, help="Remove first what the Redis holds.")
+@click.option("--check", is_flag=True, help="Only look whether the backup is whole and undamaged.")
+@click.argument("name", default="")
+def restore_command(*, source: str, replace: bool, check: bool, name: str) -> None:
+    """Put the backup NAME, or the newest, into an empty Redis of any shape: REDIS_URL, or the one of .data.
+
+    Stop the services first.
+    """
+    settings = from_env(StackSettings, os.environ)
+    raise SystemExit(backup.put_back(settings, source, name, replace=replace, only_check=check))
+
+
 @cli.command("secrets")
 @click.option("--namespace", required=True, help="Namespace of the release.")
 @click.option("--release", default="muster", show_default=True, help="Name of the release.")
@@ -115,6 +151,25 @@ def secrets_command(
         admin=admin,
     )
     click.echo(secrets.text(found))
+
+
+@cli.command("doctor")
+def doctor_command() -> None:
+    """Look whether what Muster needs is there, and say what to do where it is not."""
+    raise SystemExit(doctor.run(from_env(StackSettings, os.environ), os.environ))
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(*, shell: str) -> None:
+    """Print the completion of SHELL: eval "$(muster completion bash)"."""
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "muster", "_MUSTER_COMPLETE").source())
+
+
+for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS):
+    cli.add_command(command)
 
 
 def main() -> None:

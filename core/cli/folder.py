@@ -18,6 +18,7 @@ from core.settings import SECRET_BYTES
 
 STATE: Final = "stack.json"
 LOCK: Final = "lock"
+REDIS: Final = "redis"  # folder of the embedded one
 
 
 class Program(msgspec.Struct, frozen=True):

@@ -8,10 +8,10 @@ from typing import Final
 
 import uvloop
 
-from core.cli.folder import running
+from core.cli.backup import redis_url
 from core.cli.settings import StackSettings
 from core.clock import iso
-from core.errors import Invalid, Misconfigured
+from core.errors import Invalid
 from core.ids import is_game_id
 from core.redis.client import open_database
 from core.redis.rebuild import Rebuilt, rebuild
@@ -23,11 +23,7 @@ def run(settings: StackSettings, game: str) -> int:
     """Rebuild `game` on REDIS_URL, or on the Redis of the stack that runs here. Returns the exit code."""
     if not is_game_id(game):
         raise Invalid(f"{game[:64]!r} is no id of a game", pointer="game")
-    state = None if settings.redis_url else running(settings.data)
-    url = settings.redis_url or (state.redis_url if state else "")
-    if not url:
-        raise Misconfigured("no stack runs here, so say which Redis holds the game", setting="REDIS_URL")
-    done = uvloop.run(_rebuild(url, game))
+    done = uvloop.run(_rebuild(redis_url(settings), game))
     print(text(game, done))
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,19 +27,23 @@ class Rest:
     """Calls to one server."""
 
     def __init__(self, url: str, token: str = "") -> None:
-        self._netloc = urlsplit(url).netloc
+        parts = urlsplit(url)
+        self._netloc, self._prefix = parts.netloc, parts.path.rstrip("/")
+        self._kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self.token = token
 
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        """The answer's JSON document, or its text. Raises Unavailable, or Answer for a refusal."""
-        headers = {"Accept": "application/json"}
+    def call(self, method: str, path: str, body: Any = None, *, more: Mapping[str, str] | None = None) -> Any:
+        """The answer's JSON document, or its text; `more` are headers. Raises Unavailable, or Answer for a refusal."""
+        headers = {"Accept": "application/json", **(more or {})}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = http.client.HTTPConnection(self._netloc, timeout=TIMEOUT_S)
+        connection = self._kind(self._netloc, timeout=TIMEOUT_S)
         try:
-            connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
+            connection.request(
+                method, self._prefix + path, None if body is None else msgspec.json.encode(body), headers
+            )
             response = connection.getresponse()
             content = response.read(MAX_ANSWER_BYTES)
         except (OSError, http.client.HTTPException) as error:
@@ -49,7 +54,8 @@ class Rest:
         if response.status >= 400:
             problem = document if isinstance(document, dict) else {}
             detail = problem.get("detail") or problem.get("title") or response.reason
-            raise Answer(response.status, f"{method} {path}: {detail}", str(problem.get("type", "")))
+            place = f" (at {problem['pointer']})" if problem.get("pointer") else ""
+            raise Answer(response.status, f"{method} {path}: {detail}{place}", str(problem.get("type", "")))
         return document
 
 

@@ -25,6 +25,7 @@ import psutil
 from core import keys
 from core.cli import games, servers
 from core.cli.folder import (
+    REDIS,
     Program,
     StackState,
     kept_secret,
@@ -139,7 +140,7 @@ class Stack:
 
     def _start_redis(self) -> None:
         port = self.settings.redis_port or free_port()
-        server = EmbeddedRedis(find_server(), self.settings.data / "redis", port)
+        server = EmbeddedRedis(find_server(), self.settings.data / REDIS, port)
         self.redis_url = server.url
         self._keep(OwnRedis(server))
 

@@ -94,6 +94,8 @@ class Database:
         if not commands:
             return []
         try:
+            if len(commands) == 1:
+                return [await self._alone(commands[0])]
             pipe = self._client.pipeline(transaction=False)
             for command in commands:
                 pipe.execute_command(*command)
@@ -102,6 +104,14 @@ class Database:
         except (rx.RedisError, OSError) as error:
             raise _passing(error) from error
         return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
+
+    async def _alone(self, command: Sequence[Arg]) -> Any:
+        """The reply to one command, or the error that it is; a pipeline for it alone would cost twice as much."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                return await self._client.execute_command(*command)
+        except rx.ResponseError as error:
+            return _translated(error)
 
     async def load(self) -> None:
         """Load the function library (on every primary). Idempotent."""
@@ -157,12 +167,19 @@ async def open_database(url: str) -> AsyncIterator[Database]:
 
     Connecting is lazy; the library is loaded at the first call that misses it. Raises Misconfigured for another URL.
     """
+    async with connected(url) as client:
+        yield Database(client)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Redis | RedisCluster]:
+    """The client itself, for what `Database` has no word for. Raises Misconfigured as `open_database` does."""
     try:
         client, close = _client(url)
     except (ValueError, TypeError) as error:  # redis-py's words for a URL, and for an option, that it does not know
         raise Misconfigured(f"the URL of Redis is not understood: {error}", setting="REDIS_URL") from None
     try:
-        yield Database(client)
+        yield client
     finally:
         await client.aclose()
         await close()

@@ -21,6 +21,10 @@ from core.errors import Misconfigured, Unavailable
 
 START_S: Final = 30.0  # a large append-only file takes a while to load
 STOP_S: Final = 10.0
+# While Redis rewrites its file, everybody waits longer for it: a second core is busy, and each page it writes to is
+# copied first. So it is done seldom; the price is disk, and 5 s to load half a gigabyte at a start.
+REWRITE_FROM: Final = "512mb"
+REWRITE_GROWN: Final = 200  # % beyond the size after the last time
 
 
 def find_server() -> str:
@@ -60,6 +64,7 @@ class EmbeddedRedis:
         command = [
             self.program, "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder),
             "--appendonly", "yes", "--appendfsync", "everysec", "--save", "",
+            "--auto-aof-rewrite-min-size", REWRITE_FROM, "--auto-aof-rewrite-percentage", str(REWRITE_GROWN),
             "--logfile", str(log), "--daemonize", "no", *self.options,
         ]  # fmt: skip
         # Its own session: Ctrl-C in the terminal goes to us, and we stop it last.

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
-from core.errors import Misconfigured, Unavailable
+from core.errors import Misconfigured, MusterError, Unavailable
 from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
 
@@ -135,7 +135,8 @@ class LeanRedis:
                 raise Misconfigured(f"the URL of Redis is not understood: {error}", setting="REDIS_URL") from None
             self._auth = tuple(unquote(x) for x in (parts.username, parts.password) if x)
         self._nodes: dict[tuple[str, int], _Connection] = {}
-        self._lock = asyncio.Lock()
+        self._locks: dict[tuple[str, int], asyncio.Lock] = {}
+        self._loading = asyncio.Lock()
         self._moved: dict[str, tuple[str, int]] = {}  # base key -> node; a server has a handful of bases
 
     def _behind_sentinel(self, url: str) -> None:
@@ -161,25 +162,61 @@ class LeanRedis:
         try:
             return await self._run(base, command)
         except FunctionMissing:
-            await self._run(base, ("FUNCTION", "LOAD", "REPLACE", LIBRARY.source))
-            return await self._run(base, command)
+            async with self._loading:
+                try:
+                    return await self._run(base, command)  # another call may have loaded it meanwhile
+                except FunctionMissing:
+                    await self._run(base, ("FUNCTION", "LOAD", "REPLACE", LIBRARY.source))
+                    return await self._run(base, command)
 
     async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Arg]]]) -> list[Any]:
-        """Call functions (name, base, args) in one round trip a node; replies in their order. Raises Unavailable."""
+        """Call functions (name, base, args) in one round trip a node, all nodes at once; replies in their order.
+
+        A call that failed has its error in the place of its reply: one node's trouble is not the others'.
+        """
         nodes: dict[tuple[str, int], list[int]] = {}
         for i, (_, base, _) in enumerate(calls):
             nodes.setdefault(self._moved.get(base, self._home), []).append(i)
         replies: list[Any] = [None] * len(calls)
-        for node, mine in nodes.items():
-            connection = await self._connect(node)
-            commands = [
-                ("FCALL", LIBRARY.functions[name], 1, base, *args) for name, base, args in (calls[i] for i in mine)
-            ]
-            for i, reply in zip(mine, await connection.run_many(commands), strict=True):
-                name, base, args = calls[i]
-                # Moved, or the library is missing there: what one call of its own finds out.
-                replies[i] = await self.call(name, base, *args) if isinstance(reply, hiredis.ReplyError) else reply
+        trips = [self._trip(node, calls, mine, replies) for node, mine in nodes.items()]
+        if len(trips) == 1:
+            await trips[0]
+        else:
+            await asyncio.gather(*trips)
         return replies
+
+    async def _trip(
+        self,
+        node: tuple[str, int],
+        calls: Sequence[tuple[str, str, Sequence[Arg]]],
+        mine: list[int],
+        replies: list[Any],
+    ) -> None:
+        """Make the calls at the places `mine` at one node."""
+        found: Sequence[Any]
+        try:
+            connection = await self._connect(node)
+            chosen = [calls[i] for i in mine]
+            found = await connection.run_many(
+                [("FCALL", LIBRARY.functions[name], 1, base, *args) for name, base, args in chosen]
+            )
+        except MusterError as error:
+            self._forget(node)
+            found = [error] * len(mine)
+        for i, reply in zip(mine, found, strict=True):
+            replies[i] = reply
+        # Moved, or the library is missing there: what a call of its own finds out. Together: each may have to time out.
+        if again := [i for i in mine if isinstance(replies[i], hiredis.ReplyError)]:
+            later = await asyncio.gather(*(self._alone(*calls[i]) for i in again))
+            for i, reply in zip(again, later, strict=True):
+                replies[i] = reply
+
+    async def _alone(self, function: str, base: str, args: Sequence[Arg]) -> Any:
+        """The reply, or the error in its place."""
+        try:
+            return await self.call(function, base, *args)
+        except MusterError as error:
+            return error
 
     async def do(self, *command: Arg) -> Any:
         """Run one plain command; its second word must be its key. Raises Unavailable."""
@@ -189,9 +226,13 @@ class LeanRedis:
         node, asking = self._moved.get(key, self._home), False
         for _ in range(REDIRECTS):
             connection = await self._connect(node)
-            if asking:
-                await connection.run(("ASKING",))
-            reply = await connection.run(command)
+            try:
+                if asking:
+                    await connection.run(("ASKING",))
+                reply = await connection.run(command)
+            except Unavailable:
+                self._forget(node)  # it does not answer: another may have its keys by now
+                raise
             if not isinstance(reply, hiredis.ReplyError):
                 return reply
             kind, *rest = str(reply).split(" ")
@@ -207,19 +248,33 @@ class LeanRedis:
         raise Unavailable(f"Redis Cluster redirected a command {REDIRECTS} times", code="storage-unavailable")
 
     async def _connect(self, node: tuple[str, int]) -> _Connection:
-        async with self._lock:
+        connection = self._nodes.get(node)
+        if connection is not None and connection.open:
+            return connection
+        async with self._locks.setdefault(node, asyncio.Lock()):  # others need not wait for this node
             connection = self._nodes.get(node)
             if connection is not None and connection.open:
                 return connection
             try:
                 connection = await _open(await self._sentinels.primary() if self._sentinels else node, self._auth)
             except Unavailable:
-                self._moved.clear()  # the node may be gone for good: ask the first one again
+                self._forget(node)
                 raise
             if self._db:
                 await _greet(connection, ("SELECT", self._db))
             self._nodes[node] = connection
             return connection
+
+    def _forget(self, node: tuple[str, int]) -> None:
+        """The node may be gone for good: whoever else is known is asked who has its keys now."""
+        self._moved = {key: owner for key, owner in self._moved.items() if owner != node}
+        others = [other for other in self._nodes if other != node]
+        if node == self._home and others:
+            alive = (other for other in others if self._nodes[other].open)
+            self._home = next(alive, others[0])
+            # The next time it is asked last.
+            if (gone := self._nodes.pop(node, None)) is not None:
+                self._nodes[node] = gone
 
     def close(self) -> None:
         """Close all connections."""

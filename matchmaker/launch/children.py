@@ -63,6 +63,17 @@ def spawn(command: Sequence[str], env: Mapping[str, str], log: Path) -> int:
         os.close(output)
 
 
+def give_way(pid: int, nice: int) -> None:
+    """Let a process that leads a session, and all it starts, go behind others by `nice` (0-19).
+
+    Linux may share cores out by session first; then that of the session counts, and not that of a process in it.
+    """
+    with suppress(OSError):  # ended already
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+    with suppress(OSError):  # a system without it, or many changes within a tenth of a second: it stays as it is
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+
+
 def is_zombie(pid: int) -> bool:
     """Whether a child of ours has ended and waits to be reaped."""
     try:

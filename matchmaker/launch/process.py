@@ -152,7 +152,9 @@ class ProcessLauncher:
             secret=self._secret,
             redis_url=self._redis_url,
         )
-        return children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))
+        pid = children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))
+        children.give_way(pid, self._settings.nice)
+        return pid
 
     def _watch(self, server: _Server) -> None:
         self._servers[server.seen.match] = server

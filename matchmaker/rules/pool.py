@@ -20,6 +20,7 @@ from core.model import Waiting
 from core.rules.attributes import Party
 from core.rules.model import RuleSet
 from matchmaker.rules.facts import Cap, Count, Facts, Floats, Range, Same, Shared, Window, Word, facts_of
+from matchmaker.rules.limits import Limits
 
 MIXED: Final = -1  # code of a word on which a party's players differ
 MAX_BITS: Final = 64  # distinct strings a `Shared` column can tell apart; with more, the evaluator alone decides
@@ -101,6 +102,7 @@ class Pool:
         self._free = list(range(_FIRST - 1, -1, -1))
         self._unplaced = 0  # tickets with regions or keys that had no column left
         self._columns()
+        self._limits = Limits(rules, self.facts, frozenset())
 
     @classmethod
     def of(cls, rules: RuleSet, tickets: Iterable[Waiting]) -> Pool:
@@ -141,6 +143,13 @@ class Pool:
         self.alive[row], self.parties[row] = False, None
         self._free.append(row)
         return True
+
+    def limits(self) -> Limits:
+        """What the rules say of the tickets that are here now."""
+        over = frozenset(attribute for attribute, codes in self.codes.items() if len(codes) > MAX_BITS)
+        if over != self._limits.over:
+            self._limits = Limits(self.rules, self.facts, over)
+        return self._limits
 
     @property
     def players(self) -> int:

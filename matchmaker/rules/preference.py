@@ -31,11 +31,8 @@ def preferred(run: Run, chunks: Rows, anchors: Rows) -> Rows:
         ranks.append(np.abs(numbers[chunks] - numbers[anchors][:, None]))
     ranks.append(run.pool.since[chunks].astype(np.float64))
     place = np.where(chunks == anchors[:, None], -1.0, np.where(chunks < 0, 1.0, 0.0))
-    order = np.broadcast_to(np.arange(chunks.shape[1]), chunks.shape)
-    for values in (*reversed(ranks), place):  # stable sorts, the deciding key last
-        step = np.argsort(np.take_along_axis(values, order, axis=1), axis=1, kind="stable")
-        order = np.take_along_axis(order, step, axis=1)
-    return np.take_along_axis(chunks, order, axis=1)
+    order = np.lexsort((*reversed(ranks), place), axis=1)  # the deciding key last
+    return chunks[np.arange(len(chunks))[:, None], order]
 
 
 def rank(run: Run, chunks: Rows, anchors: Rows, sort: Sort) -> Floats:

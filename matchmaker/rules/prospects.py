@@ -54,7 +54,7 @@ def prospects(run: Run, rows: Rows) -> list[Rows]:
     Groups of narrow limits come first, then those of regions near the first ticket, or (`largestPopulation`) of many.
     """
     own, found = int(run.stage[rows[0]]), dict[bytes, Rows]()
-    if run.pool.size[rows].sum() < run.loose_least[own].sum():
+    if run.pool.size[rows].sum() < run.fewest[own]:
         return []
     stages = run.stage[rows]
     for stage in range(own + 1) if run.newest else range(own, len(run.least)):
@@ -99,8 +99,8 @@ def _sums(run: Run, rows: Rows, stage: int) -> _Sums:
         ratio = float((having / np.maximum(adds, 1.0)).max(initial=0.0))  # players that come with each of the word
         most = float(want.most[stage])
         wants.append((adds, size - having, having, float(want.least[stage]), most * ratio if ratio else np.inf))
-    least = run.least[stage]
-    return _Sums(int((least > 0).sum()), float(least.sum()), size, tuple(wants))
+    teams, need = run.needs[stage]
+    return _Sums(teams, need, size, tuple(wants))
 
 
 def _regions(run: Run, rows: Rows, stage: int) -> Iterator[Bools]:
@@ -131,7 +131,9 @@ def _windowed(run: Run, rows: Rows, at: Rows, stage: int, sums: _Sums) -> Rows:
 
 
 def _slid(numbers: Floats, at: Rows, limit: float, sums: _Sums) -> Rows:
-    """Those of `at` that share a window with the first ticket and with enough others."""
+    """Those of `at` that share a window with the first ticket and with enough others; together they are enough."""
+    if np.ptp(numbers[at]) <= limit:  # as in most matches of a few: there is one window for all
+        return at
     order = at[np.argsort(numbers[at], kind="stable")]
     sorted_ = numbers[order]
     # A hair wider, as a sum rounds otherwise than the difference that rules look at.

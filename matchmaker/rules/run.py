@@ -1,26 +1,24 @@
 """One pass over a pool: what is still free, at which stage each ticket is, and what stood in whose way.
 
-A `Run` is made for a pass and thrown away; the pool itself is never changed by one. Limits of facts are tables over
-stages. A match's stage is that of its newest ticket (or oldest, if the rules say so), so it can still change while the
-match grows: a fact's own limits hold for the stage reached, the loosened ones kept here (`low`, `high`, `loose_least`,
-`loose_most`) for every stage it may still reach. Only loosened limits may cut a search short.
+A `Run` is made for a pass and thrown away; the pool itself is never changed by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeVar
+from functools import cached_property
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from core.rules.attributes import Party
-from core.rules.model import Stage
 from matchmaker.rules.evaluate import first_failure
-from matchmaker.rules.facts import Cap, Count, Fact, Floats, Range, Same, Shared, Window, Word, teams_mentioned
-from matchmaker.rules.pool import MAX_BITS, Pool
+from matchmaker.rules.facts import Cap, Count, Floats, Range, Same, Shared, Window, Word
+from matchmaker.rules.limits import Limits
+from matchmaker.rules.pool import Pool
 
 EVALUATIONS: Final = 6_000  # candidate matches one pass may put to the evaluator, about 0.1 ms each
 Rows = NDArray[np.int64]
@@ -46,49 +44,16 @@ class Tally:
     evaluations: int = 0
 
 
-class Counted(NamedTuple):
-    """One group of a Count: its place among the Counts, its own among their groups, its loosest limits by stage."""
-
-    place: int
-    group: int
-    low: list[float]
-    high: list[float]
-
-
-class Want(NamedTuple):
-    """How often all teams together want what the Count `fact` counts: from `least` to `most`, for each stage."""
-
-    fact: int
-    least: Floats
-    most: Floats
-    counts: tuple[Counted, ...]
-
-
-class Claim(NamedTuple):
-    """Counts that no ticket's player can serve two of, so `teams` need a place for each that is missing."""
-
-    teams: tuple[int, ...]
-    counts: tuple[Counted, ...]
-
-
 class Run:
     """The state of one pass."""
 
     def __init__(self, pool: Pool, now_ms: int, seed: int) -> None:
         self.pool, self.rules, self.now_ms = pool, pool.rules, now_ms
-        self.rng = np.random.default_rng(seed)
+        self._seed = seed
         self.tally = Tally()
+        self._limits(pool.limits())
         self.left: Bools = pool.alive.copy()
-        self.newest = pool.rules.stages[0].algorithm.age == "newest"
-        opens = np.array(pool.rules.opens_ms, dtype=np.int64)
-        self.stage: Rows = np.searchsorted(opens, now_ms - pool.since, side="right").astype(np.int64)
-        stages = pool.rules.stages
-        self.names = tuple(team.name for team in stages[0].teams)
-        self.least: Rows = np.array([[team.least for team in stage.teams] for stage in stages], dtype=np.int64)
-        self.most: Rows = np.array([[team.most for team in stage.teams] for stage in stages], dtype=np.int64)
-        self.loose_least: Rows = self.loosened(self.least, np.minimum)
-        self.loose_most: Rows = self.loosened(self.most, np.maximum)
-        self._facts()
+        self.stage: Rows = self.opens.searchsorted(now_ms - pool.since, side="right").astype(np.int64)
         living = np.flatnonzero(pool.alive)
         self.by_age: Rows = living[np.lexsort((pool.tie[living], pool.since[living]))]
         self._free = self.by_age
@@ -96,41 +61,26 @@ class Run:
         self.other: Floats = np.zeros((len(pool.alive), len(self.facts)))
         self.failures: dict[int, dict[str, int]] = {}
         self.searched = -1  # the row that was searched around in vain already
+        self.cards: dict[int, Any] = {}  # by row, as `state.cards` makes them
         self.vain: dict[bytes, int] = {}  # how often these rows (sorted) were searched, and nothing found
         self.barren: Bools = np.zeros(len(pool.alive), dtype=np.bool_)  # no match with any who are free holds these
 
-    def _facts(self) -> None:
-        """The facts that can be relied on today: a `Shared` column that ran out of bits is left to the evaluator."""
-        pool = self.pool
-        over = {a for a, codes in pool.codes.items() if len(codes) > MAX_BITS}
-        usable, dropped = [], set()
-        for fact in pool.facts.facts:
-            if isinstance(fact.shape, Shared) and fact.shape.attribute in over:
-                dropped.add(fact.rule)
-            else:
-                usable.append(fact)
-        self.facts: tuple[Fact, ...] = tuple(usable)
-        self.residual = pool.facts.residual | dropped
-        kinds = (Window, Same, Range, Word, Cap, Shared, Count)
-        self.by_kind = {kind: [i for i, f in enumerate(usable) if isinstance(f.shape, kind)] for kind in kinds}
-        self.low = [self.loosened(fact.low, np.minimum) for fact in usable]
-        self.high = [self.loosened(fact.high, np.maximum) for fact in usable]
-        self.twins = _twins(self.rules.stages[0])
-        self.doors = (*self.by_kind[Range], *self.by_kind[Word])
-        self.widest: list[list[float]] = [table.tolist() for table in self.high]  # `high` for plain Python
-        self.most_players: list[list[int]] = self.loose_most.tolist()
-        # Of a Count, for each team: which of the groups it is in.
-        self.groups_of: dict[int, list[tuple[bool, ...]]] = {}
-        for index in self.by_kind[Count]:
-            groups = usable[index].shape.groups  # type: ignore[union-attr]  # by_kind says it is a Count
-            self.groups_of[index] = [tuple(name in group for group in groups) for name in self.names]
-        self.wants, self.claims = tuple(_wants(self)), tuple(_claims(self))
+    @cached_property
+    def rng(self) -> np.random.Generator:
+        """All chance of the pass; few passes need any."""
+        return np.random.default_rng(self._seed)
 
-    def loosened(self, table: NDArray[N], best: np.ufunc) -> NDArray[N]:
-        """The loosest limit over the stages a match at stage s may still come to: down for newest, up for oldest."""
-        turned = table if self.newest else table[::-1]
-        loosest: NDArray[N] = best.accumulate(turned, axis=0)
-        return loosest if self.newest else loosest[::-1]
+    def _limits(self, limits: Limits) -> None:
+        """What the rules say, at hand: a search looks at these thousands of times."""
+        self.newest, self.opens, self.names = limits.newest, limits.opens, limits.names
+        self.least, self.most = limits.least, limits.most
+        self.loose_least, self.loose_most = limits.loose_least, limits.loose_most
+        self.fewest, self.needs = limits.fewest, limits.needs
+        self.facts, self.residual, self.by_kind = limits.facts, limits.residual, limits.by_kind
+        self.low, self.high = limits.low, limits.high
+        self.twins, self.doors, self.groups_of = limits.twins, limits.doors, limits.groups_of
+        self.widest, self.most_players = limits.widest, limits.most_players
+        self.wants, self.claims = limits.wants, limits.claims
 
     def free(self) -> Rows:
         """The rows not matched yet, oldest first."""
@@ -251,58 +201,3 @@ class Run:
         for rows in match.teams:
             self.left[list(rows)] = False
         return match
-
-
-def _wants(run: Run) -> Iterator[Want]:
-    """The Counts of each word added up over teams that have none in common."""
-    by_word: dict[tuple[str, str, str], list[tuple[int, tuple[str, ...], Counted]]] = {}
-    for index, shape, counted in _counted(run):
-        group = shape.groups[counted.group]
-        by_word.setdefault((shape.attribute, shape.how, shape.word), []).append((index, group, counted))
-    for found in by_word.values():
-        least, most, seen, counts = np.zeros(len(run.least)), np.zeros(len(run.least)), set[str](), []
-        for index, group, counted in found:
-            if seen.isdisjoint(group):
-                seen.update(group)
-                least, most = least + run.facts[index].low, most + run.facts[index].high
-                counts.append(counted)
-        most = most if seen == set(run.names) else np.full(len(run.least), np.inf)
-        yield Want(found[0][0], least, most, tuple(counts))
-
-
-def _claims(run: Run) -> Iterator[Claim]:
-    """A player has one string, so words of one attribute want a place each; of lists, each word is by itself."""
-    together: dict[tuple[str, ...], list[Counted]] = {}
-    for index, shape, counted in _counted(run):
-        single = run.rules.attributes[shape.attribute].type == "string"
-        key = (shape.attribute, "" if single else f"{index}", *shape.groups[counted.group])
-        words = together.setdefault(key, [])
-        if not any(run.by_kind[Count][other.place] != index and _same_word(run, other, shape) for other in words):
-            words.append(counted)
-    for (_, _, *teams), counts in together.items():
-        yield Claim(tuple(run.names.index(team) for team in teams), tuple(counts))
-
-
-def _same_word(run: Run, counted: Counted, shape: Count) -> bool:
-    other = run.facts[run.by_kind[Count][counted.place]].shape
-    return isinstance(other, Count) and other.word == shape.word
-
-
-def _counted(run: Run) -> Iterator[tuple[int, Count, Counted]]:
-    """Every group of every Count."""
-    for place, index in enumerate(run.by_kind[Count]):
-        shape = run.facts[index].shape
-        assert isinstance(shape, Count)
-        for group in range(len(shape.groups)):
-            yield index, shape, Counted(place, group, run.low[index].tolist(), run.widest[index])
-
-
-def _twins(stage: Stage) -> list[int]:
-    """A number for each team; teams of one number are the same to every rule, so while empty one stands for all."""
-    mentioned = [set(teams) for rule in stage.rules for teams in teams_mentioned(rule)]
-    numbers: dict[object, int] = {}
-    found = []
-    for team in stage.teams:
-        seen = tuple(i for i, teams in enumerate(mentioned) if team.name in teams)
-        found.append(numbers.setdefault((team.definition, seen), len(numbers)))
-    return found

@@ -19,10 +19,11 @@ import numpy as np
 from core.model import MAX_PLAYERS_PER_MATCH
 from core.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Range, Word
+from matchmaker.rules.limits import Counted, Want
 from matchmaker.rules.pool import Running
 from matchmaker.rules.preference import preferred
 from matchmaker.rules.prospects import prospects
-from matchmaker.rules.run import Counted, Match, Rows, Run, Want
+from matchmaker.rules.run import Match, Rows, Run
 from matchmaker.rules.state import EMPTY, State, cards, compatible, first_state, with_ticket, worst_of
 
 CANDIDATES: Final = 48  # tickets looked at around one anchor; twice the seats of a match where that is more
@@ -71,7 +72,7 @@ def around(run: Run, anchor: int, budget: Budget) -> Match | None:
             continue
         part = Budget(max(LEAST_NODES, nodes // left), max(1, evaluations // left))
         search = _Search(run, _preferred(run, anchor, group[1:]), part, anchor)
-        found = search.around(starts)
+        found = search.around(empty, starts)
         if found is not None:
             return found
         run.vain[same] = run.vain.get(same, 0) + 1
@@ -175,11 +176,11 @@ class _Search:
         self.found: Match | None = None
         run.tally.searches += 1
 
-    def around(self, starts: list[tuple[int, State]]) -> Match | None:
-        """Try every team for the anchor."""
+    def around(self, empty: State, starts: list[tuple[int, State]]) -> Match | None:
+        """Try every team for the anchor; `starts` are the matches with it alone, `empty` is the one without."""
         assert self.anchor is not None
         able = dict(starts)
-        for team in self._order(first_state(self.run)):
+        for team in self._order(empty):
             if team not in able:
                 continue
             state = able[team]

@@ -179,7 +179,14 @@ class Card(Struct, frozen=True, gc=False):
 
 
 def cards(run: Run, rows: Rows) -> list[Card]:
-    """The tickets in `rows`."""
+    """The cards of these rows, each made once a pass."""
+    known, wanted = run.cards, rows.tolist()
+    if new := [row for row in wanted if row not in known]:
+        known.update(zip(new, _cards(run, np.array(new)), strict=True))
+    return [known[row] for row in wanted]
+
+
+def _cards(run: Run, rows: Rows) -> list[Card]:
     kinds = run.by_kind
     count = len(rows)
     return [

@@ -1,4 +1,4 @@
-"""The programs of a Kubernetes cluster, compiled from Go modules once and kept.
+"""The programs of a Kubernetes cluster, and an S3 store, compiled from Go modules once and kept.
 
 Each folder of `modules/` is a small Go module that names what to compile and pins it, hashes included (`go.sum`); a
 version stands in its `go.mod` and nowhere else. The programs go to a folder `muster/<name>-<version>` in
@@ -117,8 +117,15 @@ PROMETHEUS_ADAPTER: Final = Build(
     {"adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"},
     expect="2 minutes",
 )
+VERSITYGW: Final = Build(
+    "versitygw",
+    "versitygw",
+    "github.com/versity/versitygw",
+    {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
+    expect="a minute",
+)
 CLUSTER: Final = (KUBERNETES, ETCD, COREDNS, PAUSE)
-ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER, PROMETHEUS_ADAPTER)
+ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER, PROMETHEUS_ADAPTER, VERSITYGW)
 
 
 def cache() -> Path:

@@ -33,7 +33,7 @@ class Lossy:
         self._chance = random.Random(seed)
 
     async def call(self, function: str, base: str, *args: Any) -> Any:
-        self.under_way += 1
+        self.under_way += function == "log_append"
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             if self._chance.random() < self.share:
@@ -44,10 +44,16 @@ class Lossy:
                 raise Unavailable("the reply was lost")
             return reply
         finally:
-            self.under_way -= 1
+            self.under_way -= function == "log_append"
 
     async def call_many(self, calls: Sequence[tuple[str, str, Sequence[Any]]]) -> list[Any]:
-        return [await self.call(function, base, *args) for function, base, args in calls]
+        replies: list[Any] = []
+        for function, base, args in calls:
+            try:
+                replies.append(await self.call(function, base, *args))
+            except Unavailable as error:
+                replies.append(error)
+        return replies
 
 
 def settings(**more: Any) -> Settings:

@@ -17,8 +17,8 @@ ARENA = Server(arena={})
 
 # Each costs more memory and time, once per match, than it would bring: see `gamepod.slim`.
 NEVER_LOADED = {
-    "_ssl", "aiohttp", "argon2", "click", "ctypes", "importlib.resources", "jwt", "prometheus_client", "psutil",
-    "redis", "structlog", "tempfile", "websockets", "zipfile",
+    "_ssl", "aiohttp", "argon2", "click", "ctypes", "decimal", "importlib.resources", "jwt", "pickle",
+    "prometheus_client", "psutil", "redis", "structlog", "tempfile", "websockets", "zipfile",
 }  # fmt: skip
 
 

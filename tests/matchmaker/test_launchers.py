@@ -148,6 +148,19 @@ async def test_a_server_is_a_process_of_its_own(tmp_path: Path) -> None:
         await eventually(measured)
 
 
+@pytest.mark.parametrize("nice", [0, 7])
+async def test_a_server_goes_behind_the_services_on_a_full_host(tmp_path: Path, nice: int) -> None:
+    """By the setting, and as a session too, where Linux shares its cores out by session first."""
+    async with launcher(tmp_path, nice=nice) as made:
+        wanted = a_match()
+        await made.start(wanted)
+        pid = (await made.seen())[wanted.id].pid
+        assert os.getpriority(os.PRIO_PROCESS, pid) == nice
+        group = Path(f"/proc/{pid}/autogroup")
+        if group.exists() and os.geteuid() == 0:  # others may be told to try again later
+            assert group.read_text().split()[-1] == str(nice)
+
+
 async def test_the_instant_launcher(db: Database) -> None:
     """It says to Redis what a server would: ready at once, finished soon after."""
     await register(db, "duel", spec(limits=Limits(tries=1)))

@@ -44,6 +44,14 @@ async def test_a_single_ticket_is_searched_for(db: Database, stack: Matchmakers)
     assert stack.servers() == []
 
 
+async def test_who_comes_right_after_is_told_too(db: Database, stack: Matchmakers) -> None:
+    """Those who come just after others were told that they are searched for are told without further news."""
+    stack.start(MUSTER_POLL_S="60")
+    await register(db, "duel", spec(players_per_match=20))
+    for name in [await queue(db, "duel") for _ in range(9)]:
+        assert (await status(db, "duel", name, "SEARCHING"))["seq"] == "2"
+
+
 async def test_a_ticket_times_out(db: Database, stack: Matchmakers) -> None:
     """A ticket that waited longer than its game allows is TIMED_OUT and its player may queue again."""
     stack.start()

@@ -124,3 +124,24 @@ async def test_garbage_at_the_bell_harms_nobody(db: Database) -> None:
 
 async def _truth(value: bool) -> bool:
     return value
+
+
+async def test_what_can_wait_is_told_once(db: Database) -> None:
+    """An id rung for later is heard by itself, unless it is rung for meanwhile."""
+    heard: list[str] = []
+    async with (
+        open_doorbell(db, topics=["ticket"], heard=lambda _, ids: heard.extend(ids)),
+        open_doorbell(db) as ringer,
+    ):
+
+        async def connected() -> bool:
+            ringer.ring("ticket", ["hello"])
+            return bool(heard)
+
+        await eventually(connected)
+        ringer.ring_later("ticket", ["placing", "both"])
+        ringer.ring("ticket", ["both"])
+        await eventually(lambda: _truth("placing" in heard))
+        ringer.ring_later("ticket", ["again"])
+        await eventually(lambda: _truth("again" in heard))
+        assert [one for one in heard if one != "hello"] == ["both", "placing", "again"]

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from core import keys
+from core.clock import now_ms
 from core.errors import Unavailable
 from core.redis.client import Database
-from tests.webapi.support import Answer, Api
+from tests.webapi.support import Answer, Api, open_api
+from webapi import party_tickets
+from webapi.store.invitations import MOST, Invitation
 
 
 async def _ask(api: Api, method: str, path: str, who: dict[str, Any], body: Any = None) -> Answer:
@@ -77,6 +80,124 @@ async def test_killed_between_ticket_and_party(api: Api, monkeypatch: pytest.Mon
     assert (await _ask(api, "POST", f"/{code}/leave", bob)).status == 503
     read = await api.ask("GET", f"/v1/tickets/tanks/{ticket['id']}", token=ann["access_token"])
     assert read.body["status"] == "CANCELLED"
+
+
+async def test_killed_between_a_ticket_and_its_party(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A webapi that dies once the ticket is made leaves word of it: whoever looks at the party finds it."""
+    await api.game()
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    for guest in (ann, bob):
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    create = api.services.tickets.create
+
+    async def and_die(*given: Any) -> None:
+        await create(*given)
+        raise Unavailable("killed here")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(api.services.tickets, "create", and_die)
+        answer = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=ann["access_token"])
+        assert answer.status == 503
+    ticket = (await _ask(api, "GET", f"/{code}", bob)).body["ticket"]
+    read = await api.ask("GET", f"/v1/tickets/tanks/{ticket['id']}", token=bob["access_token"])
+    assert read.body["status"] == "QUEUED"
+    assert (await _ask(api, "POST", f"/{code}/leave", bob)).status == 204
+    read = await api.ask("GET", f"/v1/tickets/tanks/{ticket['id']}", token=ann["access_token"])
+    assert read.body["status"] == "CANCELLED"
+
+
+async def test_killed_before_a_ticket_was_made(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word of a ticket that never came is dropped; until then, and by the same key after it, one can be made."""
+    await api.game()
+    code, (ann,) = await _party(api, "Ann")
+    await _ask(api, "PUT", f"/{code}/ready", ann)
+    key = {"Idempotency-Key": "once"}
+    body = {"game": "tanks", "party": code}
+
+    async def die(*given: Any) -> None:
+        raise Unavailable("killed here")
+
+    with monkeypatch.context() as killed:
+        killed.setattr(api.services.tickets, "create", die)
+        answer = await api.ask("POST", "/v1/tickets", body, token=ann["access_token"], headers=key)
+        assert answer.status == 503
+    assert "ticket" not in (await _ask(api, "GET", f"/{code}", ann)).body
+    busy = await api.ask("POST", "/v1/tickets", body, token=ann["access_token"])
+    assert (busy.status, busy.problem) == (409, "party-busy")
+    monkeypatch.setattr(party_tickets, "MAKING_MS", 0)
+    assert (await _ask(api, "GET", f"/{code}", ann)).status == 200
+    again = await api.ask("POST", "/v1/tickets", body, token=ann["access_token"], headers=key)
+    assert again.status == 201
+    assert (await _ask(api, "GET", f"/{code}", ann)).body["ticket"]["id"] == again.body["id"]
+
+
+async def test_a_refused_ticket_leaves_the_one_before(api: Api) -> None:
+    """Asked again for the game that it waits in, a party keeps its ticket, and may ask for another game."""
+    await api.game()
+    await api.game("chess")
+    code, (ann,) = await _party(api, "Ann")
+    await _ask(api, "PUT", f"/{code}/ready", ann)
+    ticket = await api.ticket(ann, party=code)
+    answer = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=ann["access_token"])
+    assert answer.problem == "ticket-open"
+    assert (await _ask(api, "GET", f"/{code}", ann)).body["ticket"]["id"] == ticket["id"]
+    await api.ticket(ann, "chess", party=code)
+
+
+async def test_a_party_survives_its_members(redis_url: str) -> None:
+    """Whoever comes back, to another replica, finds his party without its code, and its ticket."""
+    async with open_api(redis_url) as api:
+        await api.game()
+        code, guests = await _party(api, "Ann", "Bob")
+        for guest in guests:
+            await _ask(api, "PUT", f"/{code}/ready", guest, {"attributes": {"skill": 3.0}})
+        ticket = await api.ticket(guests[0], party=code)
+    async with open_api(redis_url) as other:
+        mine = await other.ask("GET", "/v1/party", token=guests[1]["access_token"])
+        assert (mine.body["code"], mine.body["ticket"]["id"]) == (code, ticket["id"])
+        assert all(member["ready"] for member in mine.body["members"])
+        stranger = await other.guest()
+        alone = await other.ask("GET", "/v1/party", token=stranger["access_token"])
+        assert (alone.status, alone.problem) == (404, "no-such-party")
+
+
+async def test_promoting(api: Api) -> None:
+    """The leader makes another one lead, who may then kick and ask for tickets; the ticket that waits stays."""
+    await api.game()
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    for guest in (ann, bob):
+        await _ask(api, "PUT", f"/{code}/ready", guest)
+    ticket = await api.ticket(ann, party=code)
+    assert (await _ask(api, "POST", f"/{code}/promote", bob, {"player": bob["player"]})).problem == "not-the-leader"
+    assert (await _ask(api, "POST", f"/{code}/promote", ann, {"player": "p-x"})).problem == "no-such-member"
+    led = await _ask(api, "POST", f"/{code}/promote", ann, {"player": bob["player"]})
+    assert (led.body["leader"], led.body["ticket"]["id"]) == (bob["player"], ticket["id"])
+    assert (await _ask(api, "POST", f"/{code}/promote", bob, {"player": bob["player"]})).status == 200
+    assert (await _ask(api, "POST", f"/{code}/kick", bob, {"player": ann["player"]})).status == 200
+
+
+async def test_inviting_by_name(api: Api) -> None:
+    """An account is found whatever the case; he joins or declines; as many wait as are bearable."""
+    code, (ann, bob) = await _party(api, "Ann", "Bob")
+    eve = await api.account("Eve")
+    assert (await _ask(api, "POST", f"/{code}/invitations", ann, {"name": "nobody"})).problem == "no-such-player"
+    assert (await _ask(api, "POST", f"/{code}/invitations", eve, {"name": "Eve"})).problem == "no-such-party"
+    for guest in (ann, bob):
+        assert (await _ask(api, "POST", f"/{code}/invitations", guest, {"name": "eVE"})).status == 204
+    (invitation,) = (await api.ask("GET", "/v1/invitations", token=eve["access_token"])).body["invitations"]
+    assert (invitation["code"], invitation["by"]["name"]) == (code, "Bob")
+    assert (await _ask(api, "POST", f"/{invitation['code']}/join", eve)).status == 200
+    assert (await api.ask("GET", "/v1/invitations", token=eve["access_token"])).body == {"invitations": []}
+    assert (await _ask(api, "POST", f"/{code}/invitations", ann, {"name": "Eve"})).problem == "in-the-party"
+    await _ask(api, "POST", f"/{code}/leave", eve)
+    await _ask(api, "POST", f"/{code}/invitations", ann, {"name": "Eve"})
+    assert (await api.ask("DELETE", f"/v1/invitations/{code}", token=eve["access_token"])).status == 204
+    assert (await api.ask("GET", "/v1/invitations", token=eve["access_token"])).body == {"invitations": []}
+    for number in range(MOST):
+        by = Invitation("p-1", "Somebody", now_ms())
+        await api.services.invitations.put(eve["player"], f"code{number}", by)
+    full = await _ask(api, "POST", f"/{code}/invitations", ann, {"name": "Eve"})
+    assert (full.status, full.problem) == (429, "too-many-invitations")
 
 
 async def test_a_member_who_waits_elsewhere_is_not_given_away(api: Api) -> None:

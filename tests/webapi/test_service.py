@@ -149,6 +149,37 @@ async def test_commands_of_one_turn_share_a_round_trip(db: Database, monkeypatch
     assert not isinstance(replies[5], Unavailable)
 
 
+async def test_what_is_asked_meanwhile_shares_the_next_trip(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While as many round trips as may be are under way, further commands wait, and leave together when one is back."""
+    trips: list[int] = []
+    run_many, back = db.run_many, asyncio.Event()
+
+    async def held(commands: object) -> object:
+        trips.append(len(commands))  # type: ignore[arg-type]
+        await back.wait()
+        return await run_many(commands)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(db, "run_many", held)
+    shared = Batch(db, lambda: None)
+    asked: list[asyncio.Task[object]] = []
+    for number in range(6):
+        asked.append(asyncio.create_task(shared.do("SET", f"k{number}", number)))
+        for _ in range(5):
+            await asyncio.sleep(0)
+    assert trips == [1] * batch.TRIPS
+    back.set()
+    assert await asyncio.gather(*asked) == [True] * 6
+    assert trips == [1] * batch.TRIPS + [6 - batch.TRIPS]
+
+
+async def test_one_command_that_fails_is_its_error(db: Database) -> None:
+    """A command alone is answered as it would be among others: with its error, and with no other trouble."""
+    (reply,) = await db.run_many([("INCR",)])
+    assert isinstance(reply, MusterError)
+    assert not isinstance(reply, Unavailable)
+    assert await db.run_many([("ECHO", "still here")]) == ["still here"]
+
+
 async def test_commands_under_way_are_bounded(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound a command is refused at once, and those before it are served."""
     monkeypatch.setattr(batch, "UNDER_WAY", 3)

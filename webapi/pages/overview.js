@@ -11,7 +11,7 @@ const STOPPED = { live: false, error: "" };
 
 /**
  * @typedef {{median_s: number, p90_s: number}} Waits of the tickets matched in the last minutes
- * @typedef {{id: string, name: string, waiting: number, oldest_wait_s: number, live: number, matched?: number,
+ * @typedef {{id: string, name: string, online: number, waiting: number, oldest_wait_s: number, live: number, matched?: number,
  *   waits?: Waits, supply?: SupplyRow}} GameRow
  * @typedef {{wanted: number, ready: number, starting: number, why: string, matches: number[], wrong: number,
  *   idle_s_per_match: number}} SupplyRow servers without a match, and what they came to
@@ -94,7 +94,8 @@ export function Queues({ games }) {
   return html`
     <${Card} title="Queues" empty=${games.length ? "" : "No game is registered yet: POST one to /v1/games."}>
       <table>
-        <thead><tr><th scope="col">Game</th><th scope="col" class="number">Waiting</th>
+        <thead><tr><th scope="col">Game</th><th scope="col" class="number">Online</th>
+          <th scope="col" class="number">Waiting</th>
           <th scope="col" class="number">Oldest wait</th>
           <th scope="col" class="number" title="tickets, in the last five minutes">Matched lately</th>
           <th scope="col" class="number" title="half waited less; nine of ten waited less">Their wait</th>
@@ -102,6 +103,7 @@ export function Queues({ games }) {
         <tbody>${games.map((game) => html`
           <tr key=${game.id}>
             <th scope="row">${game.name || game.id} <small>${game.id}</small></th>
+            <td class="number">${game.online}</td>
             <td class="number">${game.waiting}</td>
             <td class="number">${game.waiting ? duration(game.oldest_wait_s) : "–"}</td>
             <td class="number">${game.matched ?? "–"}</td>

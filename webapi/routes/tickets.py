@@ -13,20 +13,19 @@ from msgspec import Meta, Struct
 
 from core import jointoken, party, rating
 from core.clock import new_id, now_ms
-from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
+from core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooMany, Unavailable
 from core.ids import RANDOM_BYTES, is_game_id, make_id
 from core.lifecycle import WAITING_TICKET, TicketState
 from core.log import get
 from core.model import Game, TicketPlayer
 from core.rules import check_ticket, rules_of
 from webapi import documents as doc
-from webapi import records
+from webapi import party_tickets, records
 from webapi.context import Call
 from webapi.endpoint import EVENTS, PLAYERS, Table
 from webapi.problems import TicketOpen
 from webapi.records import TERMINAL, Joining, TicketRecord
 from webapi.sse import HEARTBEAT, EventStream, event, last_event_id
-from webapi.store.tickets import Address
 from webapi.streams import Watcher
 
 log = get("tickets")
@@ -59,14 +58,12 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     game = await call.services.games.recent(body.game, call.now_ms)
     ticket, repeatable = _ticket_id(call, body)
     players = await _players(call, body, game)
-    await call.services.tickets.create(game, ticket, players, call.caller.player, call.now_ms)
-    call.services.bell.ring("queue", [game.id])
-    if body.party is not None:
-        await _tell_party(call, body.party, players, (game.id, ticket))
+    await call.services.presence.admit(game, players, call.caller.player, call.now_ms)
+    await _make(call, body.party, game, ticket, players)
     log.debug("ticket created", ticket=ticket, game=game.id, player=call.caller.player)
     call.headers["Location"] = f"/v1/tickets/{game.id}/{ticket}"
     if repeatable:  # it may be an old ticket, which has moved on
-        return await _document(call, await call.services.tickets.read(game.id, ticket, call.caller.player))
+        return await document(call, await call.services.tickets.read(game.id, ticket, call.caller.player))
     people = [doc.Person(player.id, player.name) for player in players]
     new = TicketRecord(ticket, game.id, TicketState.QUEUED, 1, call.now_ms, "", "", 0, people, {})
     return records.ticket_document(new, call.caller.player, call.now_ms)
@@ -81,7 +78,7 @@ async def read(call: Call, query: Wait) -> doc.Ticket:
     call.services.streams.was_read((game, ticket))
     after = record.seq if query.after is None else query.after
     if not query.wait_s or record.seq > after:
-        return await _document(call, record)
+        return await document(call, record)
     deadline = time.monotonic() + query.wait_s
     with call.services.streams.watch((game, ticket), player, record.seq) as watcher:
         # Read again: it may have changed before anybody watched.
@@ -90,7 +87,7 @@ async def read(call: Call, query: Wait) -> doc.Ticket:
             watcher.seq = record.seq
             left_s = deadline - time.monotonic()
             if record.seq > after or left_s <= 0 or call.services.streams.closing:
-                return await _document(call, record)
+                return await document(call, record)
             await watcher.waker.wait(left_s)
 
 
@@ -107,8 +104,8 @@ async def cancel(call: Call) -> doc.Ticket:
     record = await call.services.tickets.read(game, ticket, player)
     if changed is None:
         raise Conflict(f"the ticket is {record.state}, past waiting", code="past-waiting")
-    _ring(call, game, changed)
-    return await _document(call, record)
+    party_tickets.ring(call, game, changed)
+    return await document(call, record)
 
 
 @TABLE.route("POST", "/v1/tickets/{game}/{ticket}/acceptance", who=PLAYERS, errors=(NotFound, Conflict))
@@ -128,20 +125,8 @@ async def answer(call: Call, body: doc.Answer) -> doc.Ticket:
         if record.state in WAITING_TICKET:
             raise Conflict(f"no match asks you: the ticket is {record.state}", code="not-asked")
         raise Conflict(f"too late to answer for that match: the ticket is {record.state}", code="past-acceptance")
-    _ring(call, game, changed)
-    return await _document(call, record)
-
-
-async def end(call: Call, game: str, ticket: str, player: str) -> None:
-    """Cancel a ticket for `player` ('' for nobody's sake), unless its match can be played."""
-    _ring(call, game, await call.services.tickets.cancel(game, ticket, player, call.now_ms) or [])
-
-
-def _ring(call: Call, game: str, changed: list[str]) -> None:
-    """Tell those who wait for these tickets, and the matchmaker of their game, that something was decided."""
-    if changed:
-        call.services.bell.ring("ticket", changed)
-        call.services.bell.ring("match", [game])
+    party_tickets.ring(call, game, changed)
+    return await document(call, record)
 
 
 @TABLE.route(
@@ -160,48 +145,74 @@ async def events(call: Call) -> web.StreamResponse:
     Answers 204 where there is nothing left to tell, which keeps a browser from coming back.
     """
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
-    record = await call.services.tickets.read(game, ticket, player)
-    seen = last_event_id(call.request)
-    if seen > record.seq:
-        seen = 0  # of another ticket
-    if record.state in TERMINAL and record.seq == seen:
-        return web.Response(status=204)
-    with call.services.streams.watch((game, ticket), player, seen) as watcher:
+    # Watched before it is read, so that nothing is missed and once is enough.
+    with call.services.streams.watch((game, ticket), player, last_event_id(call.request)) as watcher:
+        record = await call.services.tickets.read(game, ticket, player)
+        if watcher.seq > record.seq:
+            watcher.seq = 0  # of another ticket
+        if record.state in TERMINAL and record.seq == watcher.seq:
+            return web.Response(status=204)
         stream = EventStream(call.request, call.services.metrics)
         try:
-            await stream.open()
-            await _follow(call, stream, watcher)
+            await _follow(call, stream, watcher, record)
         except ConnectionError:
             log.debug("stream lost its reader", ticket=ticket, player=player)
     return stream.response
 
 
-async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
-    """Send what is new, wait for more, until there cannot be more."""
+async def _follow(call: Call, stream: EventStream, watcher: Watcher, record: TicketRecord | None) -> None:
+    """Send what is new, at first of `record`, wait for more, until there cannot be more."""
     tickets, streams, player = call.services.tickets, call.services.streams, call.caller.player
+    opened = False
     while not streams.closing:
         try:
-            record = await tickets.read(*watcher.address, player)
-            changes = record.changes(watcher.seq)
-            last = await _event_of_last(call, record, changes[-1]) if changes else None
+            record = record or await tickets.read(*watcher.address, player)
+            news = await _news(call, record, watcher.seq)
         except Unavailable:
             # The reader keeps his place: it shall not be the storage's trouble that he has to come back.
-            record, changes, last = None, [], None
+            record, news = None, b""
         except NotFound:
             return
-        if record is not None and last is not None:
-            documents = [*(records.event_document(change, player) for change in changes[:-1]), last]
-            await stream.send(b"".join(event("status", doc.encode(it), it.seq) for it in documents))
+        if news or not opened:
+            await (stream.send(news) if opened else stream.open(news))
+            opened = True
+        if news and record is not None:
             watcher.seq = record.seq
             if record.state in TERMINAL:
                 return
+        record = None
         if not await watcher.waker.wait(call.services.settings.heartbeat_s):
             await stream.send(HEARTBEAT)
 
 
-async def _event_of_last(call: Call, record: TicketRecord, change: records.Change) -> doc.TicketEvent:
+async def _news(call: Call, record: TicketRecord, seen: int) -> bytes:
+    """The events after `seen`; the last one tells how to join, where that can be."""
+    changes = record.changes(seen)
+    if not changes:
+        return b""
     how = await _joining(call, record)
-    return records.event_document(change, call.caller.player, how, _join_token(call, record, how))
+    *earlier, last = changes
+    documents = [records.event_document(change, call.caller.player) for change in earlier]
+    documents.append(records.event_document(last, call.caller.player, how, _join_token(call, record, how)))
+    return b"".join(event("status", doc.encode(it), it.seq) for it in documents)
+
+
+async def _make(call: Call, code: str | None, game: Game, ticket: str, players: list[TicketPlayer]) -> None:
+    """Put a ticket into its queue, and let everybody of it know."""
+    tickets, asker, ids = call.services.tickets, call.caller.player, [player.id for player in players]
+    if code is None:
+        await tickets.create(game, ticket, players, asker, call.now_ms)
+    else:
+        await party_tickets.announce(call, code, (game.id, ticket))
+        try:
+            await tickets.create(game, ticket, players, asker, call.now_ms)
+        except Refused:
+            await party_tickets.withdraw(call, code, (game.id, ticket))
+            raise
+    call.services.bell.ring("queue", [game.id])
+    call.services.bell.ring("party", ids)
+    if code is not None:
+        await party_tickets.must_tell(call, code, ids, (game.id, ticket))
 
 
 def _ticket_id(call: Call, body: doc.NewTicket) -> tuple[str, bool]:
@@ -258,43 +269,14 @@ def _asked_at(pointer: str, players: list[TicketPlayer], body: doc.NewTicket, as
     return "/party" if body.party is not None else pointer
 
 
-async def _tell_party(call: Call, code: str, players: list[TicketPlayer], address: Address) -> None:
-    """Let the party's members find their ticket. Raises Conflict where somebody left while it was made.
-
-    A party waits in one game at a time, for whoever parts ends the one ticket that it knows: an earlier one ends here.
-    After a crash before this, the leader's repeat (same Idempotency-Key) tells them.
-    """
-    parties, asker = call.services.parties, call.caller.player
-    replaced: list[party.PartyTicket] = []
-
-    def tell(found: party.Party) -> party.Party:
-        if found.ticket is not None and found.ticket.id != address[1]:
-            replaced.append(found.ticket)
-        return party.with_ticket(found, *address)
-
-    try:
-        found = await parties.read(code)
-        if found.ticket is not None and found.ticket.id != address[1]:
-            await end(call, found.ticket.game, found.ticket.id, asker)  # first: killed after it, nothing is forgotten
-        told = await parties.change(found, tell)
-        for ticket in replaced:
-            await end(call, ticket.game, ticket.id, asker)
-        members = {member.id for member in told.members}
-    except NotFound:
-        members = set()
-    # From here on whoever leaves finds the ticket, and cancels it himself.
-    if not members.issuperset(player.id for player in players):
-        await end(call, *address, "")
-        raise Conflict("the party changed while its ticket was made: try again", code="party-changed")
-
-
 async def _joining(call: Call, record: TicketRecord) -> Joining | None:
     if record.state != TicketState.COMPLETED:
         return None
     return await call.services.tickets.joining(record, call.caller.player)
 
 
-async def _document(call: Call, record: TicketRecord) -> doc.Ticket:
+async def document(call: Call, record: TicketRecord) -> doc.Ticket:
+    """A ticket as the caller may see it, who is one of its players."""
     how = await _joining(call, record)
     return records.ticket_document(record, call.caller.player, now_ms(), how, _join_token(call, record, how))
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import UNSET, structs
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from core import keys
 from core.insight import Figures
@@ -15,6 +16,7 @@ from core.redis.batch import Batch
 from core.rules import rules_of
 from webapi.overview_documents import GameOverview, MatchOverview, Overview
 from webapi.records import game_decoder, iso, match_decoder, parsed
+from webapi.store.presence import Presence
 from webapi.store.queues import figures
 from webapi.store.supplies import numbers, told_of
 from webapi.supply_records import row_of
@@ -30,6 +32,7 @@ class OverviewReader:
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
+        self._presence = Presence(batch)
 
     async def read(self, now_ms: int) -> Overview:
         """Two round trips more than there are kinds of things; nothing here is atomic, nor need be."""
@@ -44,14 +47,18 @@ class OverviewReader:
             game = game_decoder.decode(text)
             shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
             supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
-            games.append(structs.replace(shown_game, supply=supply))
+            games.append(replace(shown_game, supply=supply))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         return Overview(
-            games=games,
+            games=await self._with_online(games),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
         )
+
+    async def _with_online(self, games: list[GameOverview]) -> list[GameOverview]:
+        online = await self._presence.online([game.id for game in games])
+        return [replace(game, online=online[game.id]) for game in games]
 
 
 def _asked(game: str) -> list[tuple[str | int, ...]]:

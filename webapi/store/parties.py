@@ -52,10 +52,18 @@ class Parties:
 
     async def read(self, code: str) -> Party:
         """The party of an invitation code. Raises NotFound."""
-        party = await self._batch.do("GET", keys.party_code(code))
+        party = await self._batch.do("GET", keys.party_code(code.lower()))
         found = await self._load(party) if party else None
         if found is None:
             raise NotFound("there is no such party", code="no-such-party")
+        return found
+
+    async def of(self, player: str) -> Party | None:
+        """The party that a player is in."""
+        text = await self._batch.do("GET", keys.party_of(player))
+        found = await self._load(msgspec.json.decode(text, type=_PartyOf).party) if text else None
+        if found is None or not any(member.id == player for member in found.members):
+            return None
         return found
 
     async def join(self, code: str, player: str, name: str) -> Party:
@@ -85,7 +93,8 @@ class Parties:
         put = await self._batch.call("doc_put", keys.party(after.id), before.version, text, kept_s)
         if put[0] != "ok":
             return False
-        await self._batch.do("EXPIRE", keys.party_code(after.code), kept_s)
+        pointers = [keys.party_of(member.id) for member in after.members]
+        await self._batch.do_many([("EXPIRE", key, kept_s) for key in (keys.party_code(after.code), *pointers)])
         return True
 
     async def _free(self, player: str, party: str) -> _PartyOf:

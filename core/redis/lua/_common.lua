@@ -13,6 +13,12 @@ local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped
 local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
+-- Redis' own clock, ms.
+local function clock()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
 local function match_key(base, id) return base .. ':match:' .. id end
 
@@ -56,14 +62,14 @@ end
 -- `asked` is what its players are told while they are asked, see `asked_of`.
 local function ticket_step(base, id, event, now, reason, match, asked)
   local key = ticket_key(base, id)
-  local state, doc, since = unpack(redis.call('HMGET', key, 'state', 'doc', 'since_ms'))
+  local state, doc, since, seq = unpack(redis.call('HMGET', key, 'state', 'doc', 'since_ms', 'seq'))
   local row = state and TICKET[state]
   local after = row and row[event]
   if not after then return nil end
-  local seq = redis.call('HINCRBY', key, 'seq', 1)
+  seq = tonumber(seq) + 1
   local entry = cjson.encode({ seq = seq, at_ms = tonumber(now), status = after, event = event,
                                reason = reason or '', match = match or '', asked = asked })
-  redis.call('HSET', key, 'state', after, 'reason', reason or '', 'match', match or '', 'e' .. seq, entry)
+  redis.call('HSET', key, 'state', after, 'seq', seq, 'reason', reason or '', 'match', match or '', 'e' .. seq, entry)
   if seq > EVENTS_KEPT then redis.call('HDEL', key, 'e' .. (seq - EVENTS_KEPT)) end
   if event == 'requeued' or event == 'released' then
     redis.call('ZADD', base .. ':queue', since, id)
@@ -72,11 +78,13 @@ local function ticket_step(base, id, event, now, reason, match, asked)
     redis.call('PERSIST', key)
     changed(base, id)
   elseif event ~= 'searched' and event ~= 'accepted' then
-    -- Of a claim its maker knows, who is the only one that mirrors this queue.
-    if redis.call('ZREM', base .. ':queue', id) == 1 and event ~= 'claimed' and event ~= 'proposed' then
-      changed(base, id)
+    if state == 'QUEUED' or state == 'SEARCHING' then
+      -- Of a claim its maker knows, who is the only one that mirrors this queue.
+      if redis.call('ZREM', base .. ':queue', id) == 1 and event ~= 'claimed' and event ~= 'proposed' then
+        changed(base, id)
+      end
+      redis.call('ZREM', base .. ':alive', id)
     end
-    redis.call('ZREM', base .. ':alive', id)
     if after == 'COMPLETED' then redis.call('EXPIRE', key, PLAYED_KEPT_S) end
     if after == 'CANCELLED' or after == 'TIMED_OUT' or after == 'FAILED' then redis.call('EXPIRE', key, OVER_KEPT_S) end
     if after ~= 'PLACING' and after ~= 'REQUIRES_ACCEPTANCE' then close_players(base, id, doc) end

@@ -26,9 +26,8 @@ local function requeue(base, id, now, reason, match, most)
 end
 
 -- Players who left by their own will, as the server last told; their tickets are not put back.
-local function left_of(key)
+local function left_of(told)
   local left = {}
-  local told = redis.call('HGET', key, 'left')
   if told then for _, player in ipairs(cjson.decode(told)) do left[player] = true end end
   return left
 end
@@ -37,7 +36,7 @@ register('match_step', function(keys, args)
   local base, id, event, now, server, reason = keys[1], args[1], args[2], args[3], args[4], args[5]
   if args[9] and fenced(base, args[9]) then return redis.error_reply('FENCED the lease of this game has a new holder') end
   local key = match_key(base, id)
-  local state, doc, owner, beat = unpack(redis.call('HMGET', key, 'state', 'doc', 'server', 'beat_ms'))
+  local state, doc, owner, beat, told = unpack(redis.call('HMGET', key, 'state', 'doc', 'server', 'beat_ms', 'left'))
   if not state then
     redis.call('ZREM', base .. ':live', id)
     return { 'gone', '' }
@@ -48,7 +47,7 @@ register('match_step', function(keys, args)
   if args[10] and (state ~= args[10] or (beat or '') ~= args[11]) then return { 'changed', state } end
   if state == 'REQUIRES_ACCEPTANCE' then return { 'ok', after, unpack(match_refused(base, id, now, reason)) } end
   redis.call('HSET', key, 'state', after, 'reason', reason, event .. '_ms', now)
-  local left, result, done, document = left_of(key), { 'ok', after }, {}, cjson.decode(doc)
+  local left, result, done, document = left_of(told), { 'ok', after }, {}, cjson.decode(doc)
   if event == 'ready' then
     redis.call('HSET', key, 'connection', args[6], 'beat_ms', now)
     redis.call('ZADD', base .. ':live', args[7], id)

@@ -4,13 +4,22 @@
 --         per attack: attacker, target, id, damage, at (RFC 3339, UTC, ms); per move: player, id, lat, lon, at;
 --         per state: player, match, at, number of fields, field, value, ...
 -- Returns keys written: those with a newer view are left alone
--- Keeps   a view is the newest that was ever written, by its time and then by its id, in whatever order they came.
+-- Keeps   a view is the newest that was ever written, by its time and then by its id, in whatever order they came; attacks
+--         and states live on for their time less an hour at least: their expiry is moved once an hour, not at each write.
+local HOUR = 13 -- 2026-11-21T08
+
+-- Whether to write, and the time of what is there.
 local function newer(key, at, id)
-  local old_at, old_id = unpack(redis.call('HMGET', key, 'at', 'id'))
-  if not old_at or old_at ~= at or not old_id then return not old_at or old_at <= at end
+  local old = redis.call('HMGET', key, 'at', 'id')
+  local old_at, old_id = old[1], old[2]
+  if not old_at or old_at ~= at or not old_id then return not old_at or old_at <= at, old_at end
   -- Ids of one writer end in a number: the longer one is the later one.
-  if #old_id ~= #id then return #old_id < #id end
-  return old_id <= id
+  if #old_id ~= #id then return #old_id < #id, old_at end
+  return old_id <= id, old_at
+end
+
+local function keep(key, old_at, at, keep_ms)
+  if not old_at or string.sub(old_at, 1, HOUR) ~= string.sub(at, 1, HOUR) then redis.call('PEXPIRE', key, keep_ms) end
 end
 
 register('views_write', function(keys, args)
@@ -18,9 +27,10 @@ register('views_write', function(keys, args)
   local at, written = 6, 0
   for _ = 1, tonumber(args[3]) do
     local key = base .. ':attack:' .. args[at] .. ':' .. args[at + 1]
-    if newer(key, args[at + 4], args[at + 2]) then
+    local write, old_at = newer(key, args[at + 4], args[at + 2])
+    if write then
       redis.call('HSET', key, 'id', args[at + 2], 'damage', args[at + 3], 'at', args[at + 4])
-      redis.call('PEXPIRE', key, keep_ms)
+      keep(key, old_at, args[at + 4], keep_ms)
       written = written + 1
     end
     at = at + 5
@@ -36,12 +46,16 @@ register('views_write', function(keys, args)
   end
   for _ = 1, tonumber(args[5]) do
     local key, fields = base .. ':player:' .. args[at], tonumber(args[at + 3])
-    local old_at, old_match = unpack(redis.call('HMGET', key, 'at', 'match'))
+    local old = redis.call('HMGET', key, 'at', 'match')
+    local old_at, old_match = old[1], old[2]
     if not old_at or old_at < args[at + 2] or (old_at == args[at + 2] and (old_match or '') <= args[at + 1]) then
       -- What another match knew of the player says nothing in this one.
-      if old_match and old_match ~= args[at + 1] then redis.call('DEL', key) end
+      if old_match and old_match ~= args[at + 1] then
+        redis.call('DEL', key)
+        old_at = nil
+      end
       redis.call('HSET', key, 'match', args[at + 1], 'at', args[at + 2], unpack(args, at + 4, at + 3 + 2 * fields))
-      redis.call('PEXPIRE', key, keep_ms)
+      keep(key, old_at, args[at + 2], keep_ms)
       written = written + 1
     end
     at = at + 4 + 2 * fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -50,3 +51,11 @@ def test_bad_setting_is_one_line_and_exit_code_78(tmp_path: Path) -> None:
     done = muster("up", MUSTER_WEBAPI_PORT="x", MUSTER_DATA_DIR=str(tmp_path))
     assert done.returncode == 78
     assert done.stderr == "muster: 'x' is not a whole number (setting: MUSTER_WEBAPI_PORT)\n"
+
+
+def test_the_page_names_every_command() -> None:
+    """docs/cli.md has all that `muster --help` lists, and names no command that there is not."""
+    page = (ROOT / "docs" / "cli.md").read_text()
+    missing = [name for name in cli.commands if not re.search(rf"`(muster )?{name}\b", page)]
+    assert not missing
+    assert set(re.findall(r"`muster ([a-z]+)", page)) <= set(cli.commands)

@@ -11,6 +11,7 @@ from core.leaderboard import (
     BUCKET_S,
     EXPIRE_STEP,
     MAX_PLAYERS_A_CALL,
+    REST_S,
     SLOT_S,
     SLOTS,
     WINDOW_S,
@@ -59,7 +60,7 @@ def test_buckets_begin_evenly() -> None:
 
 def test_expiry_is_spread_and_bounded() -> None:
     """What is due is taken out evenly over its slot, with bounded rests; where nothing is, the next slot is awaited."""
-    assert [rest_s(0, slot_s) for slot_s in (SLOT_S, 3.0, -1.0)] == [SLOT_S, 3.0, 0.02]
+    assert [rest_s(0, slot_s) for slot_s in (SLOT_S, 3.0, -1.0)] == [SLOT_S, 3.0, REST_S[0]]
     rests = [rest_s(left, SLOT_S) for left in (1, EXPIRE_STEP, 167 * EXPIRE_STEP, 10**6, 10**9)]
     assert rests == sorted(rests, reverse=True)
     assert (rests[0], rests[-1]) == (0.25, 0.02)

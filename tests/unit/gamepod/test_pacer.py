@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model import Timers
-from gamepod.pacer import EARLY_S, LATENESS_S, MAX_CATCH_UP, Pacer
+from gamepod.pacer import EARLY_S, LATENESS_S, MAX_CATCH_UP, Beat, Pacer
 from gamepod.timers import MatchTimers
 
 
@@ -83,3 +83,16 @@ def test_a_match_ends_at_its_length_whoever_plays() -> None:
     timers = MatchTimers(Timers(length_s=60), 0.0)
     assert timers.ending(5, 5, 59.9) == ""
     assert timers.ending(5, 5, 60.0) == "too_long"
+
+
+@given(st.floats(0.005, 10), st.floats(0, 1), st.lists(st.floats(0, 3), min_size=1, max_size=20))
+def test_a_beat_comes_back_to_its_place_and_once_a_period(period: float, share: float, late: list[float]) -> None:
+    """However late or a little early a beat is, the next one is later, at most a period away, and on the grid."""
+    beat, now = Beat(period, share), 1_000.0
+    for periods in late:
+        before = beat.due_s
+        beat.passed(now)
+        assert max(now, before) < beat.due_s <= max(now, before) + period * (1 + 1e-4)
+        places = (beat.due_s - period * share) / period
+        assert abs(places - round(places)) < 1e-4
+        now = beat.due_s + periods * period - EARLY_S / 10
