@@ -265,7 +265,7 @@ class Life:
         standby = self._standby
         try:
             if standby is not None:
-                detail = _words(outcome)
+                detail = outcome.words()
                 await self._in_time(until_answered(lambda: standby.end(outcome.reason, detail)))
                 return EXIT_OVER if outcome.event == "finish" else EXIT_FAILED
             if not await self._in_time(until_answered(lambda: self._store.end(outcome, self._match.tries))):
@@ -335,12 +335,6 @@ class Life:
         standings(self._roster.match.players, report)
         await self._store.report(text)
         self._scores = {it.player: it.score for it in report.players if it.score is not None}
-
-
-def _words(outcome: Outcome) -> str:
-    """What an outcome of `_failure` has to say, in one line."""
-    kept = orjson.loads(outcome.result) if outcome.event == "fail" else {}
-    return ": ".join([kept.get("detail", ""), *kept.get("output", [])[-1:]])
 
 
 async def _listen(handler: Handler, host: str, port: int, setting: str) -> HttpServer:

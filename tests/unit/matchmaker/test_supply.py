@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.lifecycle import StandbyState
@@ -94,6 +94,7 @@ def worlds(draw: st.DrawFn) -> Facts:
     )
 
 
+@settings(deadline=None)
 @given(worlds())
 def test_never_above_any_bound(world: Facts) -> None:
     """What there will be is at most what may stand idle, what may run at all, and what there is room for."""
@@ -106,6 +107,7 @@ def test_never_above_any_bound(world: Facts) -> None:
     assert set(made.end) <= {it.id for it in world.standbys}
 
 
+@settings(deadline=None)
 @given(worlds())
 def test_nothing_is_started_on_demand(world: Facts) -> None:
     """Without a policy nothing is started, and what is ready of an earlier one is ended at once."""
@@ -114,6 +116,7 @@ def test_nothing_is_started_on_demand(world: Facts) -> None:
     assert {it.id for it in world.standbys if it.ready_ms} <= set(made.end)
 
 
+@settings(deadline=None)
 @given(worlds())
 def test_where_nobody_comes_nothing_is_guessed(world: Facts) -> None:
     """Early start scales to zero: with no arrivals of late, and nobody who is asked, it wants nothing."""
@@ -126,6 +129,7 @@ def replace_policy(supply: SupplySpec) -> SupplySpec:
     return SupplySpec(early=supply.early or EarlySpec(), idle_most=supply.idle_most)
 
 
+@settings(deadline=None)
 @given(worlds())
 def test_a_spent_budget_starts_no_guess(world: Facts) -> None:
     """However likely a group is to fill, without budget no server starts for it."""
@@ -133,6 +137,7 @@ def test_a_spent_budget_starts_no_guess(world: Facts) -> None:
     assert not made.start
 
 
+@settings(deadline=None)
 @given(worlds())
 def test_one_that_starts_is_left_to_finish(world: Facts) -> None:
     """No server is ended on its way but for a reason of its own: dead, refused, of another version, never ready."""
