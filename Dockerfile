@@ -1,6 +1,6 @@
 # Two images, both run as a fixed user without rights and with a root file system that may be read-only (/tmp may not):
 #   gamepod   one per match: the built-in arena, or the sidecar of a game image
-#   service   `webapi` and `matchmaker`; the argument says which
+#   service   `webapi`, `matchmaker` and `gamepod worker`; the argument says which
 #
 #   docker build --target service -t muster/service:0.1.0 .
 #
@@ -29,6 +29,7 @@ ARG PIP_ARGS=""
 RUN ${INSTALL} ${PIP_ARGS} -r wheelhouse/service.txt
 COPY pyproject.toml /opt/muster/pyproject.toml
 COPY core /opt/muster/core
+COPY gamepod /opt/muster/gamepod
 COPY matchmaker /opt/muster/matchmaker
 COPY webapi /opt/muster/webapi
 RUN ${COMPILE} /opt/muster
@@ -48,7 +49,8 @@ COPY --from=gamepod-files /opt/muster /opt/muster
 CMD ["gamepod"]
 
 FROM base AS service
-ENV MUSTER_WEBAPI_HOST=0.0.0.0 MUSTER_WEBAPI_METRICS_HOST=0.0.0.0 MUSTER_MATCHMAKER_METRICS_HOST=0.0.0.0
+ENV MUSTER_WEBAPI_HOST=0.0.0.0 MUSTER_WEBAPI_METRICS_HOST=0.0.0.0 MUSTER_MATCHMAKER_METRICS_HOST=0.0.0.0 \
+    MUSTER_WORKER_METRICS_HOST=0.0.0.0
 COPY --from=service-files /opt/muster /opt/muster
-EXPOSE 22548 22550 8000 8002
+EXPOSE 22548 22550 8000 8002 8003
 CMD ["webapi"]

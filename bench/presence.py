@@ -169,6 +169,7 @@ async def listening(db: Database) -> AsyncIterator[Beats]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await beats.close()
 
 
 def start_reporters(services: Stack) -> None:

@@ -19,6 +19,7 @@ class Admission:
     image_prefixes: tuple[str, ...] = ()  # such as `registry.example/games/`; none allows every image
     cpu: float = 64.0  # cores of one server
     memory_mib: int = 262_144
+    agones: bool = True  # fleets may be named
 
 
 def prefixes(text: str) -> tuple[str, ...]:
@@ -29,6 +30,12 @@ def prefixes(text: str) -> tuple[str, ...]:
 def check_server(server: Server, admission: Admission) -> None:
     """Raise Invalid, with a JSON pointer, at the first thing that this installation does not run."""
     wanted, allowed = server.resources, admission.image_prefixes
+    if server.agones is not None and not admission.agones:
+        raise Invalid(
+            "this installation takes no servers from Agones' fleets (the operator sets MUSTER_AGONES=true where it is "
+            "installed)",
+            pointer="/server/agones",
+        )
     if server.image is not None and allowed and not any(_within(server.image, prefix) for prefix in allowed):
         raise Invalid(
             f"the image {server.image!r} is not one this installation runs: its images begin with "

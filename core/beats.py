@@ -67,6 +67,11 @@ class Beats:
                 self._round(number)
             await asyncio.sleep(tell_every_s(self._timeout_ms))
 
+    async def close(self) -> None:
+        """Let what was gathered land, or fail; connections are not to be closed under it."""
+        self._leave_all()
+        await asyncio.gather(*self._trips, return_exceptions=True)
+
     def _add(self, player: str, name: str) -> _Round:
         found = self._round(keys.presence_number(player))
         if name not in found.members:

@@ -9,7 +9,8 @@ milliseconds leave together. What nobody can act upon (`ring_later`) waits for w
 
 Topics: `queue` (a game: a ticket came or went), `match` (a game: a match changed), `ticket` (ticket ids whose
 status changed), `asked` (a game: somebody wants to know why a ticket waits), `told` (ticket ids: it was answered),
-`feed` (a game: something is new in its feed), `party` (player ids whose party changed).
+`feed` (a game: something is new in its feed), `party` (player ids whose party changed),
+`commands` (shards of games, `game.N`: packs came), `packs` (players: their packs were worked on).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
 
-Topic = Literal["queue", "match", "ticket", "asked", "told", "feed", "party"]
+Topic = Literal["queue", "match", "ticket", "asked", "told", "feed", "party", "commands", "packs"]
 
 REFRESH_S: Final = 1.0  # how late a ringer learns of a new listener
 EXPIRY_S: Final = 5.0  # a listener not heard of for so long is dropped from the registry

@@ -62,6 +62,12 @@ the rest from it; all of them hash to that slot.
 | `muster:{game.items}:trail:<player>` | list | ids of the player's latest entries of the audit |
 | `muster:{game.items}:done` | hash | id of a move -> digest and answer; '' -> ms up to which some are forgotten |
 | `muster:{game.items}:recent` | zset | ids in `done` by the ms in them |
+| `muster:{game.N}:commands:<player>` | hash | a player's delayed commands: `core.packstore` has the fields |
+| `muster:{game.N}:packs:<player>` | list | packs of his that wait, in order |
+| `muster:{game.N}:packs-due` | zset | players with waiting packs by the ms at which a worker may take them |
+| `muster:{game.N}:packs-since` | zset | ... by the ms since which the oldest waits |
+| `muster:{game.N}:packs-stats` | hash | packs and commands accepted, executed, failed, skipped |
+| `muster:{game}:balance` | hash | `now`: version, `since`; `v:<version>` each kept, `until:<version>` when replaced |
 | `muster:{game}:feed` | stream | what happened to the game's players (JSON of core.events), for its developer |
 | `muster:{game}:feed:at` | hash | shard of presence -> its last event that is in the feed |
 | `muster:{game}:hook` | hash | the developer's webhook: url, salt, `at` (feed), tries, due_ms, error, counters |
@@ -164,6 +170,11 @@ def boards(game_id: str) -> str:
 def items(game_id: str) -> str:
     """Base of a game's items: an exchange takes from one player what it gives another, so they share a slot."""
     return f"muster:{{{game_id}.items}}"
+
+
+def balance(game_id: str) -> str:
+    """Versions of a game's balance document."""
+    return f"{game(game_id)}:balance"
 
 
 def presence(number: int | str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
 
+from core.commandspec import CommandsSpec
 from core.playtime import PlaySpec
 
 MAX_PLAYERS_PER_MATCH: Final = 200  # FlexMatch's bound for a large match
@@ -29,6 +30,8 @@ Role = Literal["player", "developer", "admin", "server"]
 Protocol = Literal["udp", "tcp", "ws"]
 Seconds = Annotated[float, Meta(ge=0.1, le=86_400)]
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
+LabelName = Annotated[str, Meta(pattern="^[A-Za-z0-9._/-]{1,317}$")]
+LabelValue = Annotated[str, Meta(pattern="^[A-Za-z0-9._-]{0,63}$")]
 Mode = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]  # it names a board
 
 
@@ -91,12 +94,21 @@ class ListSpec(Struct, frozen=True, forbid_unknown_fields=True):
     values: Annotated[list[Annotated[str, Meta(max_length=256)]], Meta(max_length=MAX_LIST_VALUES)] = []
 
 
+class AgonesFleet(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A fleet of Agones that servers are allocated from. docs/agones.md."""
+
+    fleet: Annotated[str, Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+    namespace: Annotated[str, Meta(pattern="^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")] = ""  # '' is the installation's
+    selector: Annotated[dict[LabelName, LabelValue], Meta(max_length=16)] = {}  # further labels of its servers
+
+
 class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What to start for a match: exactly one of the built-in arena, an image, or a command."""
+    """What to start for a match: exactly one of the built-in arena, an image, a command, or a fleet to take from."""
 
     arena: dict[str, Any] | None = None  # settings of the built-in arena; {} takes its defaults
     image: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
     command: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(min_length=1, max_length=64)] | None = None
+    agones: AgonesFleet | None = None
     args: Annotated[list[Annotated[str, Meta(max_length=4096)]], Meta(max_length=64)] = []
     ports: Annotated[list[Port], Meta(max_length=MAX_PORTS)] = []
     ready: Ready = Ready()
@@ -193,6 +205,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     ticket_timeout_s: Annotated[float, Meta(ge=1, le=43_200)] = 600.0  # FlexMatch's bounds
     move_ttl_s: Annotated[int, Meta(ge=10, le=60)] = 30  # latest position is forgotten after (row A2)
     near: bool = False  # positions are indexed, so that one can ask who is near
+    commands: CommandsSpec | None = None  # None: the game has no delayed commands
     accepting: bool = True  # false drains the game: no new tickets
     timers: Timers = Timers()
     limits: Limits = Limits()

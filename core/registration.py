@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from core.arena import ArenaSettings
+from core.commandspec import check_commands, check_modules
 from core.errors import Invalid
 from core.gameenv import fill
 from core.ids import is_game_id
@@ -16,8 +17,10 @@ from core.rules import rule_set
 from core.rules.text import tree_of
 
 
-def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameSpec:
-    """The registration as it is stored: a rule set given as text has become its tree.
+def check_game(
+    game_id: str, spec: GameSpec, *, commands_allowed: bool, modules: frozenset[str] = frozenset()
+) -> GameSpec:
+    """The registration as it is stored: a rule set given as text has become its tree. `modules`: what workers run.
 
     Raises Invalid with a JSON pointer at the first thing that cannot work.
     """
@@ -33,6 +36,9 @@ def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameS
         _check_teams(spec)
     _check_rating(spec)
     _check_supply(spec)
+    if spec.commands is not None:
+        check_commands(spec.commands)
+        check_modules(spec.commands, modules)
     if spec.play is not None:
         check_play(spec.play)
     return spec
@@ -41,6 +47,8 @@ def check_game(game_id: str, spec: GameSpec, *, commands_allowed: bool) -> GameS
 def _check_supply(spec: GameSpec) -> None:
     """What is to stand ready may stand ready."""
     supply, warm = spec.supply, spec.supply.warm
+    if spec.server.agones is not None and (warm or supply.early):
+        raise Invalid("a fleet keeps servers ready by itself: say how many there, not here", pointer="/supply")
     if warm is None:
         return
     if not (warm.servers or warm.share or warm.cover or warm.schedule):
@@ -94,10 +102,10 @@ def _with_rules(spec: GameSpec) -> GameSpec:
 
 
 def _check_server(server: Server, *, commands_allowed: bool) -> None:
-    kinds = [k for k in ("arena", "image", "command") if getattr(server, k) is not None]
+    kinds = [k for k in ("arena", "image", "command", "agones") if getattr(server, k) is not None]
     if len(kinds) != 1:
         raise Invalid(
-            f"a server is exactly one of arena, image or command; this one names {' and '.join(kinds) or 'none'}",
+            f"a server is one of arena, image, command or agones; this one names {' and '.join(kinds) or 'none'}",
             pointer="/server",
         )
     if server.command is not None and not commands_allowed:

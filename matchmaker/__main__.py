@@ -53,6 +53,21 @@ def owner_name() -> str:
 async def _open_launcher(
     common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
 ) -> AsyncIterator[Launcher]:
+    async with _open_own(common, settings, db, bell, ears) as own:
+        if not settings.agones:
+            yield own
+            return
+        from matchmaker.launch.both import Both, open_agones  # 40 MB that others do not need
+
+        stop = settings.stop_servers
+        async with open_agones(common, db, bell, ears.server_ended, stop_servers=stop) as source:
+            yield Both(own, source)
+
+
+@asynccontextmanager
+async def _open_own(
+    common: Common, settings: Settings, db: Database, bell: Doorbell, ears: _Ears
+) -> AsyncIterator[Launcher]:
     if settings.launcher == "kubernetes":
         # Loaded only where it is used: it costs a second and 60 MB.
         from matchmaker.launch.kubernetes import open_launcher

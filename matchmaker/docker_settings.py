@@ -75,4 +75,4 @@ class DockerSettings:
     @property
     def admission(self) -> Admission:
         """What a registration may ask for."""
-        return Admission(prefixes(self.image_prefixes), self.cpu_most, self.memory_most_mib)
+        return Admission(prefixes(self.image_prefixes), self.cpu_most, self.memory_most_mib, agones=False)

@@ -100,7 +100,7 @@ class KubernetesSettings:
     @property
     def admission(self) -> Admission:
         """What a registration may ask for."""
-        return Admission(prefixes(self.image_prefixes), self.cpu_most, self.memory_most_mib)
+        return Admission(prefixes(self.image_prefixes), self.cpu_most, self.memory_most_mib, agones=False)
 
 
 def parsed(text: str, kind: Any, variable: str) -> Any:

@@ -16,6 +16,8 @@ class Settings:
 
     # process, docker, kubernetes; instant: no servers at all, for benches
     launcher: str = setting("MUSTER_LAUNCHER", "process")
+    # Games may name fleets of Agones, beside whatever the launcher starts. docs/agones.md
+    agones: bool = setting("MUSTER_AGONES", False)
     # In a pod 0.0.0.0: the scraper is elsewhere.
     metrics_host: str = setting("MUSTER_MATCHMAKER_METRICS_HOST", "127.0.0.1")
     metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # Prometheus' format, at /metrics

@@ -50,6 +50,7 @@ def stack_env(folder: Path, **changes: str) -> dict[str, str]:
             "MUSTER_WEBAPI_AUTH_PORT",
             "MUSTER_WEBAPI_METRICS_PORT",
             "MUSTER_MATCHMAKER_METRICS_PORT",
+            "MUSTER_WORKER_METRICS_PORT",
         )
     }
     return clean | {"MUSTER_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)} | ports | changes
@@ -97,7 +98,7 @@ class Stack:
         return self.state.redis_url
 
     def pid(self, name: str) -> int:
-        """Process id of a part: redis, webapi, matchmaker, matchmaker-2."""
+        """Process id of a part: redis, webapi, matchmaker, matchmaker-2, worker."""
         return next(program.pid for program in self.state.programs if program.name == name)
 
     def said(self) -> str:

@@ -41,7 +41,7 @@ TUNING = frozenset(
 )
 # Set by a template where the operator says nothing.
 DEFAULTED = frozenset({"MUSTER_TRUSTED_PROXIES"})
-GAMES = ["KubernetesSettings", "gamepod.Settings"]
+GAMES = ["KubernetesSettings", "AgonesSettings", "gamepod.Settings"]
 
 Schema = dict[str, Any]
 
@@ -156,7 +156,7 @@ def settings(*names: str) -> Schema:
         notes = comments(cls)
         for item in dataclasses.fields(cls):
             variable = item.metadata["env"]
-            if variable not in taken and (package != "gamepod" or variable in TUNING):
+            if variable not in taken and (cls.__module__ != "gamepod.settings" or variable in TUNING):
                 kind = {"type": KINDS[type(item.default)]}
                 found[variable] = kind | ({"description": notes[item.name]} if notes.get(item.name) else {})
     return found

@@ -18,6 +18,8 @@ import core.arena
 import core.cli.settings
 import core.settings
 import gamepod.settings
+import gamepod.worker.settings
+import matchmaker.agones_settings
 import matchmaker.docker_settings
 import matchmaker.kube_settings
 import matchmaker.settings
@@ -33,8 +35,10 @@ SECTIONS = [
     ("matchmaker", matchmaker.settings.Settings),
     ("matchmaker, process launcher", matchmaker.settings.ProcessSettings),
     ("matchmaker, Kubernetes launcher", matchmaker.kube_settings.KubernetesSettings),
+    ("matchmaker, Agones", matchmaker.agones_settings.AgonesSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
+    ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
 ]
 

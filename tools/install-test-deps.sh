@@ -1,6 +1,7 @@
 #!/bin/sh
 # tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, Node.js with
-# npm, which checks the syntax of the page's modules and runs a game of Agones', and Prometheus, whose promtool tries out the alerts.
+# npm, which checks the syntax of the page's modules and runs a game of Agones', Prometheus, whose promtool tries out the
+# alerts, libfaketime, which sets the clock of a Redis, and a C# compiler for the snippets of the docs.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -11,7 +12,9 @@ command -v redis-server >/dev/null || missing="$missing redis-server"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing libfaketime"
 PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing="$missing nginx libnginx-mod-stream"
+command -v mcs >/dev/null || missing="$missing mono-mcs libmono-system-net-http4.0-cil"
 command -v promtool >/dev/null || missing="$missing prometheus"
 [ -n "$missing" ] || exit 0
 

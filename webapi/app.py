@@ -27,6 +27,7 @@ from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.passwords import open_passwords
+from webapi.relay.relay import Relay
 from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
@@ -37,6 +38,7 @@ from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
 from webapi.store.overview import OverviewReader
+from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
@@ -58,9 +60,12 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
+            stack.push_async_callback(services.beats.close)
             for work in (
                 services.streams.run(),
+                services.pack_streams.run(),
                 services.overview.run(),
+                services.relay.run(),
                 services.beats.run(),
                 _ensure_admin(services),
             ):
@@ -69,6 +74,8 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
     async def say_goodbye(app: web.Application) -> None:
         app[SERVICES].streams.close()
+        app[SERVICES].pack_streams.close()
+        app[SERVICES].relay.close()
         app[SERVICES].feeds.close()
         app[SERVICES].followers.close()
         app[SERVICES].overview.close()
@@ -94,6 +101,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
     streams = Streams(tickets, settings, metrics, beats)
+    packs = Packs(batch)
+    pack_streams = Streams(packs, settings, metrics, beats, "packs")
     each = settings.streams_per_player
     feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
     followers = Followers(settings.streams, each, metrics.streams.labels("player"))
@@ -102,6 +111,9 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         if topic == "feed":
             feeds.heard(ids)
             return
+        if topic == "packs":
+            pack_streams.heard(topic, ids)
+            return
         streams.heard(topic, ids)
         if topic in ("party", "ticket"):
             followers.heard(ids)
@@ -109,7 +121,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     bell = await stack.enter_async_context(
         open_doorbell(
             db,
-            topics=["ticket", "told", "feed", "party"],
+            topics=["ticket", "told", "feed", "party", "packs"],
             heard=heard,
             bind=common.doorbell_bind,
             host=common.doorbell_host,
@@ -132,7 +144,10 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         matches=Matches(batch),
         boards=Boards(batch, accounts),
         parties=Parties(batch),
+        packs=packs,
         streams=streams,
+        pack_streams=pack_streams,
+        relay=Relay(settings, metrics),
         beats=beats,
         presence=Presence(batch),
         hooks=Hooks(batch),

@@ -20,6 +20,7 @@ from webapi.followers import Followers
 from webapi.login import Login
 from webapi.metrics import Metrics
 from webapi.origin import Origin, Proxies
+from webapi.relay.relay import Relay
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
 from webapi.store.boards import Boards
@@ -27,6 +28,7 @@ from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
+from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
@@ -56,7 +58,10 @@ class Services:
     matches: Matches
     boards: Boards
     parties: Parties
+    packs: Packs
     streams: Streams
+    pack_streams: Streams
+    relay: Relay
     beats: Beats
     presence: Presence
     hooks: Hooks

@@ -10,7 +10,7 @@ the description in `/openapi.json`, so the two cannot drift apart.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_type_hints
 
@@ -22,7 +22,7 @@ from core.ids import is_game_id, is_id
 from core.model import Role
 from webapi.context import SERVICES, Call
 from webapi.documents import encode
-from webapi.problems import UnsupportedMedia, from_decode
+from webapi.problems import Malformed, UnsupportedMedia, from_decode
 
 Handler = Callable[..., Awaitable[Any]]
 H = TypeVar("H", bound=Handler)
@@ -81,6 +81,7 @@ class Route:
     errors: tuple[type[MusterError], ...]
     bounded: bool  # whether it must answer within `Settings.request_s`
     header: tuple[str, str] | None  # one that it looks at, beside Authorization: name, what for
+    also: Mapping[int, Any]  # further statuses that are no errors, with their documents
 
     @property
     def parts(self) -> list[str]:
@@ -111,6 +112,7 @@ class Table:
         errors: tuple[type[MusterError], ...] = (),
         bounded: bool = True,
         header: tuple[str, str] | None = None,
+        also: Mapping[int, Any] | None = None,
         answer: Any = msgspec.UNSET,
     ) -> Callable[[H], H]:
         """Declare a route. `answer` names the document where the handler writes its response itself."""
@@ -122,6 +124,7 @@ class Table:
                 Route(
                     method, path, handler, self.tag, status, media, known, who, hints.get("body"),
                     hints.get("query"), None if given is type(None) else given, errors, bounded, header,
+                    also or {},
                 )
             )  # fmt: skip
             return handler
@@ -166,6 +169,11 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
     return bounded if route.bounded else answer
 
 
+def document(call: Call, made: Any, status: int) -> web.Response:
+    """An answer with another status than the route's, of those in its `also`."""
+    return web.Response(body=encode(made), status=status, headers=call.headers, content_type=JSON)
+
+
 def _query(request: web.Request, kind: type) -> Any:
     given = request.query
     if len(given) != len(set(given)):
@@ -188,3 +196,5 @@ async def _body(request: web.Request, decoder: msgspec.json.Decoder[Any], *, opt
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise from_decode(error) from None
+    except RecursionError:
+        raise Malformed("the body is nested too deeply") from None

@@ -48,6 +48,16 @@ class Metrics:
         self.line_connections = Gauge(
             "muster_auth_connections", "Open connections to the auth listener", registry=self.registry
         )
+        self.relay_open = Gauge("muster_relay_open", "Relayed connections", registry=self.registry)
+        self.relay_ended = Counter(
+            "muster_relay_ended",
+            "Relayed connections that ended: by our close code, by the client (left) or by both (closed)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.relay_bytes = Counter(
+            "muster_relay_bytes", "Bytes relayed, by who sent them", ["from"], registry=self.registry
+        )
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def count_beats(self, beats: Beats) -> None:

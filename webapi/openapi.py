@@ -49,7 +49,7 @@ def _key(kind: Any) -> str:
 def _types(routes: list[Route]) -> list[Any]:
     found: dict[str, Any] = {_key(Problem): Problem}
     for route in routes:
-        for kind in (route.body, route.answer):
+        for kind in (route.body, route.answer, *route.also.values()):
             if kind is not None:
                 found[_key(kind)] = kind
     return list(found.values())
@@ -103,6 +103,9 @@ def _responses(route: Route, schema: dict[str, Any]) -> dict[str, Any]:
     if route.answer is not None:
         answer["content"] = {route.media: {"schema": schema[_key(route.answer)]}}
     responses = {str(route.status): answer}
+    for status, kind in route.also.items():
+        content = {route.media: {"schema": schema[_key(kind)]}}
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": content}
     if route.media == "text/event-stream":
         responses["204"] = {"description": "Nothing is left to tell"}
     for status, codes in _refusals(route).items():

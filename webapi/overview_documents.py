@@ -23,6 +23,16 @@ class SupplyOverview(Struct, frozen=True):
     idle_s_per_match: float
 
 
+class PacksOverview(Struct, frozen=True):
+    """Delayed commands of a game since the beginning, and what waits now."""
+
+    waiting: int
+    oldest_s: float
+    executed: int
+    failed: int
+    skipped: int
+
+
 class GameOverview(Struct, frozen=True):
     """`online` players were heard of lately.
 
@@ -41,6 +51,7 @@ class GameOverview(Struct, frozen=True):
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
     supply: SupplyOverview | UnsetType = UNSET
+    packs: PacksOverview | UnsetType = UNSET
 
 
 class MatchOverview(Struct, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from core.errors import Conflict, Invalid, MusterError, Refused, TooMany, Unauthorized, Unavailable
+from core.packs import Failure
 
 MEDIA: Final = "application/problem+json"
 TYPE: Final = "urn:muster:problem:"  # and the error's code
@@ -28,6 +29,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     pointer: str | None = None
     retry_after_s: int | None = None
     ticket: str | None = None
+    failure: Failure | None = None
     request_id: str | None = None
 
 
@@ -64,6 +66,16 @@ class TicketOpen(Conflict):
         self.ticket = ticket
 
 
+class ReloadState(Conflict):
+    """The client's state is older than the player's last error, which `failure` tells."""
+
+    code = "reload"
+
+    def __init__(self, failure: Failure | None) -> None:
+        super().__init__("your state is older than the last error: read the profile, and go on from there")
+        self.failure = failure
+
+
 def document(error: MusterError, request_id: str) -> Problem:
     """The problem document of an error. An error that is ours and not passing tells nothing of the inside."""
     status = HTTPStatus(error.status)
@@ -76,6 +88,7 @@ def document(error: MusterError, request_id: str) -> Problem:
         pointer=(error.pointer or None) if isinstance(error, Invalid) else None,
         retry_after_s=error.retry_after_s if isinstance(error, TooMany | Unavailable) else None,
         ticket=error.ticket if isinstance(error, TicketOpen) else None,
+        failure=error.failure if isinstance(error, ReloadState) else None,
         request_id=request_id if status >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
     )
 

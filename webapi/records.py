@@ -67,10 +67,23 @@ class _Seats(Struct):
     players: list[MatchPlayer]
 
 
+class _Runs(Struct):
+    """Of a registration's server, whether it is the arena."""
+
+    arena: Any = None
+
+
+class _What(Struct):
+    """Of a match document, what runs."""
+
+    server: _Runs
+
+
 match_decoder: Final = Stored(Match)
 game_decoder: Final = Stored(Game)
 connection_decoder: Final = msgspec.json.Decoder(Connection)
 _match_seats: Final = msgspec.json.Decoder(_Seats)
+_what: Final = msgspec.json.Decoder(_What)
 
 
 def iso(ms: float) -> str:
@@ -142,6 +155,11 @@ def joining(match: str, found: Sequence[str | None], player: str) -> Joining | N
         if seat.id == player:
             return Joining(connection_decoder.decode(connection), seat, standby or match)
     return None
+
+
+def is_arena(doc: str) -> bool:
+    """Whether the match of this document is one of the built-in arena."""
+    return _what.decode(doc).server.arena is not None
 
 
 def ticket_document(
@@ -231,6 +249,7 @@ def registration(game: Game, *, whole: bool) -> Registration:
     warnings = list(rules_of(game).warnings) if whole else []
     if not whole:
         server = msgspec.structs.replace(spec.server, command=None, args=[], env={})
-        spec = msgspec.structs.replace(spec, server=server, rules=None)
+        commands = spec.commands and msgspec.structs.replace(spec.commands, python=None, url=None)
+        spec = msgspec.structs.replace(spec, server=server, rules=None, commands=commands)
     times = iso(game.created_ms), iso(game.updated_ms)
     return Registration(game.id, game.owner, game.version, *times, spec, warnings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from core.admission import Admission, prefixes
+from core.commandspec import modules
 from core.errors import Invalid, Misconfigured
 from core.settings import setting
 from webapi.names import check_password, shown
@@ -18,6 +19,9 @@ LEAST: Final[dict[str, float]] = {
     "auth_port": 0,
     "auth_lines": 0,
     "trusted_proxies": 0,
+    "relay_connections": 0,
+    "agones": 0,
+    "relay_connect_s": 0.1,
     "allow_commands": 0,
     "open_developers": 0,
     "server_cpu_most": 0.01,
@@ -49,8 +53,11 @@ class Settings:
 
     # Commands run strangers' programs on this host: only for operators who trust their developers.
     allow_commands: bool = setting("MUSTER_ALLOW_COMMANDS", False)
+    # Python modules that may execute delayed commands, comma-separated: those that workers have.
+    command_modules: str = setting("MUSTER_COMMAND_MODULES", "")
     # Images that may be registered begin with one of these, comma-separated; '' allows every image.
     image_prefixes: str = setting("MUSTER_IMAGE_PREFIXES", "")
+    agones: bool = setting("MUSTER_AGONES", False)  # games may name fleets of Agones
     server_cpu_most: float = setting("MUSTER_SERVER_CPU_MOST", 4.0)  # cores that one server may ask for
     server_memory_most_mib: int = setting("MUSTER_SERVER_MEMORY_MOST_MIB", 4096)  # most that one server may ask for
     open_developers: bool = setting("MUSTER_OPEN_DEVELOPERS", False)  # anybody may sign up as a developer
@@ -87,6 +94,17 @@ class Settings:
     overview_streams: int = setting("MUSTER_OVERVIEW_STREAMS", 500)  # of their own, so pages cannot starve players
     heartbeat_s: float = setting("MUSTER_HEARTBEAT_S", 15.0)  # proxies cut silent streams after 30-60 s
 
+    # Players' WebSockets that are passed on to servers (docs/edge.md), in this replica; 0 passes none on.
+    relay_connections: int = setting("MUSTER_RELAY_CONNECTIONS", 1000)
+    relay_connections_player: int = setting("MUSTER_RELAY_CONNECTIONS_PLAYER", 4)  # ... of one player; a few tabs
+    relay_connect_s: float = setting("MUSTER_RELAY_CONNECT_S", 5.0)  # for the server to take one, handshake included
+    relay_idle_s: float = setting("MUSTER_RELAY_IDLE_S", 60.0)  # a client that does not even answer pings is gone
+    relay_message_bytes: int = setting("MUSTER_RELAY_MESSAGE_BYTES", 65_536)  # of a client; a larger one ends it (1009)
+    # Each way on one connection; whoever sends more is read more slowly. An arena of a hundred sends 60,000.
+    relay_bytes_s: int = setting("MUSTER_RELAY_BYTES_S", 524_288)
+    # Frames, or pieces of one, over all connections of this replica: what relaying may take from the API, about half
+    # a core. Beyond it frames wait, and pass together.
+    relay_frames_s: int = setting("MUSTER_RELAY_FRAMES_S", 20_000)
     presence_interval_s: float = setting("MUSTER_PRESENCE_INTERVAL_S", 60.0)  # clients are asked for a heartbeat each
     # A player of whom nobody heard for so long is offline: two heartbeats may be lost. The same as the matchmaker's.
     presence_timeout_s: float = setting("MUSTER_PRESENCE_TIMEOUT_S", 180.0)
@@ -130,7 +148,12 @@ class Settings:
     @property
     def admission(self) -> Admission:
         """What a registration may ask for."""
-        return Admission(prefixes(self.image_prefixes), self.server_cpu_most, self.server_memory_most_mib)
+        return Admission(prefixes(self.image_prefixes), self.server_cpu_most, self.server_memory_most_mib, self.agones)
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """Modules that a registration may name."""
+        return modules(self.command_modules)
 
     @property
     def origins(self) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Who waits for which ticket, and who wakes them.
+"""Who waits for which ticket (or which player's packs), and who wakes them.
 
 A ring of the doorbell wakes the waiters of the tickets it names; each then reads its ticket, and all those reads
 share a round trip. A ring may be lost, so once a second one sweep asks Redis for the seq of every watched ticket and
@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from core.beats import Beats
 from core.clock import now_ms
@@ -20,7 +20,7 @@ from core.errors import MusterError, TooMany, Unavailable
 from core.log import get
 from webapi.metrics import Metrics
 from webapi.settings import Settings
-from webapi.store.tickets import Address, Tickets
+from webapi.store.tickets import Address
 from webapi.waking import Waker
 
 log = get("streams")
@@ -29,6 +29,16 @@ SWEEP_S: Final = 1.0  # how late a lost ring is made good
 SEEN_EVERY_SWEEPS: Final = 5  # a ticket is given up after 60 s without a sign of life: eleven may fail
 BEAT_S: Final = 20.0  # how often who waits counts as heard, at most
 READS_KEPT: Final = 50_000  # signs of life of plain reads between two tellings; further ones are forgotten
+
+
+class Watched(Protocol):
+    """What can be watched: each thing counts its changes."""
+
+    async def seqs(self, addresses: Sequence[Address]) -> list[int]:
+        """How often each has changed. Raises Unavailable."""
+
+    async def seen(self, addresses: Iterable[Address], now_ms: int) -> None:
+        """Somebody waits for these. Raises Unavailable."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,10 +55,12 @@ class Watcher:
 class Streams:
     """All watchers of this replica. `run` is its loop."""
 
-    def __init__(self, tickets: Tickets, settings: Settings, metrics: Metrics, beats: Beats) -> None:
-        self._tickets, self._beats = tickets, beats
+    def __init__(
+        self, watched: Watched, settings: Settings, metrics: Metrics, beats: Beats, kind: str = "ticket"
+    ) -> None:
+        self._watched, self._beats = watched, beats
         self._settings = settings
-        self._open = metrics.streams.labels("ticket")
+        self._open = metrics.streams.labels(kind)
         self._watchers: dict[str, set[Watcher]] = {}
         self._count = 0
         self._by_player: Counter[str] = Counter()
@@ -87,7 +99,7 @@ class Streams:
         """A ring: wake whoever waits for these tickets; that a question was answered concerns those who ask."""
         for ticket in ids:
             for watcher in self._watchers.get(ticket, ()):
-                if topic == "ticket" or watcher.asks:
+                if topic != "told" or watcher.asks:
                     watcher.waker.wake()
 
     def was_read(self, address: Address) -> None:
@@ -121,7 +133,7 @@ class Streams:
     async def sweep(self) -> None:
         """Wake those whose ticket has changed without a ring. Raises Unavailable."""
         addresses = sorted({watcher.address for watchers in self._watchers.values() for watcher in watchers})
-        for address, seq in zip(addresses, await self._tickets.seqs(addresses), strict=True):
+        for address, seq in zip(addresses, await self._watched.seqs(addresses), strict=True):
             for watcher in self._watchers.get(address[1], ()):
                 if watcher.seq != seq:
                     watcher.waker.wake()
@@ -137,5 +149,5 @@ class Streams:
         """Tell Redis which tickets are waited for. Raises Unavailable."""
         watchers = (watcher for watchers in self._watchers.values() for watcher in watchers)
         addresses = {watcher.address for watcher in watchers if not watcher.asks}  # who asks need not be its player
-        await self._tickets.seen(addresses | self._read, now)
+        await self._watched.seen(addresses | self._read, now)
         self._read.clear()

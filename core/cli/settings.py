@@ -13,6 +13,7 @@ from core.settings import setting
 
 LOOPBACK: Final = "127.0.0.1"
 MAX_MATCHMAKERS: Final = 8  # of one machine; more would only wait for each other's leases
+MAX_WORKERS: Final = 64  # of one machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,16 @@ class StackSettings:
     webapi_auth_port: int = setting("MUSTER_WEBAPI_AUTH_PORT", 22550)  # accounts over TCP lines
     webapi_metrics_port: int = setting("MUSTER_WEBAPI_METRICS_PORT", 8000)  # metrics of webapi
     matchmaker_metrics_port: int = setting("MUSTER_MATCHMAKER_METRICS_PORT", 8002)  # metrics of the matchmaker
+    worker_metrics_port: int = setting("MUSTER_WORKER_METRICS_PORT", 8003)  # metrics of the worker of delayed commands
     redis_port: int = setting("MUSTER_REDIS_PORT", 0)  # of the embedded one; 0 takes a free port
     matchmakers: int = setting("MUSTER_MATCHMAKERS", 1)  # a second one takes over when the first dies
 
+    # Workers of delayed commands, started once a game has some; 0 leaves them to you.
+    workers: int = setting("MUSTER_WORKERS", 1)
+
     def __post_init__(self) -> None:
+        if not 0 <= self.workers <= MAX_WORKERS:
+            raise Misconfigured(f"{self.workers} is not 0-{MAX_WORKERS}", setting="MUSTER_WORKERS")
         if not 1 <= self.matchmakers <= MAX_MATCHMAKERS:
             raise Misconfigured(f"{self.matchmakers} is not 1-{MAX_MATCHMAKERS}", setting="MUSTER_MATCHMAKERS")
 
@@ -51,6 +58,8 @@ class StackSettings:
             "MUSTER_WEBAPI_METRICS_PORT": (self.webapi_metrics_port, "metrics of webapi"),
             "MUSTER_MATCHMAKER_METRICS_PORT": (self.matchmaker_metrics_port, "metrics of the matchmaker"),
         }
+        if self.workers:
+            found["MUSTER_WORKER_METRICS_PORT"] = (self.worker_metrics_port, "metrics of the worker")
         if not self.redis_url:
             found["MUSTER_REDIS_PORT"] = (self.redis_port, "the embedded Redis")
         return {name: (port, what) for name, (port, what) in found.items() if port}

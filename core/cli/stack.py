@@ -48,6 +48,7 @@ Say = Callable[[str], None]
 START_S: Final = 30.0  # a cold laptop compiles every module first
 LOOK_S: Final = 0.25
 AWAIT_S: Final = 0.05
+WORKERS_S: Final = 2.0  # how late a worker starts after the first game with commands
 
 
 class Stopped(Exception):
@@ -67,6 +68,9 @@ class Stack:
         self._keepers: list[Keeper] = []
         self._closers = ExitStack()
         self._ready = False
+        self._env: dict[str, str] = {}
+        self._workers_wanted = settings.workers
+        self._asked_s = 0.0  # when it was looked whether a game has commands
 
     def __enter__(self) -> Stack:
         """Start everything. Raises Misconfigured, Unavailable or Stopped, and then nothing runs."""
@@ -95,6 +99,7 @@ class Stack:
                 if keeper.hopeless:
                     self._say(_last_words(keeper.part))
                     return EXIT_MISCONFIGURED
+            changed |= self._start_workers(time.monotonic())
             if changed:
                 self._write_state()
         return 0
@@ -111,7 +116,7 @@ class Stack:
             asyncio.run(_ask_redis(self.redis_url))
         else:
             self._start_redis()
-        env = service_env(
+        self._env = env = service_env(
             self.settings,
             os.environ,
             redis_url=self.redis_url,
@@ -138,15 +143,35 @@ class Stack:
         self._ready = True
         self._write_state()
 
+    def _start_workers(self, now_s: float) -> bool:
+        """Start workers of delayed commands once a game has some: until then nobody needs them."""
+        if not self._workers_wanted or now_s - self._asked_s < WORKERS_S:
+            return False
+        self._asked_s = now_s
+        try:
+            listed = Rest(self.settings.url).call("GET", "/v1/games")["games"]
+        except MusterError:
+            return False  # webapi is being started again
+        if not any(game["spec"].get("commands") for game in listed):
+            return False
+        for number in range(1, self._workers_wanted + 1):
+            port = str(self.settings.worker_metrics_port if number == 1 else free_port())
+            name = "worker" if number == 1 else f"worker-{number}"
+            env = self._env | {"MUSTER_WORKER_METRICS_PORT": port}
+            self._start_service(name, "gamepod", env, "worker")
+        self._workers_wanted = 0
+        self._say("a game has delayed commands: a worker for them runs")
+        return True
+
     def _start_redis(self) -> None:
         port = self.settings.redis_port or free_port()
         server = EmbeddedRedis(find_server(), self.settings.data / REDIS, port)
         self.redis_url = server.url
         self._keep(OwnRedis(server))
 
-    def _start_service(self, name: str, module: str, env: dict[str, str]) -> Keeper:
+    def _start_service(self, name: str, module: str, env: dict[str, str], *args: str) -> Keeper:
         log = None if self._verbose else self.settings.data / "logs" / f"{name}.log"
-        return self._keep(Service(name, (sys.executable, "-m", module), env, log))
+        return self._keep(Service(name, (sys.executable, "-m", module, *args), env, log))
 
     def _keep(self, part: Part) -> Keeper:
         self._go_on()
@@ -215,6 +240,7 @@ def own_ports(settings: StackSettings, data_dir: str) -> StackSettings:
         webapi_port=free_port(),
         webapi_metrics_port=free_port(),
         matchmaker_metrics_port=free_port(),
+        worker_metrics_port=free_port(),
         redis_port=0,
     )
 

@@ -37,7 +37,7 @@ from matchmaker.launch.brake import Brake
 from matchmaker.launch.environment import installation_name, tuning
 from matchmaker.launch.kube_api import PodApi, open_pods
 from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
-from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.kube_watch import KubeWatch
 from matchmaker.launch.node_addresses import NodeAddresses
 from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, Document, Given, node_ports, pod_document, selector
 from matchmaker.launch.pod_state import Pod
@@ -66,7 +66,7 @@ class KubernetesLauncher:
         self._settings, self._api, self._installation = settings, api, installation
         self._secret, self._changed, self._nodes = secret, changed, nodes
         self._log = log.get("matchmaker.kubernetes")
-        self._watch = PodWatch(api, self._look)
+        self._watch = KubeWatch(api, self._look)
         self._seen: dict[str, Seen] = {}
         self._ended: dict[str, Seen] = {}  # gone, kept for a while
         self._over: set[str] = set()  # ended, and not yet gone
@@ -114,7 +114,7 @@ class KubernetesLauncher:
         return min(settings.max_servers - running, settings.pending_most - self.pending) - starting
 
     async def start(self, match: Match) -> None:
-        if match.id in self._watch.pods or match.id in self._starting:
+        if match.id in self._watch.objects or match.id in self._starting:
             return
         self._check(match)
         self._starting.add(match.id)
@@ -132,11 +132,11 @@ class KubernetesLauncher:
 
     def settled(self, match: str) -> None:
         """The scheduler bounds what starts at once; only the ports of a pod that never was are free again."""
-        if match not in self._watch.pods and match not in self._starting:
+        if match not in self._watch.objects and match not in self._starting:
             self._ports.release(match)
 
     async def stop(self, match: str, grace_s: float) -> None:
-        pod = self._watch.pods.get(match)
+        pod = self._watch.objects.get(match)
         if pod is None or match in self._deleting or pod.metadata.deletion_timestamp is not None:
             return
         if self._deletes.holds(time.monotonic()):
@@ -165,8 +165,8 @@ class KubernetesLauncher:
 
     async def close(self, *, stop_servers: bool) -> None:
         deadline = time.monotonic() + CLOSE_S
-        while stop_servers and self._watch.pods and time.monotonic() < deadline:
-            for match in list(self._watch.pods):
+        while stop_servers and self._watch.objects and time.monotonic() < deadline:
+            for match in list(self._watch.objects):
                 await self.stop(match, 1.0)
             await asyncio.sleep(0.05)
         if self._nodes is not None:
@@ -251,7 +251,7 @@ class KubernetesLauncher:
 
     def _look(self, name: str) -> None:
         """Bring what is known of a server in line with its pod."""
-        pod, before = self._watch.pods.get(name), self._seen.get(name)
+        pod, before = self._watch.objects.get(name), self._seen.get(name)
         if pod is None:
             self._gone(name, before)
             return
@@ -290,7 +290,7 @@ class KubernetesLauncher:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = time.monotonic()
-            for name, pod in list(self._watch.pods.items()):
+            for name, pod in list(self._watch.objects.items()):
                 if pod.metadata.deletion_timestamp is None:
                     continue
                 if now >= self._deleting.setdefault(name, now + self._settings.lost_s):

@@ -136,7 +136,7 @@ class ProcessLauncher:
         self._servers.clear()
 
     def _check(self, match: Match) -> None:
-        if match.server.image is not None:
+        if match.server.image is not None or match.server.agones is not None:
             raise LaunchRefused("this installation starts processes, not images")
         if match.server.command is not None and not self._settings.allow_commands:
             raise LaunchRefused("this installation runs no commands (setting: MUSTER_ALLOW_COMMANDS)")

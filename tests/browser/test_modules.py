@@ -13,7 +13,7 @@ async def test_event_streams_are_read_however_they_are_cut(open_tab: OpenTab) ->
     """Events come out the same whether the text arrives whole or letter by letter; comments are skipped."""
     page = await open_tab()
     events = await page.evaluate("""async () => {
-      const { EventParser } = await import("/assets/api.js");
+      const { EventParser } = await import("/assets/muster.js");
       const text = ': beat\\n\\nid: 7\\nevent: status\\ndata: {"a":\\ndata: 1}\\n\\ndata: 2\\r\\n\\r\\ndata: 3\\n';
       const whole = new EventParser().feed(text);
       const parser = new EventParser();

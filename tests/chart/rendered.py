@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,12 +106,22 @@ def _opens(rule: Document, key: str, other: Somebody, protocol: str, port: int) 
 
 def _is_peer(peer: Document, other: Somebody) -> bool:
     if "ipBlock" in peer:
-        return bool(other.cidr == peer["ipBlock"]["cidr"])
+        block = peer["ipBlock"]
+        return _within(other.cidr, block["cidr"]) and not any(
+            _within(other.cidr, out) for out in block.get("except", [])
+        )
     if other.cidr:
         return False
     # A peer without a namespaceSelector means the policy's own namespace; the chart writes none of these.
     namespace = _matches(peer["namespaceSelector"], {"kubernetes.io/metadata.name": other.namespace})
     return namespace and _matches(peer.get("podSelector", {}), other.labels)
+
+
+def _within(cidr: str, block: str) -> bool:
+    if not cidr:
+        return False
+    mine, theirs = ip_network(cidr), ip_network(block)
+    return mine.version == theirs.version and mine.subnet_of(theirs)  # type: ignore[arg-type]
 
 
 def _matches(selector: Document, labels: Mapping[str, str]) -> bool:

@@ -79,6 +79,16 @@ CASES = [
         namespace={},
     ),
     Case(
+        "MusterPacksLate",
+        "A pack of commands of village waits for 1m 1s",
+        {
+            f'muster_packs_oldest_seconds{{game="village",{ONE}}}': flat(61),
+            f'muster_packs_oldest_seconds{{game="farm",{ONE}}}': flat(1),
+        },
+        {f'muster_packs_oldest_seconds{{game="village",{ONE}}}': flat(60)},
+        labels={"game": "village"},
+    ),
+    Case(
         "MusterMatchesFail",
         "10 % of matches fail",
         {

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from gamepod.worker.metrics import Metrics as WorkerMetrics
 from matchmaker.metrics import Metrics as MatchmakerMetrics
 from tests.chart.rendered import ALL, CHART, ROOT, Render, pick
 from webapi.metrics import Metrics as WebapiMetrics
@@ -29,7 +30,9 @@ def existing() -> dict[str, set[str]]:
     registry = CollectorRegistry()
     MatchmakerMetrics(registry)
     found: dict[str, set[str]] = {}
-    for source in (registry, WebapiMetrics().registry):
+    workers = CollectorRegistry()
+    WorkerMetrics(workers)
+    for source in (registry, workers, WebapiMetrics().registry):
         for collector, names in source._collector_to_names.items():
             labels = set(collector._labelnames)  # type: ignore[attr-defined]
             found |= dict.fromkeys(names, labels)

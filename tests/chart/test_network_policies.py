@@ -20,6 +20,7 @@ def part(component: str) -> Somebody:
 
 
 WEBAPI, MATCHMAKER, REDIS, EDGE = part("webapi"), part("matchmaker"), part("redis"), part("edge")
+WORKER = part("worker")
 GAME = Somebody("servers", SERVER)
 NAMES = Somebody("kube-system", {"k8s-app": "kube-dns"})
 PROMETHEUS = Somebody("monitoring", {"app": "prometheus"})
@@ -97,10 +98,25 @@ def test_who_may_speak_to_whom(documents: list[Document]) -> None:
 def test_every_pod_has_a_policy_for_both_directions(rendered: Render) -> None:
     """What no policy names may do anything: so each component has one, and none is left half open."""
     documents = rendered("--values", str(ALL))
-    for component in ("webapi", "matchmaker", "redis", "edge", "games"):
+    for component in ("webapi", "matchmaker", "worker", "redis", "edge", "games"):
         policy = pick(documents, "NetworkPolicy", f"everything-{component}")
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         assert policy["spec"]["podSelector"]["matchLabels"], "would select every pod of the namespace"
+
+
+def test_a_worker_reaches_redis_doorbells_and_the_internet_and_no_more(rendered: Render) -> None:
+    """It calls URLs that developers name: nothing of the operator's own network. Without one nobody may be it."""
+    documents = rendered("--set", "games.namespace=servers,worker.enabled=true")
+    for whom, port in ((REDIS, 6379), (WEBAPI, 22549), (INTERNET, 443)):
+        assert allowed(documents, WORKER, whom, "TCP", port)
+    assert allowed(documents, WEBAPI, WORKER, "TCP", 22549)
+    assert allowed(documents, PROMETHEUS, WORKER, "TCP", 8003)
+    for whom, port in ((INTERNET, 22), (WEBAPI, 22548), (WEBAPI, 8000), (GAME, 20000), (STRANGER, 443)):
+        assert not allowed(documents, WORKER, whom, "TCP", port)
+    for address in ("10.0.0.1/32", "169.254.169.254/32", "192.168.1.1/32"):
+        assert not allowed(documents, WORKER, Somebody(cidr=address), "TCP", 443)
+    assert not allowed(documents, STRANGER, WORKER, "TCP", 22549)
+    assert not allowed(rendered("--set", "games.namespace=servers"), WORKER, REDIS, "TCP", 6379)
 
 
 def test_peers_name_their_namespace(rendered: Render) -> None:

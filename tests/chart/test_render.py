@@ -100,6 +100,28 @@ def test_the_matchmaker_may_start_and_end_pods_and_nothing_else(rendered: Render
     assert nodes["rules"] == [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]
 
 
+def test_fleets_give_the_matchmaker_rights_where_they_are(rendered: Render) -> None:
+    """Only where Agones is enabled, only in the namespaces of fleets; both services learn of them."""
+    assert "MUSTER_AGONES" not in environment(rendered(), "muster-matchmaker")
+    documents = rendered("--set", "games.agones.enabled=true,games.agones.namespaces={fleets,more}")
+    roles = [one for one in documents if one["kind"] == "Role" and one["metadata"]["name"] == "muster-agones"]
+    assert [role["metadata"]["namespace"] for role in roles] == ["fleets", "more"]
+    for role in roles:
+        assert role["rules"] == [
+            {"apiGroups": ["agones.dev"], "resources": ["gameservers"], "verbs": ["list", "watch", "delete"]},
+            {
+                "apiGroups": ["allocation.agones.dev"],
+                "resources": ["gameserverallocations"],
+                "verbs": ["create"],
+            },
+        ]
+    for name in ("muster-matchmaker", "muster-webapi"):
+        found = environment(documents, name)
+        assert (found["MUSTER_AGONES"], found["MUSTER_AGONES_NAMESPACES"]) == ("true", "fleets,more")
+    own = pick(rendered("--set", "games.agones.enabled=true"), "Role", "muster-agones")
+    assert own["metadata"]["namespace"] == "games"
+
+
 def test_without_servers_the_matchmaker_has_no_rights(rendered: Render) -> None:
     """Where no pod is started, nobody may start one."""
     documents = rendered("--set", "matchmaker.launcher=instant", "--set", "games.nodeAddresses=true")
@@ -129,6 +151,21 @@ def test_every_variable_is_one_that_a_service_reads(rendered: Render, service: s
     assert not found - known
     assert not found & set(settings(f"{service}.Settings"))
     assert not REFUSED & set(settings(f"{service}.Settings"))
+
+
+def test_workers_run_where_a_game_needs_them(rendered: Render) -> None:
+    """Off by default; with an image, modules and settings of the operator's, and webapi lets the same modules in."""
+    assert "Deployment/muster-worker" not in {name for name, _ in pod_specs(rendered())}
+    documents = rendered("--set", "worker.enabled=true,worker.modules={village.rules}")
+    container = pick(documents, "Deployment", "muster-worker")["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"] == ["python3", "-m", "gamepod", "worker"]
+    assert container["image"].startswith("muster/service:")
+    for name in ("muster-worker", "muster-webapi"):
+        assert environment(documents, name)["MUSTER_COMMAND_MODULES"] == "village.rules"
+    found = environment(rendered(*EVERYTHING), "everything-worker")
+    assert (found["MUSTER_PACK_S"], found["MUSTER_COMMAND_MODULES"]) == ("2.5", "village.rules,farm.rules")
+    known = {field.metadata["env"] for _, cls in SECTIONS for field in cls.__dataclass_fields__.values()}
+    assert not {name for name in found if name.startswith("MUSTER_")} - known
 
 
 def test_settings_of_servers_reach_the_launcher(rendered: Render) -> None:

@@ -57,8 +57,8 @@ def test_nothing_comes_from_another_host(path: Path) -> None:
 
 @pytest.mark.parametrize("path", OWN, ids=name)
 def test_files_stay_small(path: Path) -> None:
-    """A file that needs more than 300 lines is two files."""
-    assert len(path.read_text().splitlines()) <= 300
+    """A file that needs more than 350 lines is two files."""
+    assert len(path.read_text().splitlines()) <= 350
 
 
 def test_no_script_or_style_is_inline() -> None:

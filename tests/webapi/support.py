@@ -125,10 +125,10 @@ async def claim(db: Database, game: str, *tickets: dict[str, Any], ask_s: float 
     return match.id
 
 
-async def make_ready(db: Database, game: str, match: str) -> None:
-    """What a server does: take its match, and be ready."""
+async def make_ready(db: Database, game: str, match: str, *ports: OpenPort) -> None:
+    """What a server does: take its match, and be ready at these ports."""
     await db.call("server_attach", keys.game(game), match, "s-1", now_ms(), "{}")
-    connection = msgspec.json.encode(Connection("127.0.0.1", [OpenPort("game", "udp", 7000)]))
+    connection = msgspec.json.encode(Connection("127.0.0.1", list(ports) or [OpenPort("game", "udp", 7000)]))
     reply = await db.call(
         "match_step", keys.game(game), match, "ready", now_ms(), "s-1", "", connection, now_ms() + 60_000, 0
     )

@@ -6,7 +6,7 @@
  * stays the same player, which the server answers with a clear refusal.
  */
 
-import { ApiError, request } from "./api.js";
+import { ApiError, request } from "./muster.js";
 
 const KEY = "muster.account";
 const RENEW_EARLY_MS = 30_000; // a token must outlive the request it is sent with

@@ -1,6 +1,6 @@
 /** The page: the operator's overview around a Play card, or the arena over all of it. */
 
-import { request } from "./api.js";
+import { request } from "./muster.js";
 import { Arena } from "./arena/view.js";
 import { Boards } from "./boards.js";
 import { Charts, Matches, Queues, Servers, Supply, useOverview } from "./overview.js";

@@ -1,6 +1,6 @@
 /** Leaderboards: the best of a game by score, activity or rating, now or in a season that is over, with one's own row. */
 
-import { request } from "./api.js";
+import { request } from "./muster.js";
 import { BUILT_IN, html, useEffect, useState } from "./ui.js";
 
 const REFRESH_MS = 3000;

@@ -1,6 +1,6 @@
 /** What runs now: queues, matches and servers, as the overview stream tells them. */
 
-import { follow } from "./api.js";
+import { follow } from "./muster.js";
 import { Chart } from "./charts.js";
 import { duration, html, mebibytes, shortId, useEffect, useState } from "./ui.js";
 
@@ -12,7 +12,8 @@ const STOPPED = { live: false, error: "" };
 /**
  * @typedef {{median_s: number, p90_s: number}} Waits of the tickets matched in the last minutes
  * @typedef {{id: string, name: string, online: number, waiting: number, oldest_wait_s: number, live: number, matched?: number,
- *   waits?: Waits, supply?: SupplyRow}} GameRow
+ *   waits?: Waits, packs?: Packs, supply?: SupplyRow}} GameRow
+ * @typedef {{waiting: number, oldest_s: number, executed: number, failed: number, skipped: number}} Packs of commands
  * @typedef {{wanted: number, ready: number, starting: number, why: string, matches: number[], wrong: number,
  *   idle_s_per_match: number}} SupplyRow servers without a match, and what they came to
  * @typedef {{id: string, game: string, state: string, reason: string, players: number, created_at: string}} MatchRow
@@ -91,6 +92,7 @@ export function Charts({ overview, history }) {
 /** @param {{games: GameRow[]}} props */
 export function Queues({ games }) {
   const waiting = games.some((game) => game.waiting > 0);
+  const packs = games.some((game) => game.packs);
   return html`
     <${Card} title="Queues" empty=${games.length ? "" : "No game is registered yet: POST one to /v1/games."}>
       <table>
@@ -99,6 +101,7 @@ export function Queues({ games }) {
           <th scope="col" class="number">Oldest wait</th>
           <th scope="col" class="number" title="tickets, in the last five minutes">Matched lately</th>
           <th scope="col" class="number" title="half waited less; nine of ten waited less">Their wait</th>
+          ${packs && html`<th scope="col" class="number" title="packs of delayed commands; how long the oldest waits">Packs</th>`}
           <th scope="col" class="number">Live</th></tr></thead>
         <tbody>${games.map((game) => html`
           <tr key=${game.id}>
@@ -108,6 +111,9 @@ export function Queues({ games }) {
             <td class="number">${game.waiting ? duration(game.oldest_wait_s) : "–"}</td>
             <td class="number">${game.matched ?? "–"}</td>
             <td class="number">${game.waits ? `${briefly(game.waits.median_s)} / ${briefly(game.waits.p90_s)}` : "–"}</td>
+            ${packs && html`<td class="number"
+              title=${game.packs && `${game.packs.executed} executed, ${game.packs.failed} failed, ${game.packs.skipped} skipped`}>
+              ${game.packs ? (game.packs.waiting ? `${game.packs.waiting} / ${duration(game.packs.oldest_s)}` : 0) : "–"}</td>`}
             <td class="number">${game.live}</td>
           </tr>`)}
         </tbody>

@@ -6,13 +6,12 @@
  */
 
 import { accessToken, ensureAccount, knownAccount, requestAs } from "./account.js";
-import { ApiError, follow, patiently, pause } from "./api.js";
 import { ArenaLink } from "./arena/net.js";
 import { ArenaState } from "./arena/state.js";
+import { ApiError, follow, patiently, pause, REJOIN_MS, ticketPath, WAITING, wayTo } from "./muster.js";
 
 const TICKET_KEY = "muster.ticket"; // in sessionStorage: a reload goes on where it was
-const WAITING = ["QUEUED", "SEARCHING", "REQUIRES_ACCEPTANCE", "PLACING"];
-const REJOIN_MS = [0, 250, 500, 1000, 2000, 4000, 4000]; // together within the 15 s a tank waits for its player
+const VIA = new URLSearchParams(location.search).get("via") ?? "auto"; // ?via=edge: through this page's own address
 const UNMATCHED = ["QUEUED", "SEARCHING"];
 const WHY_MS = 4000; // between two questions; who is matched sooner asks none
 const REQUEUED = "The game server was lost. You are back in the queue; your wait counts on.";
@@ -144,7 +143,7 @@ export class Play {
       if (ticket.status !== "COMPLETED") return this.#fail(SENTENCES[ticket.reason] ?? SENTENCES[ticket.status]);
       if (ticket.connection) {
         await pause(REJOIN_MS[refused], signal);
-        const { ending, joined } = await this.#playMatch(ticket, signal);
+        const { ending, joined } = await this.#playMatch(ticket, refused, signal);
         if (signal.aborted) return;
         if (ending.kind === "over") return this.#finish(ending.result);
         if (ending.code === "replaced") return this.#fail("This match was opened in another tab. Play on there.");
@@ -199,9 +198,9 @@ export class Play {
   }
 
   /** One connection to the server of a placed ticket: how it ended, and whether it let us in. */
-  async #playMatch(ticket, signal) {
+  async #playMatch(ticket, failed, signal) {
     const state = this.#view.match?.state ?? new ArenaState();
-    const link = new ArenaLink(arenaUrl(ticket.connection), ticket.join_token, state);
+    const link = new ArenaLink(wayTo(ticket, { via: VIA, failed }), ticket.join_token, state);
     const match = this.#view.match ?? { state, link };
     match.link = link;
     signal.addEventListener("abort", () => link.leave(), { once: true });
@@ -229,10 +228,6 @@ export class Play {
   }
 }
 
-function ticketPath({ game, id }) {
-  return `v1/tickets/${encodeURIComponent(game)}/${encodeURIComponent(id)}`;
-}
-
 /** @returns {Promise<Ticket>} a new ticket, or the one that this player has open already */
 async function openTicket(game) {
   try {
@@ -251,14 +246,6 @@ function readTicket(ticket) {
 /** @returns {Promise<{state: string, result?: any}>} the match of a placed ticket */
 function readMatch({ game, match }) {
   return requestAs(`v1/matches/${encodeURIComponent(game)}/${encodeURIComponent(match)}`);
-}
-
-/** The server's WebSocket port. A page served over TLS may open none but secure sockets. */
-function arenaUrl({ address, ports }) {
-  const port = ports.find(({ protocol }) => protocol === "ws");
-  if (!port) throw new Error("This game's server has no WebSocket port, so a browser cannot play it.");
-  const host = address.includes(":") ? `[${address}]` : address;
-  return `${location.protocol === "https:" ? "wss" : "ws"}://${host}:${port.port}/ws`;
 }
 
 function unreachableServer({ connection: { address } }) {

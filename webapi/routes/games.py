@@ -68,7 +68,7 @@ async def remove(call: Call) -> None:
 def _checked(call: Call, game: str, spec: GameSpec) -> GameSpec:
     settings = call.services.settings
     check_server(spec.server, settings.admission)
-    return check_game(game, spec, commands_allowed=settings.allow_commands)
+    return check_game(game, spec, commands_allowed=settings.allow_commands, modules=settings.modules)
 
 
 async def _own(call: Call) -> Game:

@@ -8,7 +8,7 @@ from core import keys
 from core.errors import Conflict, NotFound
 from core.redis.batch import Batch
 from webapi.documents import MatchDocument
-from webapi.records import match_document
+from webapi.records import Joining, is_arena, joining, match_document
 
 LISTED_MOST: Final = 100  # live ones, and as many that were over
 
@@ -25,6 +25,16 @@ class Matches:
         if "doc" not in found:
             raise NotFound("there is no such match", code="no-such-match")
         return match_document(found)
+
+    async def way_in(self, game: str, match: str, player: str) -> tuple[Joining, bool] | None:
+        """How `player` joins, and whether it is an arena; None where he has no seat, or nobody can join."""
+        found = await self._batch.do("HMGET", keys.match(game, match), "state", "connection", "doc", "standby")
+        how = joining(match, found, player)
+        return None if how is None else (how, is_arena(found[2]))
+
+    async def server_name(self, game: str, match: str) -> str:
+        """What the join key of a match is made of, where its server was there before it; '' for the match's id."""
+        return await self._batch.do("HGET", keys.match(game, match), "standby") or ""
 
     async def ask(self, game: str, match: str, request: str, now_ms: int) -> None:
         """Ask for players by this request, '' to ask no more.

@@ -8,13 +8,13 @@ from typing import Any, Final
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from core import keys
+from core import keys, packstore
 from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
 from core.rules import rules_of
-from webapi.overview_documents import GameOverview, MatchOverview, Overview
+from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.presence import Presence
 from webapi.store.queues import figures
@@ -50,15 +50,40 @@ class OverviewReader:
             games.append(replace(shown_game, supply=supply))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
+        packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
         return Overview(
-            games=await self._with_online(games),
+            games=await self._with_online(games, packs),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
         )
 
-    async def _with_online(self, games: list[GameOverview]) -> list[GameOverview]:
+    async def _packs(self, games: list[str], now_ms: int) -> dict[str, PacksOverview]:
+        """What waits of delayed commands, summed over each game's shards."""
+        wanted = [command for game in games for base in keys.shards(game) for command in _packs_asked(base)]
+        found = await self._batch.do_many(wanted)
+        size = 2 * keys.SHARDS
+        return {game: _packs_of(found[i * size : (i + 1) * size], now_ms) for i, game in enumerate(games)}
+
+    async def _with_online(self, games: list[GameOverview], packs: dict[str, PacksOverview]) -> list[GameOverview]:
         online = await self._presence.online([game.id for game in games])
-        return [replace(game, online=online[game.id]) for game in games]
+        return [replace(game, online=online[game.id], packs=packs.get(game.id, UNSET)) for game in games]
+
+
+def _packs_asked(base: str) -> list[tuple[str | int, ...]]:
+    return [
+        ("HMGET", f"{base}:packs-stats", *packstore.STATS),
+        ("ZRANGE", f"{base}:packs-since", 0, 0, "WITHSCORES"),
+    ]
+
+
+def _packs_of(found: list[Any], now_ms: int) -> PacksOverview:
+    stats, oldest = found[::2], [since[0][1] for since in found[1::2] if since]
+    _, executed, failed, skipped = (sum(int(shard[i] or 0) for shard in stats) for i in range(4))
+    oldest_s = round(max(0.0, (now_ms - min(oldest)) / 1000), 1) if oldest else 0.0
+    return PacksOverview(sum(map(packstore.waiting_of, stats)), oldest_s, executed, failed, skipped)
+
+
+NOTHING: Final = PacksOverview(0, 0.0, 0, 0, 0)
 
 
 def _asked(game: str) -> list[tuple[str | int, ...]]:
@@ -101,6 +126,7 @@ def _game(
         stats={name: int(value) for name, value in stats.items()},
         matched=told.lately.matched_tickets if told else UNSET,
         waits=told.lately.waits if told and told.lately.waits else UNSET,
+        packs=NOTHING if game.spec.commands else UNSET,
     )
 
 

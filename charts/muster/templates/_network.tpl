@@ -58,6 +58,9 @@
 - to:
     {{- include "muster.peer" (list . "webapi") | nindent 4 }}
     {{- include "muster.peer" (list . "matchmaker") | nindent 4 }}
+    {{- if .Values.worker.enabled }}
+    {{- include "muster.peer" (list . "worker") | nindent 4 }}
+    {{- end }}
   ports:
     {{- include "muster.ports" "doorbell" | nindent 4 }}
 {{- end }}
@@ -67,6 +70,9 @@
 - from:
     {{- include "muster.peer" (list . "webapi") | nindent 4 }}
     {{- include "muster.peer" (list . "matchmaker") | nindent 4 }}
+    {{- if .Values.worker.enabled }}
+    {{- include "muster.peer" (list . "worker") | nindent 4 }}
+    {{- end }}
     {{- include "muster.peer.games" . | nindent 4 }}
   ports:
     {{- include "muster.ports" "doorbell" | nindent 4 }}

@@ -292,3 +292,17 @@ local function board_put(base, name, player, score, at, best)
   redis.call('ZADD', board, score, tie .. player)
   redis.call('HSET', since, player, tie)
 end
+
+local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
+
+-- Redis' clock, ms.
+local function now_of()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Let a player with waiting packs be the next that is taken, unless a worker has him, or he is to be tried later.
+local function pack_hurry(base, player)
+  local due = tonumber(redis.call('ZSCORE', base .. ':packs-due', player))
+  if due and due <= now_of() then redis.call('ZADD', base .. ':packs-due', 1, player) end
+end

@@ -41,7 +41,7 @@ def test_ports_to_check_depend_on_whose_redis_it_is() -> None:
     assert "MUSTER_REDIS_PORT" not in StackSettings().ports
     assert StackSettings(redis_port=7000).ports["MUSTER_REDIS_PORT"][0] == 7000
     assert "MUSTER_REDIS_PORT" not in StackSettings(redis_port=7000, redis_url="redis://elsewhere").ports
-    fixed = StackSettings(webapi_metrics_port=0, webapi_auth_port=0).ports
+    fixed = StackSettings(webapi_metrics_port=0, webapi_auth_port=0, worker_metrics_port=0).ports
     assert fixed.keys() == {"MUSTER_WEBAPI_PORT", "MUSTER_MATCHMAKER_METRICS_PORT"}
 
 
@@ -50,6 +50,15 @@ def test_number_of_matchmakers_is_bounded() -> None:
     for number in (0, 100):
         with pytest.raises(Misconfigured, match="MUSTER_MATCHMAKERS"):
             StackSettings(matchmakers=number)
+
+
+def test_number_of_workers_is_bounded() -> None:
+    """A negative number and a hundred workers are refused by name; without any their port is not asked for."""
+    for number in (-1, 100):
+        with pytest.raises(Misconfigured, match="MUSTER_WORKERS"):
+            StackSettings(workers=number)
+    assert "MUSTER_WORKER_METRICS_PORT" in StackSettings().ports
+    assert "MUSTER_WORKER_METRICS_PORT" not in StackSettings(workers=0).ports
 
 
 def test_services_get_the_stack_s_own_redis_and_what_the_user_set() -> None:

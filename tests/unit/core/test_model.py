@@ -40,6 +40,7 @@ def test_good_games(fields: dict[str, Any]) -> None:
     [
         ("Tanks", {}, "/id"),
         ("tanks", {"supply": {"warm": {}}}, "/supply/warm"),
+        ("tanks", {"supply": {"early": {}}, "server": {"agones": {"fleet": "f"}}}, "/supply"),
         ("tanks", {"supply": {"warm": {"servers": 11}}}, "/supply/warm/servers"),
         ("tanks", {"supply": {"warm": {"servers": 3}}, "limits": {"servers": 2}}, "/supply/warm/servers"),
         (

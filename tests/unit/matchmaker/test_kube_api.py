@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from matchmaker.launch.kube_api import KubePods, _proxy_of, open_pods
+from matchmaker.launch.kube_api import KubePods, open_pods
+from matchmaker.launch.kube_way import _proxy_of
 
 LABELS = {"app": "a", "instance": "b"}
 

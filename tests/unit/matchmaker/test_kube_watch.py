@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from matchmaker.launch import kube_watch
-from matchmaker.launch.kube_api import OPENED
 from matchmaker.launch.kube_errors import KubeAway, KubeRefused
-from matchmaker.launch.kube_watch import PodWatch
+from matchmaker.launch.kube_objects import OPENED
+from matchmaker.launch.kube_watch import KubeWatch
 from matchmaker.launch.node_addresses import Node
 from matchmaker.launch.pod import Document
 from matchmaker.launch.pod_state import Metadata, Pod, Status
@@ -69,10 +69,10 @@ class Played:
 
 
 @contextmanager
-def watching(api: Played) -> Iterator[tuple[PodWatch, list[str]]]:
+def watching(api: Played) -> Iterator[tuple[KubeWatch, list[str]]]:
     """A watch that runs, and the names that it marked dirty."""
     dirty: list[str] = []
-    watch = PodWatch(api, dirty.append)
+    watch = KubeWatch(api, dirty.append)
     task = asyncio.create_task(watch.run())
     try:
         yield watch, dirty
@@ -94,7 +94,7 @@ async def test_list_then_watch() -> None:
     api = Played({"a": a_pod("a", 1)}, 5, [[("ADDED", a_pod("b", 6)), ("MODIFIED", a_pod("a", 7, "Failed"))]])
     with watching(api) as (watch, dirty):
         await watched(api, 2)
-        assert {name: pod.status.phase for name, pod in watch.pods.items()} == {"a": "Failed", "b": "Running"}
+        assert {name: pod.status.phase for name, pod in watch.objects.items()} == {"a": "Failed", "b": "Running"}
         assert dirty == ["a", "b", "a"]
 
 
@@ -116,7 +116,7 @@ async def test_too_old_lists_again() -> None:
         api.version = 90
         await watched(api, 2)
         assert api.asked == ["5", "90"]
-        assert sorted(watch.pods) == ["b"]
+        assert sorted(watch.objects) == ["b"]
         assert dirty[2:] == ["a", "b"]
         assert watch.take_gone("a") is not None
         assert watch.take_gone("a") is None
@@ -127,7 +127,7 @@ async def test_a_deleted_pod_is_kept_as_it_was() -> None:
     api = Played({"a": a_pod("a", 1)}, 5, [[("DELETED", a_pod("a", 6, "Failed"))]])
     with watching(api) as (watch, dirty):
         await watched(api, 2)
-        assert "a" not in watch.pods
+        assert "a" not in watch.objects
         last = watch.take_gone("a")
         assert last is not None
         assert last.status.phase == "Failed"
@@ -141,7 +141,7 @@ async def test_our_own_answers_do_not_overrule_the_watch() -> None:
         await watched(api, 1)
         watch.put(a_pod("a", 6))
         watch.put(a_pod("b", 9))
-        assert {name: pod.status.phase for name, pod in watch.pods.items()} == {"a": "Failed", "b": "Running"}
+        assert {name: pod.status.phase for name, pod in watch.objects.items()} == {"a": "Failed", "b": "Running"}
 
 
 async def test_an_api_server_that_is_away() -> None:
@@ -150,7 +150,7 @@ async def test_an_api_server_that_is_away() -> None:
     with watching(api) as (watch, _):
         assert not watch.listed.is_set()
         await watched(api, 1)
-        assert (api.lists, list(watch.pods)) == (3, ["a"])
+        assert (api.lists, list(watch.objects)) == (3, ["a"])
 
 
 async def test_when_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ async def test_when_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
     api = Played({}, 5, [[KubeAway("cut")], [KubeRefused(429, "TooManyRequests", "later")]])
     seen: list[tuple[bool, bool]] = []
 
-    class Seeing(PodWatch):
+    class Seeing(KubeWatch):
         async def _follow(self) -> None:
             seen.append((self.away, bool(self.trouble)))
             await super()._follow()
@@ -171,3 +171,33 @@ async def test_when_it_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [(False, False), (True, True), (False, True)]
     assert (watch.away, watch.trouble) == (False, "")
     assert watch.back_at <= time.monotonic()
+
+
+async def test_a_refusal_is_a_sign_of_life() -> None:
+    """A server that comes back and refuses at first, as for kinds it has not loaded yet, is back."""
+    api = Played()
+    api.away = 1
+    refusals = [KubeRefused(404, "NotFound", "not yet")]
+
+    async def refusing() -> tuple[list[Pod], str]:
+        api.lists += 1
+        if api.lists <= api.away:
+            raise KubeAway("away")
+        if refusals:
+            raise refusals.pop()
+        return [], "1"
+
+    api.list = refusing  # type: ignore[method-assign]
+    watch = KubeWatch(api, lambda _: None)
+    task = asyncio.create_task(watch.run())
+    try:
+        await eventually(lambda: _true(not refusals))
+        assert watch.back_at > float("-inf")
+        assert not watch.away
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _true(found: bool) -> bool:
+    return found

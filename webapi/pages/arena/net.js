@@ -36,14 +36,14 @@ export class ArenaLink {
   ended = new Promise((resolve) => { this.#end = resolve; });
 
   /**
-   * @param {string} url of the server's WebSocket port
+   * @param {{url: string, protocols: string[]}} way to the server's WebSocket port
    * @param {string} token join token of this player for this match
    * @param {import("./state.js").ArenaState} state told everything that arrives
    */
-  constructor(url, token, state) {
+  constructor({ url, protocols }, token, state) {
     this.#state = state;
     this.ended.then(() => this.#timers.forEach(clearTimeout));
-    this.#socket = new WebSocket(url);
+    this.#socket = new WebSocket(url, protocols);
     this.#socket.onopen = () => this.#send({ type: "join", token });
     this.#socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
     this.#socket.onclose = () => this.#finish({ kind: "lost", ...this.#refusal });

@@ -32,8 +32,17 @@
 {{- end }}
 {{- end }}
 
+{{/* Namespaces of fleets, comma-separated. */}}
+{{- define "muster.games.fleets" -}}
+{{- join "," (.Values.games.agones.namespaces | default (list (include "muster.games.namespace" .))) -}}
+{{- end }}
+
 {{/* What webapi refuses at registration and the launcher at start: both read it. */}}
 {{- define "muster.games.admissionEnv" -}}
+{{- if .Values.games.agones.enabled }}
+- {name: MUSTER_AGONES, value: "true"}
+- {name: MUSTER_AGONES_NAMESPACES, value: {{ include "muster.games.fleets" . | quote }}}
+{{- end }}
 {{- with .Values.games.imagePrefixes }}
 - {name: MUSTER_IMAGE_PREFIXES, value: {{ join "," . | quote }}}
 {{- end }}

@@ -1,0 +1,1 @@
+"""Delayed commands, from the Redis functions to whole workers."""
