@@ -48,6 +48,7 @@ images: install  ## Build the images on the Docker daemon of DOCKER_HOST, with a
 docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
+	@$(BIN)/python -m tools.draw_events
 	@$(BIN)/python -m tools.draw_chart
 
 proto: install  ## Make the modules of the sidecar's gRPC messages from their .proto files

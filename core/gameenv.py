@@ -9,9 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from core.errors import Invalid
 from core.ids import is_id
+from core.model import Match
 
+ROSTER_BYTES: Final = 65_536  # of one variable: a system takes 128 KiB, and 200 players are 10 KB as a rule
 _PORT: Final = re.compile(r"\{port(?::([^{}]*))?\}")
 
 
@@ -46,6 +50,30 @@ def told(ports: Mapping[str, int], *, sdk_ports: tuple[int, int], match: str, se
         **({} if is_id("standby", match) else {"MUSTER_MATCH": match}),
         "MUSTER_SERVER": server,
     }
+
+
+def of_match(match: Match) -> dict[str, str]:
+    """The variables that tell a game its match, where it starts for one. A roster beyond `ROSTER_BYTES` is left out."""
+    if not match.players:
+        return {}  # it starts before its match, and is told of that by its sidecar
+    roster = roster_text(match)
+    return {
+        "MUSTER_GAME": match.game,
+        "MUSTER_GAME_VERSION": str(match.game_version),
+        "MUSTER_SETTINGS": settings_text(match),
+        **({"MUSTER_ROSTER": roster} if len(roster) <= ROSTER_BYTES else {}),
+    }
+
+
+def roster_text(match: Match) -> str:
+    """The seats: JSON of id and team."""
+    return msgspec.json.encode([{"id": seat.id, "team": seat.team} for seat in match.players]).decode()
+
+
+def settings_text(match: Match) -> str:
+    """What the match is played by: JSON of region, rating mode and timers in seconds."""
+    told = {"region": match.region, "rating_mode": match.rating_mode, "timers": msgspec.to_builtins(match.timers)}
+    return msgspec.json.encode(told).decode()
 
 
 def _upper(name: str) -> str:

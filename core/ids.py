@@ -10,7 +10,20 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-Kind = Literal["player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange", "standby"]
+Kind = Literal[
+    "player",
+    "ticket",
+    "match",
+    "server",
+    "session",
+    "party",
+    "event",
+    "backfill",
+    "exchange",
+    "standby",
+    "apikey",
+    "invitation",
+]
 
 PREFIX: Final[dict[Kind, str]] = {
     "player": "p",
@@ -23,6 +36,8 @@ PREFIX: Final[dict[Kind, str]] = {
     "backfill": "b",
     "exchange": "x",
     "standby": "w",  # a server that is started before it has a match
+    "apikey": "key",
+    "invitation": "inv",
 }
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"

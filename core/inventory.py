@@ -117,6 +117,7 @@ class Inventories:
         last = await self._last()
         players = [player async for page in self._scan("SSCAN", "players") for player in page]
         should = replay(await self._hashes("kept", players), [doc async for doc in self._documents(last)])
+        should = {player: should[player] for player in should.keys() & set(players)}  # others were erased
         found = await self._hashes("inv", players)
         owners = {u: p async for page in self._scan("HSCAN", "owners") for u, p in pairs(page).items()}
         rightful = {name.partition("#")[2]: p for p, items in should.items() for name in items if "#" in name}

@@ -11,16 +11,20 @@ the rest from it; all of them hash to that slot.
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
+| `muster:{game}:versions` | hash | version -> its registration; `newest` number, `over`: how a canary ended |
+| `muster:{game}:canary` | hash | candidate that is tried: version, doc, percent, since_ms, `before`: outcomes |
+| `muster:{game}:outcomes` | hash | `<version>:created`, `:ready`, `:finish:<reason>`, `:fail:<reason>` -> matches |
 | `muster:{game}:lease` | hash | owner, token (fencing), until_ms: who matches this game |
 | `muster:{game}:queue` | zset | waiting tickets by the ms their wait began |
 | `muster:{game}:changes` | stream | ids of tickets, and of matches that ask for players, that changed: for a mirror |
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
-| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, `y:<player>`... |
+| `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, kept, `y:<id>`... |
 | `muster:{game}:standbys` | zset | servers without a match: the ready ones by the ms since when, then the starting |
 | `muster:{game}:standby:<id>` | hash | state, kind, version, doc, server, times of such a server, and its match |
 | `muster:{game}:bell:<id>` | list | its match, pushed with the allocation: the server waits for it |
@@ -32,6 +36,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asked` | zset | waiting tickets somebody asks about (why not yet), by the ms they did; for seconds |
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
+| `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -74,6 +79,7 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
 | `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |
 | `muster:{presence/N}:online` | hash | game -> players online |
@@ -85,10 +91,19 @@ the rest from it; all of them hash to that slot.
 | `muster:{presence/N}:sessions:<player>` | list | the latest of them (JSON) |
 | `muster:{presence/N}:limited` | set | `<game>/<player>` to whom the game's play-time limits apply |
 | `muster:login:{name}` | hash | a folded user name -> player, password hash, and what its account is written from |
-| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times |
+| `muster:account:{player}` | hash | name, role, role_rev (changes of the role), times; or a tombstone: `erased_ms` |
 | `muster:sessions:{player}` | hash | session id -> refresh token digest and expiry (JSON) |
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
+| `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:games_ever` | set | ids of games that were ever registered |
+| `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
+| `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
+| `muster:apikeys_used:{player}` | hash | ... and when it was used last, ms |
+| `muster:developer_invitations` | zset | invitations of developers by the ms they end |
+| `muster:invitation:{invitation}` | hash | digest of its code, who made it, who took it |
+| `muster:{game}:issuer` | string | who else says who a player of the game is (JSON) |
+| `muster:outside:{digest}` | string | whom a subject of such an issuer is: a player |
 | `muster:developer:{player}` | hash | a developer's game -> its live matches, and when they were counted (ms) |
 | `muster:party:{party}` | string | a party (JSON) |
 | `muster:partycode:{code}` | string | invitation code -> party |
@@ -96,8 +111,9 @@ the rest from it; all of them hash to that slot.
 | `muster:invitations:{player}` | hash | invitation code of a party -> who invited the player, and when (JSON) |
 
 Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
-`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled, `standby` the server
-that was started before the match, whose id its process runs and its join key is made under.
+`backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled, `kept` what its
+sidecar is to know in its next life, `said_ms` when the line that means ready was seen, `standby` the
+server that was started before the match, whose id its process runs under and its join key is made of.
 """
 
 from __future__ import annotations
@@ -109,6 +125,9 @@ from zlib import crc32
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
+GAMES_EVER: Final = "muster:games_ever"
+ERASING: Final = "muster:erasing"
+INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
 SHARDS: Final = 16
@@ -127,6 +146,10 @@ def game(game_id: str) -> str:
 
 def registration(game_id: str) -> str:
     return f"{game(game_id)}:game"
+
+
+def versions(game_id: str) -> str:
+    return f"{game(game_id)}:versions"
 
 
 def game_owner(game_id: str) -> str:
@@ -172,6 +195,11 @@ def items(game_id: str) -> str:
     return f"muster:{{{game_id}.items}}"
 
 
+def sink(name: str, game_id: str) -> str:
+    """Base of the lease of who carries a game's events to a broker. No game's id has a slash."""
+    return f"muster:{{sink/{name}/{game_id}}}"
+
+
 def balance(game_id: str) -> str:
     """Versions of a game's balance document."""
     return f"{game(game_id)}:balance"
@@ -214,6 +242,30 @@ def revoked(session: str) -> str:
 
 def tries(who: str) -> str:
     return f"muster:tries:{{{who}}}"
+
+
+def known_places(folded_name: str) -> str:
+    return f"muster:places:{{{folded_name}}}"
+
+
+def api_keys(player: str) -> str:
+    return f"muster:apikeys:{{{player}}}"
+
+
+def api_keys_used(player: str) -> str:
+    return f"muster:apikeys_used:{{{player}}}"
+
+
+def invitation(invitation_id: str) -> str:
+    return f"muster:invitation:{{{invitation_id}}}"
+
+
+def issuer(game_id: str) -> str:
+    return f"{game(game_id)}:issuer"
+
+
+def outside(digest: str) -> str:
+    return f"muster:outside:{{{digest}}}"
 
 
 def developer(player: str) -> str:

@@ -24,6 +24,7 @@ MAX_MODES: Final = 16  # of a game that keeps a rating for each
 MAX_COUNTERS: Final = 32  # and as many lists
 MAX_LIST_VALUES: Final = 100  # that a list begins with; they travel in every match document
 MAX_IDLE: Final = 1000  # servers of a game that have no match
+MAX_LINE: Final = 200  # characters that a line of a game's output is looked for by
 MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
 
 Role = Literal["player", "developer", "admin", "server"]
@@ -52,13 +53,18 @@ class Port(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ready(Struct, frozen=True, forbid_unknown_fields=True):
-    """When a server counts as playable.
+    """When a server counts as playable. docs/plain-games.md.
 
-    `sdk`: it calls POST /ready. `port`: its first TCP port accepts. `delay`: `delay_s` after its start.
+    `sdk`: it calls POST /ready. `port`: a TCP port accepts. `log`: it wrote a line with `line` in it, where `*` is any
+    text. `http`: GET `path` on a port answers 2xx. `delay`: `delay_s` after its start. `port` names the one that is
+    tried, by default the first that is not UDP.
     """
 
-    when: Literal["sdk", "port", "delay"] = "sdk"
+    when: Literal["sdk", "port", "log", "http", "delay"] = "sdk"
     delay_s: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    line: Annotated[str, Meta(max_length=MAX_LINE)] = ""
+    path: Annotated[str, Meta(max_length=256)] = "/"
+    port: Annotated[str, Meta(max_length=64)] = ""
 
 
 class Resources(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -117,6 +123,9 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     health: HealthSpec = HealthSpec()
     counters: Annotated[dict[Name, CounterSpec], Meta(max_length=MAX_COUNTERS)] = {}
     lists: Annotated[dict[Name, ListSpec], Meta(max_length=MAX_COUNTERS)] = {}
+    # How it is known who is connected, for `no_show` and `empty`: by `calls` of the game (the SDK's players,
+    # /muster/v1/players), or by the `connections` of its TCP ports. `auto`: as `calls`, from the first one on.
+    counted_by: Literal["auto", "calls", "connections"] = "auto"
     writable_root: bool = False  # an image that writes beside /tmp; otherwise its root is read-only
 
 
@@ -125,7 +134,8 @@ class Timers(Struct, frozen=True, forbid_unknown_fields=True):
 
     start_s: Seconds = 60  # created -> Ready; an image pull on a fresh node takes most of it
     join_s: Seconds = 30  # Ready -> somebody joined
-    empty_s: Seconds = 30  # the last player left -> over; covers a reconnect
+    empty_s: Seconds = 30  # the last player left -> over
+    reconnect_s: Seconds = 30  # a player lost the connection -> he counts as left, and his seat is free
     length_s: Seconds = 3600  # Ready -> over, whatever happens
     drain_s: Seconds = 5  # asked to stop -> killed
 

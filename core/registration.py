@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 
@@ -15,6 +16,8 @@ from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port
 from core.playtime import check_play
 from core.rules import rule_set
 from core.rules.text import tree_of
+
+_PATH: Final = re.compile(r"/[!-~]*")
 
 
 def check_game(
@@ -30,6 +33,7 @@ def check_game(
             pointer="/id",
         )
     _check_server(spec.server, commands_allowed=commands_allowed)
+    _check_delay(spec)
     if spec.rules is not None:
         spec = _with_rules(spec)
     else:
@@ -49,6 +53,12 @@ def _check_supply(spec: GameSpec) -> None:
     supply, warm = spec.supply, spec.supply.warm
     if spec.server.agones is not None and (warm or supply.early):
         raise Invalid("a fleet keeps servers ready by itself: say how many there, not here", pointer="/supply")
+    if spec.server.image is not None and spec.server.ready.when == "log" and (warm or supply.early):
+        raise Invalid(
+            "an image that is ready by a line of its output is looked at for its match: use port, http, delay or sdk, "
+            "or leave supply out",
+            pointer="/supply",
+        )
     if warm is None:
         return
     if not (warm.servers or warm.share or warm.cover or warm.schedule):
@@ -121,8 +131,66 @@ def _check_server(server: Server, *, commands_allowed: bool) -> None:
     names = [port.name for port in server.ports]
     if len(set(names)) != len(names):
         raise Invalid("two ports have the same name", pointer="/server/ports")
-    if server.ready.when == "port" and not any(p.protocol != "udp" for p in server.ports):
-        raise Invalid("ready when `port` needs a tcp or ws port to try", pointer="/server/ready/when")
+    _check_ready(server)
+    if server.counted_by == "connections" and not _stream_ports(server):
+        raise Invalid(
+            "connections are counted on tcp and ws ports, and this server has none: of UDP nobody can tell who is "
+            "connected; let the game tell (`calls`)",
+            pointer="/server/counted_by",
+        )
+
+
+def _stream_ports(server: Server) -> list[str]:
+    return [port.name for port in server.ports if port.protocol != "udp"]
+
+
+def _check_ready(server: Server) -> None:
+    """Whatever the server is to do to count as playable, it can do."""
+    ready = server.ready
+    if server.arena is not None and ready.when in ("log", "http"):
+        raise Invalid("the arena says itself when it is ready: leave out `ready`", pointer="/server/ready/when")
+    if ready.when in ("port", "http"):
+        streams = _stream_ports(server)
+        if not server.ports:
+            raise Invalid(
+                f"ready when `{ready.when}` needs a tcp or ws port to try: name it in `ports`",
+                pointer="/server/ready/when",
+            )
+        if not streams:
+            raise Invalid(
+                f"ready when `{ready.when}` needs a tcp or ws port to try, and this server has UDP ports only, which "
+                "answer nobody who asks: say `log` with a line that it writes, `delay`, or `sdk`",
+                pointer="/server/ready/when",
+            )
+        if ready.port and ready.port not in streams:
+            raise Invalid(
+                f"{ready.port!r} is no tcp or ws port of this server, which has {', '.join(streams)}",
+                pointer="/server/ready/port",
+            )
+    if ready.when == "http" and not _PATH.fullmatch(ready.path):
+        raise Invalid(
+            f"the path {ready.path[:64]!r} must begin with '/' and have no spaces: it is asked for as it is",
+            pointer="/server/ready/path",
+        )
+    if ready.when == "log" and not ready.line.replace("*", "").strip():
+        raise Invalid(
+            'ready when `log` needs the `line` to look for, such as "listening on *"', pointer="/server/ready/line"
+        )
+    if ready.when == "log" and not ready.line.isprintable():
+        raise Invalid("a line to look for has no control characters", pointer="/server/ready/line")
+    for name, when, default in (("line", "log", ""), ("path", "http", "/")):
+        if getattr(ready, name) != default and ready.when != when:
+            raise Invalid(f"`{name}` is of ready when `{when}`, not `{ready.when}`", pointer=f"/server/ready/{name}")
+
+
+def _check_delay(spec: GameSpec) -> None:
+    ready, start_s = spec.server.ready, spec.timers.start_s
+    if ready.when == "delay" and ready.delay_s >= start_s:
+        raise Invalid(
+            f"a server that is ready after {ready.delay_s:g} s never is: the match fails with `never_ready` after "
+            f"timers.start_s, {start_s:g} s",
+            pointer="/server/ready/delay_s",
+        )
 
 
 def _check_arena(settings: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 from core.errors import Misconfigured
+from core.signing import SECRETS_MOST, Keyring
 
 T = TypeVar("T")
 
@@ -54,6 +55,9 @@ class Common:
     redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0")
     # Signs access tokens and, derived per match, join tokens. The same for all services of an installation.
     secret: str = setting("MUSTER_SECRET", "", secret=True)
+    # Sign in place of the secret, separated by commas: the first signs, all are accepted, so that a key is changed
+    # without logging anybody out. '' takes the secret. The same for all services.
+    signing_secrets: str = setting("MUSTER_SIGNING_SECRETS", "", secret=True)
     # Where this service's ZeroMQ doorbell listens; * takes a free port. Loopback unless told otherwise.
     doorbell_bind: str = setting("MUSTER_DOORBELL_BIND", "tcp://127.0.0.1:*")
     # Host that others connect to, if it differs from the bound one (a pod's address).
@@ -68,6 +72,17 @@ class Common:
                 "make one with `openssl rand -hex 32`",
                 setting="MUSTER_SECRET",
             )
+        given = self.signing_secrets.split(",") if self.signing_secrets else []
+        if len(given) > SECRETS_MOST or any(len(one.strip().encode()) < SECRET_BYTES for one in given):
+            raise Misconfigured(
+                f"give 1 to {SECRETS_MOST} secrets of at least {SECRET_BYTES} bytes each, separated by commas",
+                setting="MUSTER_SIGNING_SECRETS",
+            )
+
+    def signing(self) -> Keyring:
+        """The keys that sign and verify tokens. Raises Misconfigured where there is no secret."""
+        secret = self.require_secret()
+        return Keyring([one.strip() for one in self.signing_secrets.split(",")] if self.signing_secrets else [secret])
 
     def require_secret(self) -> str:
         """The secret. Raises Misconfigured where there is none."""

@@ -9,21 +9,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from core.clock import now_ms
 from core.errors import Invalid
+from core.interactions import Interaction
 from core.inventory import Inventories
-from core.jointoken import verify
+from core.jointoken import JoinClaims, verify
 from core.model import Connection, Match, OpenPort
 from gamepod import figures
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
 from gamepod.exchanges import END_S, Exchanges
-from gamepod.flush import Flusher
 from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
 from gamepod.pacer import Pacer
@@ -33,12 +33,22 @@ from gamepod.settings import Settings
 from gamepod.timers import MatchTimers
 from gamepod.transport.auth_types import JoinRefused, PlayerClaims
 from gamepod.transport.gateway import Gateway
+from gamepod.transport.limits import TransportLimits
 from gamepod.transport.tcp import serve_tcp
 from gamepod.transport.udp import serve_udp
 from gamepod.transport.websocket import serve_websocket
 
 TOLD_S: Final = 1.0  # the result is repeated so long to those who play over UDP
+GONE: Final = ("left", "disconnected")  # by his own will, or he did not come back within `timers.reconnect_s`
 OWN_REASONS: Final = ("no_show", "empty", "too_long", "stopped")  # what the arena itself ends for is `finished`
+
+
+class Keeper(Protocol):
+    """Who carries away what happens: writes it to Redis, or tells a sidecar that does."""
+
+    def add(self, interactions: Sequence[Interaction]) -> None: ...
+
+    def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None: ...
 
 
 class Listener(Protocol):
@@ -52,17 +62,32 @@ class Listener(Protocol):
 class ArenaGame:
     """See `gamepod.outcome.Game`."""
 
-    def __init__(self, settings: Settings, roster: Roster, flusher: Flusher, items: Inventories) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        roster: Roster,
+        flusher: Keeper,
+        items: Inventories | None,
+        *,
+        claims_of: Callable[[str], JoinClaims] | None = None,
+        rules: Callable[[Session, int], None] | None = None,
+    ) -> None:
+        """Without `items` there is no trade. `claims_of` verifies a join token, where the key is not ours.
+
+        `rules` of a game's own are played with each tick: they are given the session and the time (UTC ms).
+        """
         self._settings = settings
         self._roster = roster
         self._flusher = flusher
-        self._items = items
-        self._exchanges = Exchanges(items, self._match.id)
+        self._items, self._rules = items, rules
+        self._exchanges: Exchanges | None = None
+        self._claims_of = claims_of or (lambda token: verify(settings.join_key, token, self._match.id, time.time()))
         self._settle_s = END_S
         self._teams = False
         self._session: Session | None = None
         self._sessions = SessionManager(max_sessions=1)
-        self.gateway = Gateway(self._sessions, self._authenticate, now_ms)
+        limits = TransportLimits(reconnect_grace_s=roster.match.timers.reconnect_s)
+        self.gateway = Gateway(self._sessions, self._authenticate, now_ms, limits)
         self._listeners: list[Listener] = []
         self._ticker: asyncio.Task[None] | None = None
         self._pacer: Pacer | None = None
@@ -75,7 +100,7 @@ class ArenaGame:
 
     async def start(self) -> Connection:
         settings = self._arena_settings()
-        self._exchanges = Exchanges(self._items, self._match.id)
+        self._exchanges = Exchanges(self._items, self._match.id) if self._items is not None else None
         self._teams = len({seat.team for seat in self._roster.seats.values()}) > 1
         self._session = self._sessions.create(self._match.id, settings, id_prefix=self._match.id, now_ms=now_ms())
         ports = []
@@ -111,7 +136,8 @@ class ArenaGame:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not self._over.done():
             self._ticker.result()  # raises what ended it
-        await self._exchanges.settled(self._session, self._settle_s)
+        if self._exchanges is not None:
+            await self._exchanges.settled(self._session, self._settle_s)
         return self._outcome(self._over.result())
 
     async def stop(self, reason: str, drain_s: float) -> Outcome:
@@ -127,7 +153,8 @@ class ArenaGame:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
-        await self._exchanges.close()
+        if self._exchanges is not None:
+            await self._exchanges.close()
         self.gateway.close()
         for listener in self._listeners:
             await listener.close()
@@ -191,12 +218,15 @@ class ArenaGame:
             await asyncio.sleep(pacer.wait_s(time.monotonic()))
             now_s = time.monotonic()
             for _ in range(pacer.due(now_s)):
+                if self._rules is not None and not session.over:
+                    self._rules(session, now_ms())
                 outputs = self._sessions.step(now_ms())
                 self.gateway.broadcast(outputs)
                 for output in outputs:
                     self._carry(output)
-                    for settlement in output.settlements:
-                        self._exchanges.settle(session, settlement)
+                    if self._exchanges is not None:
+                        for settlement in output.settlements:
+                            self._exchanges.settle(session, settlement)
             self._follow_members(session)
             if reason := timers.ending(self.gateway.clients, self.gateway.stats.joins, now_s):
                 self._session.end(reason)
@@ -214,8 +244,9 @@ class ArenaGame:
         for event in self._sessions.drain_events():
             if event.name == PLAYER_JOINED:
                 self._roster.came(event.player)
-                self._exchanges.joined(session, event.player)
-            elif event.name == PLAYER_LEFT and event.data["reason"] == "left":
+                if self._exchanges is not None:
+                    self._exchanges.joined(session, event.player)
+            elif event.name == PLAYER_LEFT and event.data["reason"] in GONE:
                 self._roster.went(event.player)
 
     def _arena_settings(self) -> ArenaSettings:
@@ -225,10 +256,12 @@ class ArenaGame:
         except Invalid as error:
             detail = f"the arena's settings are wrong at {error.pointer}: {error.detail}"
             raise GameFailed("launch_failed", detail) from None
-        return dataclasses.replace(settings, capacity=max(settings.capacity, len(self._roster.seats)))
+        trade_range_m = settings.trade_range_m if self._items is not None else 0.0
+        capacity = max(settings.capacity, len(self._roster.seats))
+        return dataclasses.replace(settings, capacity=capacity, trade_range_m=trade_range_m)
 
     def _authenticate(self, token: str) -> PlayerClaims:
-        claims = verify(self._settings.join_key, token, self._match.id, time.time())
+        claims = self._claims_of(token)
         if not self._roster.may_join(claims.player):
             raise JoinRefused("not-in-roster", "this player has no seat in this match any more")
         # A seat that was taken a moment ago is not in the roster yet: the token tells the same.

@@ -14,10 +14,10 @@ from core.lifecycle import MatchState
 from core.redis.lean import LeanRedis
 from gamepod.flush import Flusher
 from gamepod.lock import match_lock
-from gamepod.loop import EXIT_NOT_OURS, EXIT_UNTOLD, Life, where
+from gamepod.loop import EXIT_NOT_OURS, EXIT_UNTOLD, Life
 from gamepod.settings import Settings
 from gamepod.standby import Standby
-from gamepod.store import NotOurs, Store, until_answered
+from gamepod.store import NotOurs, Store, until_answered, where
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +48,9 @@ async def _attached(settings: Settings, stop: asyncio.Event) -> int:
             try:
                 async with asyncio.timeout(ATTACH_S):
                     if standby is not None:
-                        match, resumed = await until_answered(lambda: standby.attach(where(settings)))
+                        match, resumed = await until_answered(lambda: standby.attach(where(settings.server)))
                     else:
-                        match, state = await until_answered(lambda: store.attach(where(settings)))
+                        match, state = await until_answered(lambda: store.attach(where(settings.server)))
                         resumed = state is MatchState.RUNNING
             except TimeoutError:
                 raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None

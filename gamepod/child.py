@@ -72,9 +72,9 @@ class Child:
             self.log.feed(data)
 
 
-async def start_child(command: Sequence[str], env: Mapping[str, str], log_path: Path) -> Child:
-    """Start a command. Raises GameFailed (launch_failed) with the reason in words."""
-    log = ChildLog(log_path)
+async def start_child(command: Sequence[str], env: Mapping[str, str], log_path: Path, line: str = "") -> Child:
+    """Start a command; `line` is looked for in its output. Raises GameFailed (launch_failed), with why in words."""
+    log = ChildLog(log_path, line)
     try:
         process = await asyncio.create_subprocess_exec(
             *command,

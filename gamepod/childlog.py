@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from core.lines import LineLook
+
 log = logging.getLogger(__name__)
 
 FILE_BYTES: Final = 1_048_576  # of each of the two files
@@ -17,8 +19,10 @@ LINE_CHARS: Final = 400
 class ChildLog:
     """Writes to `path`; when that is full it becomes `<stem>-old.log` and a new one begins."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, line: str = "") -> None:
+        """`line`: one to look for in the output (`core.lines`)."""
         self.path = path
+        self.look = LineLook(line) if line else None
         self.lost = 0  # bytes that could not be written
         self._lines: deque[str] = deque(maxlen=LINES)
         self._tail = b""
@@ -27,6 +31,8 @@ class ChildLog:
 
     def feed(self, data: bytes) -> None:
         """Take in output. Never raises: a full disk must not end a match."""
+        if self.look is not None:
+            self.look.feed(data)
         *whole, self._tail = (self._tail + data).split(b"\n")
         self._tail = self._tail[-LINE_CHARS:]
         self._lines.extend(_clean(line) for line in whole[-LINES:])

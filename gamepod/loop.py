@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -21,6 +19,7 @@ import orjson
 
 from core.doorbell import Doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
+from core.gameenv import roster_text
 from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
@@ -29,17 +28,19 @@ from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
+from gamepod.memory import Memory
 from gamepod.metrics import MetricsPage
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
-from gamepod.sdk.sidecar import ROSTER, SdkPorts, allocate, match_life, match_sdk, open_sidecar, roster_text
+from gamepod.sdk.sidecar import ROSTER, SdkPorts, allocate, match_life, match_sdk, open_sidecar
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 from gamepod.standby import Standby
-from gamepod.store import BEAT_S, NotOurs, Store, until_answered
+from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_types import Handler
+from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -52,11 +53,6 @@ EXIT_UNTOLD: Final = 4  # Redis stayed away: the result, or interactions, could 
 
 DRAIN_SHARE: Final = 0.3  # of the drain time for each: the game's end, the last interactions, the result
 RING_S: Final = 0.05  # for the last ring to leave: closing the doorbell would drop it
-
-
-def where(settings: Settings) -> dict[str, Any]:
-    """Where this process runs, for people."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "server": settings.server}
 
 
 class Life:
@@ -89,6 +85,7 @@ class Life:
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
         self._standby = standby  # until it has become a match's
+        self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
         self._over = False  # nothing more happens in the match
@@ -98,6 +95,7 @@ class Life:
 
     async def run(self) -> int:
         """Play the match. Returns the exit code."""
+        await self._memory.recall()
         async with self._ports() as game:
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
@@ -121,8 +119,9 @@ class Life:
             self._report,
             self._flusher,
             settings.join_key,
+            settings.join_jwks,
             lambda: self._running and not self._over,
-            commands=self._sdk.commands,
+            self._sdk,
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
@@ -141,16 +140,19 @@ class Life:
         if self._settings.sidecar:
             from gamepod.sidecar_game import SidecarGame
 
-            return SidecarGame(self._settings, self._match, self._server)
+            return SidecarGame(self._settings, self._match, self._server, self._turnout(), self._store.said)
         if self._match.server.command is not None:
             from gamepod.command_game import CommandGame
 
-            return CommandGame(self._settings, self._match, self._server, sdk_ports)
+            return CommandGame(self._settings, self._match, self._server, sdk_ports, self._turnout())
         from core.inventory import Inventories
         from gamepod.arena_game import ArenaGame
 
         items = Inventories(self._redis, self._settings.game, sends=1)
         return ArenaGame(self._settings, self._roster, self._flusher, items)
+
+    def _turnout(self) -> Turnout:
+        return Turnout(self._match, self._roster, self._sdk.tallies.players)
 
     async def _play(self, game: Game, flushing: asyncio.Task[None]) -> Outcome | None:
         """The game's outcome, however it came about; None where the match is not ours any more."""
@@ -212,7 +214,7 @@ class Life:
                 waiting.cancel()
                 idle.cancel()
                 await asyncio.gather(waiting, idle, return_exceptions=True)
-        match, state = await until_answered(lambda: self._store.take(standby.match, where(self._settings)))
+        match, state = await until_answered(lambda: self._store.take(standby.match, where(self._settings.server)))
         self._resumed = state is MatchState.RUNNING
         self._match, self._standby = match, None
         self._roster.change(match, 0)
@@ -243,7 +245,9 @@ class Life:
     def _failure(self, error: GameFailed) -> Outcome:
         log.error("the game failed", extra={"reason": error.code, "detail": error.detail, "output": error.last_lines})
         self._server.end(ServerEvent.FAILED)
-        kept = {"detail": error.detail, "output": error.last_lines}
+        kept: dict[str, Any] = {"detail": error.detail, "output": error.last_lines}
+        if error.exit_code is not None:
+            kept["exit_code"] = error.exit_code
         return Outcome("fail", error.code, orjson.dumps(kept))
 
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
@@ -316,6 +320,7 @@ class Life:
             game.reseat(roster.change(*await self._store.seats()))
             self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
             self._sdk.changed()
+        await self._memory.keep()
         if self._running and game.asks:
             await self._backfill.follow()
         if self._running:

@@ -29,9 +29,12 @@ class Outcome(NamedTuple):
 class GameFailed(MusterError):
     """No playable game came of it, or it was lost; `code` is the match's reason, `detail` is for its developer."""
 
-    def __init__(self, reason: str, detail: str, last_lines: list[str] | None = None) -> None:
+    def __init__(
+        self, reason: str, detail: str, last_lines: list[str] | None = None, exit_code: int | None = None
+    ) -> None:
+        """`exit_code` of a game that ended; minus a signal's number where that ended it."""
         super().__init__(detail, code=reason)
-        self.last_lines = last_lines or []
+        self.last_lines, self.exit_code = last_lines or [], exit_code
 
 
 class Game(Protocol):

@@ -16,6 +16,7 @@ from core.model import GivenPort, OpenPort, Port, Server, ports_of
 from gamepod.settings import Settings
 
 _LISTEN: Final = "0A"  # of the state column of /proc/net/tcp
+_ESTABLISHED: Final = "01"
 _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
@@ -75,7 +76,19 @@ async def listens(port: int) -> bool:
     return True
 
 
+async def connections(ports: Sequence[int]) -> int | None:
+    """How many connections these TCP ports of ours have now; None where the kernel does not tell."""
+    tables = [table for table in _TABLES if table.exists()]
+    if not tables:
+        return None
+    return sum(_rows(table.read_text(), port, _ESTABLISHED) for table in tables for port in ports)
+
+
 def _in_table(table: str, port: int) -> bool:
+    return _rows(table, port, _LISTEN) > 0
+
+
+def _rows(table: str, port: int, state: str) -> int:
     suffix = f":{port:04X}"
-    rows = (line.split() for line in table.splitlines()[1:])
-    return any(row[1].endswith(suffix) and row[3] == _LISTEN for row in rows)
+    rows = (line.split(maxsplit=4) for line in table.splitlines()[1:])
+    return sum(row[1].endswith(suffix) and row[3] == state for row in rows)

@@ -18,8 +18,10 @@ class Settings:
 
     game: str = setting("MUSTER_GAME", "")  # id of the game
     match: str = setting("MUSTER_MATCH", "")  # id of the match
-    # Verifies join tokens of this match and of no other.
+    # Verifies join tokens of this match and of no other; several, separated by commas, while a secret is changed.
     join_key: str = setting("MUSTER_JOIN_KEY", "", secret=True)
+    # Public keys (JSON Web Key Set) that the game may verify join tokens with by itself; '' where it needs none.
+    join_jwks: str = setting("MUSTER_JOIN_JWKS", "")
     redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0", secret=True)  # where the truth is
     address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # that players reach this host by
     # Name of this host in a cluster: what players reach it by is asked of Redis before Ready. '' takes MUSTER_ADDRESS.

@@ -7,6 +7,9 @@ is gone, or has another server: then this process has nothing more to do for it.
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -21,6 +24,7 @@ from core.model import Connection, Match
 from core.stored import Stored
 from gamepod.outcome import Outcome
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 BEAT_S: Final = 2.0
@@ -62,6 +66,7 @@ class Store:
         self._base = keys.game(game)
         self._match = match
         self._server = server
+        self._told: Connection | None = None  # that it is ready
 
     async def attach(self, where: dict[str, Any]) -> tuple[Match, MatchState]:
         """Take the match for this process, for ever; RUNNING where we said Ready in an earlier life. Raises NotOurs."""
@@ -84,6 +89,7 @@ class Store:
         """The server is playable: the players are told where. Raises NotOurs."""
         kept = msgspec.json.encode(connection)
         await self._step(MatchEvent.READY, "", kept, now_ms() + int(LOST_S * 1000), MOST_TRIES)
+        self._told = connection
 
     async def end(self, outcome: Outcome, tries: int) -> None:
         """Tell how the match ended. `tries`: how many matches may fail under a ticket. Raises NotOurs."""
@@ -118,7 +124,28 @@ class Store:
         )
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
+        if running and reply[1] == MatchState.PLACING and self._told is not None:
+            log.warning("Redis has lost that this server is ready, in a fail-over: it is told again")
+            await self.ready(self._told)
         return int(reply[2])
+
+    async def kept(self) -> str | None:
+        """What an earlier life of this server has kept."""
+        found: str | None = await self._redis.do("HGET", keys.match(self._game, self._match), "kept")
+        return found
+
+    async def keep(self, told: bytes) -> None:
+        """Keep this for the next life. Raises NotOurs."""
+        reply = await self._redis.call("match_keep", self._base, self._match, self._server, told)
+        if reply[0] != "ok":
+            raise NotOurs(*reply[:2])
+
+    async def said(self) -> bool:
+        """Whether the launcher has seen the line by which the game is ready; while Redis is away not yet."""
+        try:
+            return await self._redis.do("HGET", keys.match(self._game, self._match), "said_ms") is not None
+        except Unavailable:
+            return False
 
     async def seats(self) -> tuple[Match, int]:
         """The match with its seats as they are now, and the number of that roster. Raises NotOurs."""
@@ -151,3 +178,8 @@ async def until_answered(step: Callable[[], Awaitable[T]]) -> T:
             return await step()
         except Unavailable:
             await asyncio.sleep(PAUSE_S)
+
+
+def where(server: str) -> dict[str, Any]:
+    """Where this process runs, for people. `server` is how its launcher calls it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "server": server}

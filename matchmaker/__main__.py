@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -85,13 +86,16 @@ async def _open_own(
 def _make_launcher(common: Common, settings: Settings, db: Database, bell: Doorbell, changed: Changed) -> Launcher:
     if settings.launcher == "instant":
         return InstantLauncher(db, bell)
-    secret, redis_url = common.require_secret(), common.redis_url
+    given: Any = {
+        "secret": common.require_secret(), "redis_url": common.redis_url,
+        "changed": changed, "keyring": common.signing(),
+    }  # fmt: skip
     if settings.launcher == "docker":
         from matchmaker.launch.docker import DockerLauncher  # 25 MB that other launchers do not need
 
         chosen = from_env(DockerSettings, os.environ)
-        return DockerLauncher(chosen, os.environ, secret=secret, redis_url=redis_url, changed=changed)
-    return ProcessLauncher(from_env(ProcessSettings, os.environ), secret=secret, redis_url=redis_url, changed=changed)
+        return DockerLauncher(chosen, os.environ, **given)
+    return ProcessLauncher(from_env(ProcessSettings, os.environ), **given)
 
 
 async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:

@@ -59,8 +59,10 @@ class Fillings:
         """Of all tickets."""
         return self._all.rate(now_ms)
 
-    def now(self, rules: RuleSet, now_ms: int) -> list[Filling]:
+    def now(self, rules: RuleSet | None, now_ms: int) -> list[Filling]:
         """The groups that fill; no pass found a match in any of them."""
+        if rules is None:
+            return []
         largest = sorted(self._groups.items(), key=lambda item: -len(item[1]))[:FILLINGS_MOST]
         return [
             _filling(rules, list(group.values()), self._arrivals.rate(kind, now_ms), now_ms) for kind, group in largest

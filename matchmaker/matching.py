@@ -24,13 +24,13 @@ from core.rating import match_mode
 from core.rules import RuleSet, rule_set
 from matchmaker.arrivals import Arrivals
 from matchmaker.backfills import Backfills
+from matchmaker.canary import CanaryWatch
 from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
 from matchmaker.store import Claimed, GameStore
-from matchmaker.supply import Filling
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
@@ -69,7 +69,8 @@ class Matching:
         self.waiting_servers = 0  # started without a match: so many matches need no room
         self.made = Arrivals(now_ms())  # matches
         self.arrivals = Fillings(now_ms())
-        self._rules: RuleSet | None = None
+        self._canary = CanaryWatch(store)
+        self.rules: RuleSet | None = None
         self._pool: Pool | None = None
         self._unfit: dict[str, str] = {}  # tickets that the rules do not admit, and why
         self._read_at = self._told_at = float("-inf")
@@ -86,10 +87,6 @@ class Matching:
     def room_again(self) -> None:
         """A match of this game changed: there may be room for another."""
         self._full_until = float("-inf")
-
-    def fillings(self, now: int) -> list[Filling]:
-        """The groups of the queue that fill."""
-        return [] if self._rules is None else self.arrivals.now(self._rules, now)
 
     async def step(self) -> float:
         """One pass. Returns the seconds until the next is due if nobody rings. Raises Unavailable, Fenced."""
@@ -145,13 +142,14 @@ class Matching:
             game = await self._store.registration()
             self._use(game)
             self._broken = ""
+            await self._canary.look(game)
             if game is not None:
                 self.live_most = await self._bound(game)
         except (msgspec.DecodeError, Invalid) as error:
             if self._broken != str(error):
                 self._broken = str(error)
                 self._log.error("the registration cannot be read; its queue waits", error=self._broken)
-            self.game = self._pool = self._rules = None
+            self.game = self._pool = self.rules = None
             self.insight.follow(None)
             self.insight.held_up, self.insight.detail = "broken", self._broken
         self._read_at = time.monotonic()
@@ -160,14 +158,14 @@ class Matching:
         """Work by this registration from now on. Raises Invalid."""
         before, self.game = self.game, game
         if game is None:
-            self._pool = self._rules = None
+            self._pool = self.rules = None
             self.insight.follow(None)
             self._backfills.use(None)
             return
-        if before is not None and self._rules is not None and before.spec == game.spec:
+        if before is not None and self.rules is not None and before.spec == game.spec:
             return
-        self._rules = rule_set(game.spec)
-        self._pool = Pool(self._rules)
+        self.rules = rule_set(game.spec)
+        self._pool = Pool(self.rules)
         self.insight.follow(self._pool)
         self._unfit.clear()
         self.arrivals.clear()
@@ -215,11 +213,15 @@ class Matching:
         claimed: list[Claimed] = []
         size = self._shared.settings.claims
         for i in range(0, max(1, len(proposals)), size):
-            part = [match_of(it, self._mirror, game, new_id("match"), now) for it in proposals[i : i + size]]
+            part = [self._new(it, game, now) for it in proposals[i : i + size]]
             claimed += await self._claim(part, searched if i == 0 else [], now)
             if any(claim.full for claim in claimed):
                 break
         return bool(claimed or joins)
+
+    def _new(self, proposal: Proposal, game: Game, now: int) -> Match:
+        match = new_id("match")
+        return match_of(proposal, self._mirror, self._canary.game_of(match, game), match, now)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
         most = max(0, self._shared.launcher.room() + self.waiting_servers - len(self._shared.asked))

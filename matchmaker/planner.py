@@ -50,6 +50,7 @@ class Facts:
     tries: int  # matches that may fail under one ticket
     accept_until_ms: int = 0  # so long its players are asked; 0 where they are not
     agreed_ms: int = 0  # all of them accepted
+    line: str = ""  # its game is ready once it wrote this, which the launcher is to see
     standby: str = ""  # the server that was started before the match, which has it now
 
     @property

@@ -15,9 +15,11 @@ from msgspec import Struct
 
 from core import keys, log
 from core.lifecycle import MatchState, TicketState
-from core.model import Game, Limits, Match, TicketPlayer, Timers, Waiting
+from core.model import Game, Limits, Match, Ready, TicketPlayer, Timers, Waiting
 from core.redis.client import Database
 from core.stored import Stored
+from core.stored_versions import CANARY_FIELDS, as_mapping, read_canary
+from core.versions import Canary
 from matchmaker.backfill_store import BackfillStore
 from matchmaker.planner import Facts
 from matchmaker.standby_store import StandbyStore
@@ -36,11 +38,19 @@ _match = Stored(Match)
 _game = Stored(Game)
 
 
+class _Runs(Struct, frozen=True):
+    """Of what runs, how it says that it is ready."""
+
+    ready: Ready = Ready()
+    image: str | None = None
+
+
 class _Head(Struct):
     """The part of a match document that planning needs; decoding the rest would cost ten times as much."""
 
     timers: Timers = Timers()
     tries: int = Limits().tries
+    server: _Runs = _Runs()
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -99,6 +109,19 @@ class GameStore:
         """The game as registered now; None where it is not. Raises msgspec.DecodeError where it cannot be read."""
         text = await self._db.do("GET", keys.registration(self.game))
         return _game.decode(text) if text else None
+
+    async def canary(self) -> Canary | None:
+        """The candidate that is tried now. Raises msgspec.DecodeError where it cannot be read."""
+        row = await self._db.do("HMGET", f"{self._base}:canary", *CANARY_FIELDS)
+        return read_canary(row)
+
+    async def outcomes(self) -> dict[str, str]:
+        """What came of the game's matches, as stored."""
+        return as_mapping(await self._db.do("HGETALL", f"{self._base}:outcomes"))
+
+    async def stop_canary(self, version: int, why: str, now_ms: int) -> None:
+        """Try this candidate no more."""
+        await self._db.call("canary_end", self._base, version, "stopped", why, now_ms, self._token)
 
     async def queue_changes(self, place: str, most: int, whole_most: int) -> Changes:
         """What changed in the queue since `place` ('' at first), of at most `most` tickets."""
@@ -221,6 +244,10 @@ class GameStore:
         )
         return list(reply[2:]) if reply[0] == "ok" else None
 
+    async def said(self, match: str, now_ms: int) -> None:
+        """The line by which a match's game says that it is ready was seen."""
+        await self._db.call("match_said", self._base, self._token, match, now_ms)
+
     async def postpone(self, match: str, look_at_ms: int) -> None:
         """Nothing to do about this match before `look_at_ms`."""
         await self._db.call("match_postpone", self._base, self._token, match, look_at_ms)
@@ -262,5 +289,6 @@ def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts 
         head.tries,
         int(accept_until or 0),
         int(agreed or 0),
+        head.server.ready.line if head.server.image is not None else "",
         standby or "",
     )

@@ -121,7 +121,7 @@ class Supplier:
             room=max(0, self._shared.launcher.room() - len(self._shared.asked)),
             servers_most=matching.live_most,
             start_s=self._watch.start_s.median() or FIRST_START_S,
-            fillings=matching.fillings(now) if early is not None else (),
+            fillings=matching.arrivals.now(matching.rules, now) if early is not None else (),
             asked=self._watch.asked,
             matches=matching.made.rate(now),
             budget_s=self._budget.turn(early or EarlySpec(), spent.matches, spent.idle_early_ms),

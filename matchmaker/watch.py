@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,7 +20,8 @@ from core.lifecycle import MatchState
 from core.model import Match
 from matchmaker.arrivals import Durations
 from matchmaker.launch.base import Seen
-from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Start, Stop, plan
+from matchmaker.lines import LineLooks
+from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Sight, Start, Stop, plan
 from matchmaker.shared import Contact, Shared
 from matchmaker.standby_store import named
 from matchmaker.starts import Starts
@@ -41,6 +42,7 @@ class Watch:
         self._shared, self._store, self._contact, self._rung = shared, store, contact, rung
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.watch").bind(game=store.game)
+        self._lines = LineLooks(shared.launcher, store)
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
         self._standbys: dict[str, str] = {}  # match -> the server that it took, where it has another name
         self.starts = Starts(shared, store.game, self.ended)
@@ -91,6 +93,7 @@ class Watch:
     async def close(self) -> None:
         """Drop launches under way; a match without a server is found by its next owner."""
         self._asked_no_more(set(self._asked))
+        await self._lines.close()
         await self.starts.close()
 
     async def step(self) -> float:
@@ -160,6 +163,7 @@ class Watch:
             self.starts.forget(self._standbys.get(match, match))
             if match not in self._live:  # and never was, as far as a step saw
                 self._standbys.pop(match, None)
+            self._lines.forget(match)
 
     async def _end_over(self, over: Iterable[str], seen: Mapping[str, Seen]) -> None:
         """The servers of matches that were over since the last step end now; the reaper is the net for all others."""
@@ -179,6 +183,7 @@ class Watch:
     async def _judge(self, facts: Facts, seen: Mapping[str, Seen], deadlines: Deadlines, now: int) -> None:
         if facts.state is MatchState.RUNNING and facts.match in self._placing:
             self._placing.discard(facts.match)
+            self._lines.forget(facts.match)
             self._shared.launcher.settled(facts.name)
             waited_s = max(0, facts.ready_ms - facts.placing_ms) / 1000
             self._shared.metrics.to_playable.labels(self._name).observe(waited_s)
@@ -191,7 +196,11 @@ class Watch:
         if facts.standby:
             self._standbys[facts.match] = facts.standby
         server = seen.get(facts.name)
-        for action in plan(facts, self.starts.sight(facts.name, server), deadlines, now):
+        sight = self.starts.sight(facts.name, server)
+        if facts.line and facts.state is MatchState.PLACING and sight is Sight.RUNS:
+            self._lines.follow(facts.match, facts.line)
+            self._placing.add(facts.match)
+        for action in plan(facts, sight, deadlines, now):
             if not await self._apply(action, facts, server):
                 break
 
@@ -230,7 +239,10 @@ class Watch:
     async def _fail(self, facts: Facts, reason: str, server: Seen | None) -> bool:
         words = await self._shared.launcher.tail(facts.name)
         detail = self._why(facts.name, server)
-        result = msgspec.json.encode({"detail": detail, "output": words}) if detail or words else b""
+        kept: dict[str, Any] = {"detail": detail, "output": words} if detail or words else {}
+        if server is not None and server.ended and server.exit_code is not None and not server.tells:
+            kept["exit_code"] = server.exit_code
+        result = msgspec.json.encode(kept) if kept else b""
         moved = await self._store.fail(facts, reason, result, now_ms())
         if moved is None:
             return False

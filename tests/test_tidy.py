@@ -77,6 +77,7 @@ def test_dead_module_is_found() -> None:
             "tests/test_lost.py": "import core.lost\n",
             "core/api.py": "",
             "gamepod/up.py": "",
+            "gamepod/embed.py": "",
         }
     )
     assert [finding.path for finding in found] == ["core/lost.py"]

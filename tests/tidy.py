@@ -33,6 +33,7 @@ REGISTRY: Final = re.compile(
 ENTRANCES: Final[dict[str, str]] = {
     "gamepod.up": "run in the sidecar's container by the launchers for pods and containers",
     "core.api": "game authors (docs/python-api.md)",
+    "gamepod.embed": "game authors (examples/arena_mod)",
 }
 
 

@@ -19,6 +19,6 @@ for line in u.urlopen(at + '/watch/gameserver'):
 meta = told['object_meta']
 roster = json.loads(meta['annotations']['muster.dev/roster'])
 settings = json.loads(meta['annotations']['muster.dev/settings'])
-good = meta['labels']['muster.dev/match'].startswith('m-') and len(roster) == 2 and settings['game_version'] == 1
+good = meta['labels']['muster.dev/match'].startswith('m-') and len(roster) == 2 and 'timers' in settings
 sys.exit(0 if good and 'MUSTER_MATCH' not in os.environ else 9)
 """

@@ -17,6 +17,7 @@ from pathlib import Path
 import core.arena
 import core.cli.settings
 import core.settings
+import core.sinks.settings
 import gamepod.settings
 import gamepod.worker.settings
 import matchmaker.agones_settings
@@ -38,6 +39,7 @@ SECTIONS = [
     ("matchmaker, Agones", matchmaker.agones_settings.AgonesSettings),
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
+    ("events to brokers (`python -m core.sinks`)", core.sinks.settings.Settings),
     ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
 ]

@@ -1,7 +1,8 @@
 #!/bin/sh
 # tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, Node.js with
 # npm, which checks the syntax of the page's modules and runs a game of Agones', Prometheus, whose promtool tries out the
-# alerts, libfaketime, which sets the clock of a Redis, and a C# compiler for the snippets of the docs.
+# alerts, libfaketime, which sets the clock of a Redis, a C# compiler for the snippets of the docs, one of C for an example,
+# RabbitMQ, and Java with Maven, which brings Apache Kafka.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -9,6 +10,7 @@ set -eu
 
 missing=
 command -v redis-server >/dev/null || missing="$missing redis-server"
+command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing="$missing chromium"
@@ -16,6 +18,9 @@ ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$missing lib
 PATH=$PATH:/usr/sbin command -v nginx >/dev/null || missing="$missing nginx libnginx-mod-stream"
 command -v mcs >/dev/null || missing="$missing mono-mcs libmono-system-net-http4.0-cil"
 command -v promtool >/dev/null || missing="$missing prometheus"
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+command -v java >/dev/null || missing="$missing default-jre-headless"
+command -v mvn >/dev/null || missing="$missing maven"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
@@ -41,7 +46,7 @@ log=$(mktemp)
 rm -f "$log"
 
 # The packages start servers of their own; the tests start theirs on free ports and those would only be in the way.
-for service in redis-server nginx prometheus; do
+for service in redis-server nginx prometheus rabbitmq-server; do
     case $missing in *"$service"*) ;; *) continue ;; esac
     if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
         $as_root systemctl disable --quiet --now "$service"

@@ -8,8 +8,8 @@ compile() { out=$1; shift; .venv/bin/uv pip compile "$@" --quiet --universal --p
     --generate-hashes --no-header --no-annotate --no-emit-index-url --output-file "locks/$out"; }
 
 compile tools.txt --upgrade locks/tools.in
-compile run.txt --upgrade pyproject.toml --extra local --extra grpc --extra s3
-compile dev.txt --upgrade pyproject.toml --extra local --extra grpc --extra s3 --group dev
-compile service.txt --upgrade pyproject.toml --extra local --extra s3 --constraints locks/run.txt
+compile run.txt --upgrade pyproject.toml --extra local --extra grpc --extra s3 --extra kafka --extra rabbitmq
+compile dev.txt --upgrade pyproject.toml --extra local --extra grpc --extra s3 --extra kafka --extra rabbitmq --group dev
+compile service.txt --upgrade pyproject.toml --extra local --extra s3 --extra kafka --extra rabbitmq --constraints locks/run.txt
 compile gamepod.txt --upgrade locks/gamepod.in --constraints locks/run.txt
 git diff --stat -- locks

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 from aiohttp import web
 
@@ -18,32 +19,40 @@ from core.redis.batch import Batch
 from core.redis.client import open_database
 from core.settings import Common
 from webapi.audit import Audit
-from webapi.auth import Tokens
+from webapi.auth import Algorithm, Tokens
 from webapi.context import SERVICES, Services
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
+from webapi.erasing import Erasing
 from webapi.followers import Followers
 from webapi.guard import add_headers, guard
 from webapi.login import Login
 from webapi.metrics import Metrics
+from webapi.outside_keys import open_outside_keys
 from webapi.passwords import open_passwords
 from webapi.relay.relay import Relay
 from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
 from webapi.store.accounts import Accounts
+from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
+from webapi.store.developer_invitations import DeveloperInvitations
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
+from webapi.store.outside import Outside
 from webapi.store.overview import OverviewReader
 from webapi.store.packs import Packs
 from webapi.store.parties import Parties
+from webapi.store.personal import Stores
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
+from webapi.store.sessions import Sessions
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
+from webapi.store.versions import Versions
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
 
@@ -65,6 +74,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
                 services.streams.run(),
                 services.pack_streams.run(),
                 services.overview.run(),
+                services.erasing.run(),
                 services.relay.run(),
                 services.beats.run(),
                 _ensure_admin(services),
@@ -94,35 +104,28 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     db = await stack.enter_async_context(open_database(common.redis_url))
     batch = Batch(db, metrics.redis_errors.inc)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
-    accounts = Accounts(batch, secret, settings.access_s, settings.refresh_s)
-    login = Login(batch, accounts, passwords, settings, metrics)
-    entrance = Entrance(settings, secret, login, accounts, Tokens(secret, settings.access_s), Audit(metrics))
-    tickets = Tickets(batch)
+    keyring = common.signing()
+    accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)
+    login = Login(batch, accounts, passwords, settings, metrics, secret)
+    invited = DeveloperInvitations(batch)
+    outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
+    tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
+    entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics))
+    tickets, games = Tickets(batch), Games(batch)
+    boards, parties = Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
-    streams = Streams(tickets, settings, metrics, beats)
+    streams = Streams(tickets, accounts.sessions, settings, metrics, beats)
     packs = Packs(batch)
-    pack_streams = Streams(packs, settings, metrics, beats, "packs")
+    pack_streams = Streams(packs, accounts.sessions, settings, metrics, beats, "packs")
     each = settings.streams_per_player
     feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
     followers = Followers(settings.streams, each, metrics.streams.labels("player"))
-
-    def heard(topic: str, ids: list[str]) -> None:
-        if topic == "feed":
-            feeds.heard(ids)
-            return
-        if topic == "packs":
-            pack_streams.heard(topic, ids)
-            return
-        streams.heard(topic, ids)
-        if topic in ("party", "ticket"):
-            followers.heard(ids)
-
     bell = await stack.enter_async_context(
         open_doorbell(
             db,
             topics=["ticket", "told", "feed", "party", "packs"],
-            heard=heard,
+            heard=partial(_heard, streams, pack_streams, feeds, followers),
             bind=common.doorbell_bind,
             host=common.doorbell_host,
         )
@@ -130,6 +133,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     return Services(
         settings=settings,
         secret=secret,
+        keyring=keyring,
         proxies=settings.proxies,
         batch=batch,
         bell=bell,
@@ -137,13 +141,17 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         login=login,
         entrance=entrance,
         accounts=accounts,
-        games=Games(batch),
+        api_keys=ApiKeys(batch),
+        developer_invitations=invited,
+        outside=Outside(batch, accounts, outside_keys, private=settings.issuers_private),
+        games=games,
+        versions=Versions(batch, games),
         tickets=tickets,
         queues=Queues(batch),
         supplies=Supplies(batch),
         matches=Matches(batch),
-        boards=Boards(batch, accounts),
-        parties=Parties(batch),
+        boards=boards,
+        parties=parties,
         packs=packs,
         streams=streams,
         pack_streams=pack_streams,
@@ -155,8 +163,24 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         followers=followers,
         invitations=Invitations(batch),
         overview=OverviewWatch(OverviewReader(batch), settings.overview_streams, metrics),
+        erasing=Erasing(db, accounts, Stores(batch, tickets, boards, parties)),
         admin_there=asyncio.Event(),
     )
+
+
+def _heard(
+    streams: Streams, pack_streams: Streams, feeds: Followers, followers: Followers, topic: str, ids: list[str]
+) -> None:
+    """Tell a ring of the doorbell to those whom it concerns."""
+    if topic == "feed":
+        feeds.heard(ids)
+        return
+    if topic == "packs":
+        pack_streams.heard(topic, ids)
+        return
+    streams.heard(topic, ids)
+    if topic in ("party", "ticket"):
+        followers.heard(ids)
 
 
 async def _ensure_admin(services: Services) -> None:

@@ -22,8 +22,12 @@ from webapi.origin import Origin
 log = get("audit", always=True)
 
 Name: TypeAlias = Literal[
-    "user_registered", "user_registration_failed", "user_logged_in", "user_login_failed", "user_role_changed"
-]
+    "user_registered", "user_registration_failed", "user_logged_in", "user_login_failed", "user_role_changed",
+    "guest_made", "guest_refused", "user_upgraded", "user_upgrade_failed", "user_password_changed",
+    "user_password_change_failed", "user_logged_out", "session_reused", "user_logged_in_outside",
+    "user_login_outside_failed", "invitation_made", "invitation_revoked", "api_key_made", "api_key_revoked",
+    "user_exported", "user_erased",
+]  # fmt: skip
 
 GONE: Final = "gone"  # the reason of an attempt whose client left, or whose time was over, before it was decided
 

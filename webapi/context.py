@@ -14,8 +14,10 @@ from core.doorbell import Doorbell
 from core.errors import Forbidden, NotFound, Unauthorized
 from core.model import Role
 from core.redis.batch import Batch
+from core.signing import Keyring
 from webapi.auth import Caller
 from webapi.entrance import Entrance
+from webapi.erasing import Erasing
 from webapi.followers import Followers
 from webapi.login import Login
 from webapi.metrics import Metrics
@@ -23,17 +25,22 @@ from webapi.origin import Origin, Proxies
 from webapi.relay.relay import Relay
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
+from webapi.store.apikeys import PREFIX as KEY_PREFIX
+from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
+from webapi.store.developer_invitations import DeveloperInvitations
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
 from webapi.store.matches import Matches
+from webapi.store.outside import Outside
 from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
+from webapi.store.versions import Versions
 from webapi.streams import Streams
 from webapi.watch import OverviewWatch
 
@@ -44,6 +51,7 @@ class Services:
 
     settings: Settings
     secret: str
+    keyring: Keyring
     proxies: Proxies
     batch: Batch
     bell: Doorbell
@@ -51,7 +59,11 @@ class Services:
     login: Login
     entrance: Entrance
     accounts: Accounts
+    api_keys: ApiKeys
+    developer_invitations: DeveloperInvitations
+    outside: Outside
     games: Games
+    versions: Versions
     tickets: Tickets
     queues: Queues
     supplies: Supplies
@@ -69,6 +81,7 @@ class Services:
     followers: Followers  # players, of what concerns them
     invitations: Invitations
     overview: OverviewWatch
+    erasing: Erasing
     admin_there: asyncio.Event  # the admin account of the settings exists, or never will
 
 
@@ -123,15 +136,36 @@ class Call:
         except NotFound:  # removed since
             return False
 
-    async def authenticate(self, roles: frozenset[Role] | None) -> None:
-        """Find out who asks; `roles` None lets strangers in too. Raises Unauthorized, Forbidden."""
+    async def is_over(self) -> bool:
+        """Whether the caller's session has ended meanwhile: a stream of it is to end too. Raises Unavailable."""
+        return (await self.services.accounts.sessions.revoked([self.caller.session]))[0]
+
+    def keep_to_game(self, *documents: object) -> None:
+        """See that a caller who is of one game alone asks for no other. Raises Forbidden."""
+        game = self._caller.game if self._caller else ""
+        asked = [self.request.match_info.get("game"), *(getattr(it, "game", None) for it in documents)]
+        if game and any(isinstance(it, str) and it != game for it in asked):
+            raise Forbidden(f"this is good for the game {game!r} alone", code="other-game")
+
+    async def authenticate(self, roles: frozenset[Role] | None, scope: str = "") -> None:
+        """Find out who asks; `roles` None lets strangers in too. Raises Unauthorized, Forbidden.
+
+        `scope` is what a key for programs must have; '' keeps keys out.
+        """
         header = self.request.headers.get("Authorization")
         if header is None and roles is None:
             return
         scheme, _, token = (header or "").partition(" ")
         if not token or scheme.lower() != "bearer":
             raise Unauthorized("this needs an access token: Authorization: Bearer ...", code="token-missing")
-        caller = await self.services.entrance.caller(token.strip(), self.now_ms)
+        token = token.strip()
+        if token.startswith(KEY_PREFIX):
+            caller = await self.services.api_keys.caller(token, self.now_ms)
+            if caller.scopes is not None and scope not in caller.scopes:
+                wanted = f"the scope {scope}, which this key has not" if scope else "a login: keys are kept out"
+                raise Forbidden(f"this needs {wanted}", code="scope-missing")
+        else:
+            caller = await self.services.entrance.caller(token, self.now_ms)
         if roles is not None and caller.role not in roles:
             raise Forbidden(f"this is for {', '.join(sorted(roles))}; you are a {caller.role}")
         self._caller = caller

@@ -24,11 +24,15 @@ PlayerId = Annotated[str, Meta(max_length=64)]
 
 
 class NewAccount(Struct, frozen=True, forbid_unknown_fields=True):
-    """A name of 3-32 printable characters, unique whatever its case, and a password of 8-128 characters."""
+    """A name of 3-32 printable characters, unique whatever its case, and a password of 8-128 characters.
+
+    The code of an invitation makes a developer.
+    """
 
     name: Text
     password: Text
     role: SettableRole = "player"
+    invitation: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
 class NewRole(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,6 +83,11 @@ class NewGame(GameSpec, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A registration: the id and, beside it, the fields of the spec (that is why it inherits them)."""
 
     id: Annotated[str, Meta(min_length=1, max_length=40, pattern="^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")]
+
+    @property
+    def game(self) -> str:
+        """The game that this is about, as other documents name it."""
+        return self.id
 
     def spec(self) -> GameSpec:
         return GameSpec(**{name: getattr(self, name) for name in GameSpec.__struct_fields__})

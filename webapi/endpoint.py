@@ -10,6 +10,7 @@ the description in `/openapi.json`, so the two cannot drift apart.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_type_hints
@@ -34,6 +35,7 @@ ADMINS: Final[frozenset[Role]] = frozenset({"admin"})
 
 JSON: Final = "application/json"
 EVENTS: Final = "text/event-stream"
+LINES: Final = "application/x-ndjson"  # a document a line
 
 _ULID: Final = "[0-9a-hjkmnp-tv-z]{26}"
 
@@ -47,6 +49,10 @@ class PathPart:
     about: str
 
 
+def _is_version(text: str) -> bool:
+    return re.fullmatch("[1-9][0-9]{0,9}", text) is not None
+
+
 def _is_code(text: str) -> bool:
     return 0 < len(text) <= 32 and text.isascii() and text.isalnum()
 
@@ -56,9 +62,12 @@ PATH_PARTS: Final[dict[str, PathPart]] = {
     "ticket": PathPart(lambda text: is_id("ticket", text), f"^t-{_ULID}$", "id of a ticket"),
     "match": PathPart(lambda text: is_id("match", text), f"^m-{_ULID}$", "id of a match"),
     "player": PathPart(lambda text: is_id("player", text), f"^p-{_ULID}$", "id of a player"),
+    "version": PathPart(_is_version, "^[1-9][0-9]{0,9}$", "number of a version"),
     "board": PathPart(
         lambda text: text in ("activity", "score", "rating"), "^(activity|score|rating)$", "name of a leaderboard"
     ),
+    "key": PathPart(lambda text: is_id("apikey", text), f"^key-{_ULID}$", "id of a key"),
+    "invitation": PathPart(lambda text: is_id("invitation", text), f"^inv-{_ULID}$", "id of an invitation"),
     "code": PathPart(_is_code, "^[A-Za-z0-9]{1,32}$", "invitation code of a party"),
 }
 
@@ -81,6 +90,7 @@ class Route:
     errors: tuple[type[MusterError], ...]
     bounded: bool  # whether it must answer within `Settings.request_s`
     header: tuple[str, str] | None  # one that it looks at, beside Authorization: name, what for
+    scope: str  # that a key for programs must have; '' keeps keys out
     also: Mapping[int, Any]  # further statuses that are no errors, with their documents
 
     @property
@@ -93,11 +103,15 @@ class Route:
         return self.body is not None and all(not field.required for field in msgspec.structs.fields(self.body))
 
 
-class Table:
-    """The routes of one noun."""
+SCOPES: Final[set[str]] = set()  # what keys for programs may be given: `tag:read`, `tag:write`; filled by the tables
 
-    def __init__(self, tag: str) -> None:
+
+class Table:
+    """The routes of one noun. `keys`: whether keys for programs may use them, in the scope of the noun."""
+
+    def __init__(self, tag: str, *, keys: bool = True) -> None:
         self.tag = tag
+        self._keys = keys
         self.routes: list[Route] = []
 
     def route(
@@ -120,10 +134,14 @@ class Table:
         def declare(handler: H) -> H:
             hints = get_type_hints(handler)
             given = hints["return"] if answer is msgspec.UNSET else answer
+            scope = f"{self.tag}:{'read' if method == 'GET' else 'write'}" if known and self._keys else ""
+            if scope:
+                SCOPES.add(scope)
             self.routes.append(
                 Route(
                     method, path, handler, self.tag, status, media, known, who, hints.get("body"),
                     hints.get("query"), None if given is type(None) else given, errors, bounded, header,
+                    scope,
                     also or {},
                 )
             )  # fmt: skip
@@ -144,7 +162,7 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
             if not fits(request.match_info[name]):
                 raise NotFound(f"there is no such {name}")
         if route.known:
-            await call.authenticate(route.roles)
+            await call.authenticate(route.roles, route.scope)
         given: dict[str, Any] = {}
         if route.query is not None:
             given["query"] = _query(request, route.query)
@@ -152,6 +170,7 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
             raise Invalid("this takes no query parameters", pointer=next(iter(request.query), ""))
         if decoder is not None:
             given["body"] = await _body(request, decoder, optional=optional)
+        call.keep_to_game(given.get("body"), given.get("query"))
         found = await route.handler(call, **given)
         if isinstance(found, web.StreamResponse):
             return found

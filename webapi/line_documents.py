@@ -11,12 +11,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.errors import Invalid, Refused
+from webapi import account_documents as acc
 from webapi import documents as doc
 from webapi.problems import TYPE, Malformed, Problem, from_decode
 
 LINE_BYTES: Final = 8192  # the longest request, all of its characters escaped, has 4 KB; nobody needs more
 
 _Whole = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+AccessToken: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 Id: TypeAlias = Annotated[str, Meta(max_length=64)] | _Whole | None
 
 
@@ -32,13 +34,27 @@ class Refresh(doc.RefreshToken, frozen=True, kw_only=True, forbid_unknown_fields
     id: Id = None
 
 
-class Logout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="logout"):
-    access_token: Annotated[str, Meta(min_length=1, max_length=4096)]
+class Guest(doc.NewGuest, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="guest"):
     id: Id = None
 
 
-Request: TypeAlias = Register | Login | Refresh | Logout
-TYPES: Final = "register, login, refresh, logout"
+class Upgrade(acc.GuestAccount, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="upgrade"):
+    access_token: AccessToken
+    id: Id = None
+
+
+class Password(acc.NewPassword, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="password"):
+    access_token: AccessToken
+    id: Id = None
+
+
+class Logout(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="logout"):
+    access_token: AccessToken
+    id: Id = None
+
+
+Request: TypeAlias = Register | Login | Guest | Upgrade | Password | Refresh | Logout
+TYPES: Final = "register, login, guest, upgrade, password, refresh, logout"
 
 
 class _Numbered(Struct):

@@ -202,10 +202,18 @@ class Lines:
             case wire.Login():
                 return await self._entrance.login(request, origin, now)
             case wire.Refresh():
-                return await self._entrance.refresh(request, now)
+                return await self._entrance.refresh(request, origin, now)
+            case wire.Guest():
+                return await self._entrance.guest(request, origin, now)
+        caller = await self._entrance.caller(request.access_token, now)
+        match request:
+            case wire.Upgrade():
+                return await self._entrance.upgrade(request, caller, origin, now)
+            case wire.Password():
+                await self._entrance.change_password(request, caller, origin, now)
             case wire.Logout():
-                await self._entrance.logout(await self._entrance.caller(request.access_token, now))
-                return None
+                await self._entrance.logout(caller, origin)
+        return None
 
     def _ours(self, error: Exception) -> MusterError:
         if isinstance(error, MusterError):

@@ -44,12 +44,12 @@ def fold(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def check_password(password: str, name: str) -> None:
-    """Raise Invalid with the rule that a new password breaks."""
+def check_password(password: str, name: str, pointer: str = "/password") -> None:
+    """Raise Invalid with the rule that a new password breaks; `pointer` says where it stands."""
     if not PASSWORD_LEAST <= len(password) <= PASSWORD_MOST:
         raise Invalid(
             f"a password has {PASSWORD_LEAST} to {PASSWORD_MOST} characters; this has {len(password)}",
-            pointer="/password",
+            pointer=pointer,
         )
     if fold(password) == fold(name):
-        raise Invalid("the password is the name", pointer="/password")
+        raise Invalid("the password is the name", pointer=pointer)

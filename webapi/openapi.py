@@ -73,6 +73,8 @@ def _operation(route: Route, schema: dict[str, Any]) -> dict[str, Any]:
     if route.roles is not None:
         made["security"] = [{"token": []}]
         made["x-roles"] = sorted(route.roles)
+        if route.scope:
+            made["x-scope"] = route.scope
     elif route.known:
         made["security"] = [{}, {"token": []}]
     return made

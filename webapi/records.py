@@ -61,10 +61,15 @@ _seats: Final = msgspec.json.Decoder(list[_Seat])
 _entry: Final = msgspec.json.Decoder(Change)
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    arena: dict[str, Any] | None = None
+
+
 class _Seats(Struct):
     """Of a match document, what a ticket needs."""
 
     players: list[MatchPlayer]
+    server: _Kind = _Kind()
 
 
 class _Runs(Struct):
@@ -143,6 +148,7 @@ class Joining:
 
     connection: Connection
     seat: MatchPlayer
+    arena: bool  # the built-in one
     server: str
 
 
@@ -151,10 +157,20 @@ def joining(match: str, found: Sequence[str | None], player: str) -> Joining | N
     state, connection, doc, standby = found
     if state != MatchState.RUNNING or not connection or not doc:
         return None
-    for seat in _match_seats.decode(doc).players:
+    found_match = _match_seats.decode(doc)
+    for seat in found_match.players:
         if seat.id == player:
-            return Joining(connection_decoder.decode(connection), seat, standby or match)
+            return Joining(
+                connection_decoder.decode(connection), seat, found_match.server.arena is not None, standby or match
+            )
     return None
+
+
+def seat_ticket(state: str | None, doc: str | None, left: str | None, player: str) -> str:
+    """From a match's state, doc and who left: the ticket by which `player` has a seat now, '' where he has none."""
+    if state != MatchState.RUNNING or not doc or player in (parsed(left, None) or ()):
+        return ""
+    return next((seat.ticket for seat in _match_seats.decode(doc).players if seat.id == player), "")
 
 
 def is_arena(doc: str) -> bool:

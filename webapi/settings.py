@@ -12,6 +12,8 @@ from core.settings import setting
 from webapi.names import check_password, shown
 from webapi.origin import Proxies
 
+ALGORITHMS: Final = ("EdDSA", "HS256")
+
 # Bounds of numbers by field; 1 and 10^9 where nothing is said.
 LEAST: Final[dict[str, float]] = {
     "port": 0,
@@ -24,6 +26,7 @@ LEAST: Final[dict[str, float]] = {
     "relay_connect_s": 0.1,
     "allow_commands": 0,
     "open_developers": 0,
+    "issuers_private": 0,
     "server_cpu_most": 0.01,
     "request_s": 0.1,
     "auth_idle_s": 0.1,
@@ -67,6 +70,14 @@ class Settings:
     access_s: int = setting("MUSTER_ACCESS_TOKEN_S", 900)  # a stolen one is of use for so long
     refresh_s: int = setting("MUSTER_REFRESH_TOKEN_S", 2_592_000)  # 30 days; a guest away for longer is forgotten
 
+    # HS256: only we verify access tokens, at a third of the work. EdDSA: whoever has /.well-known/jwks.json may too.
+    access_algorithm: str = setting("MUSTER_ACCESS_ALGORITHM", "HS256")
+    # EdDSA: a game verifies join tokens with a public key; HS256: through its sidecar alone. The arena's are HS256.
+    join_algorithm: str = setting("MUSTER_JOIN_ALGORITHM", "EdDSA")
+
+    # Outside issuers may be in one's own network and speak plain HTTP; otherwise public addresses and https alone.
+    issuers_private: bool = setting("MUSTER_ISSUERS_PRIVATE", False)
+
     body_bytes: int = setting("MUSTER_BODY_BYTES", 262_144)  # the largest registration is a tenth of it
     request_s: float = setting("MUSTER_REQUEST_S", 10.0)  # body read and answered; streams and long polls excepted
     # Origins of browser games served elsewhere, comma-separated; * allows all (no cookies are ever used).
@@ -84,7 +95,9 @@ class Settings:
     hash_waiting: int = setting("MUSTER_HASH_WAITING", 64)  # two threads clear it in a second; beyond: 503
 
     login_window_s: int = setting("MUSTER_LOGIN_WINDOW_S", 300)  # failures are forgotten after
-    login_tries_name: int = setting("MUSTER_LOGIN_TRIES_NAME", 10)  # failures by account name in a window
+    login_tries_name: int = setting("MUSTER_LOGIN_TRIES_NAME", 10)  # failures by account name from one address
+    # ... by account name from all addresses that it was never entered from: a guesser with many of them
+    login_tries_strangers: int = setting("MUSTER_LOGIN_TRIES_STRANGERS", 100)
     # New accounts and guests by address in that window: a school shares one, a flood fills Redis.
     signups_address: int = setting("MUSTER_SIGNUPS_ADDRESS", 1000)
     login_tries_address: int = setting("MUSTER_LOGIN_TRIES_ADDRESS", 100)  # ... by address: a school shares one
@@ -121,6 +134,12 @@ class Settings:
             self.proxies  # noqa: B018 - a wrong network is told now
         except Invalid as error:
             raise Misconfigured(error.detail, setting="MUSTER_PROXY_NETWORKS") from None
+        for name, algorithm in (
+            ("MUSTER_ACCESS_ALGORITHM", self.access_algorithm),
+            ("MUSTER_JOIN_ALGORITHM", self.join_algorithm),
+        ):
+            if algorithm not in ALGORITHMS:
+                raise Misconfigured(f"{algorithm!r} is not one of {', '.join(ALGORITHMS)}", setting=name)
         if self.presence_timeout_s < 2 * self.presence_interval_s:
             raise Misconfigured(
                 f"{self.presence_timeout_s:g} s is less than two intervals of {self.presence_interval_s:g} s: one lost "

@@ -26,15 +26,15 @@ def last_event_id(request: web.Request) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
 
 
-class EventStream:
-    """An open stream to one reader."""
+class Stream:
+    """An open stream to one reader, who may be slow."""
 
-    def __init__(self, request: web.Request, metrics: Metrics) -> None:
+    def __init__(self, request: web.Request, metrics: Metrics, media: str) -> None:
         self._request = request
         self._metrics = metrics
         self.response = web.StreamResponse(
             headers={
-                "Content-Type": "text/event-stream",
+                "Content-Type": media,
                 "Cache-Control": "no-store",
                 "X-Accel-Buffering": "no",  # nginx would hold events back
             }
@@ -43,7 +43,8 @@ class EventStream:
     async def open(self, first: bytes = b"") -> None:
         """Send the head, and what there is to tell already. Raises ConnectionError where the reader is gone."""
         await self.response.prepare(self._request)
-        await self.send(f"retry: {RETRY_MS}\n\n".encode() + first)
+        if first:
+            await self.send(first)
 
     async def send(self, data: bytes) -> None:
         """Send, and wait until the reader has room. Raises ConnectionError where it is gone or cut off."""
@@ -55,3 +56,14 @@ class EventStream:
             if self._request.transport is not None:
                 self._request.transport.abort()
             raise ConnectionResetError("the reader is too slow") from None
+
+
+class EventStream(Stream):
+    """An open stream of events."""
+
+    def __init__(self, request: web.Request, metrics: Metrics) -> None:
+        super().__init__(request, metrics, "text/event-stream")
+
+    async def open(self, first: bytes = b"") -> None:
+        """Send the head, and what there is to tell already. Raises ConnectionError where the reader is gone."""
+        await super().open(f"retry: {RETRY_MS}\n\n".encode() + first)

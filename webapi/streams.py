@@ -2,7 +2,8 @@
 
 A ring of the doorbell wakes the waiters of the tickets it names; each then reads its ticket, and all those reads
 share a round trip. A ring may be lost, so once a second one sweep asks Redis for the seq of every watched ticket and
-wakes whoever was missed. The same loop tells Redis, every few seconds, that somebody waits for these tickets.
+wakes whoever was missed. The same loop tells Redis, every few seconds, that somebody waits for these tickets, and asks
+whether the sessions of those who wait still live: a stream ends soon after its logout.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from core.errors import MusterError, TooMany, Unavailable
 from core.log import get
 from webapi.metrics import Metrics
 from webapi.settings import Settings
+from webapi.store.sessions import Sessions
 from webapi.store.tickets import Address
 from webapi.waking import Waker
 
 log = get("streams")
 
 SWEEP_S: Final = 1.0  # how late a lost ring is made good
+REVOKED_EVERY_SWEEPS: Final = 2  # how long a stream may outlive its session, beside a sweep
 SEEN_EVERY_SWEEPS: Final = 5  # a ticket is given up after 60 s without a sign of life: eleven may fail
 BEAT_S: Final = 20.0  # how often who waits counts as heard, at most
 READS_KEPT: Final = 50_000  # signs of life of plain reads between two tellings; further ones are forgotten
@@ -43,12 +46,17 @@ class Watched(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Watcher:
-    """One that waits for a ticket to change, or `asks` about it. `seq` is what it has seen."""
+    """One that waits for a ticket to change, or `asks` about it.
+
+    `seq` is what it has seen; `ended`: its session is over.
+    """
 
     address: Address
     player: str
     seq: int
     asks: bool = False
+    session: str = ""
+    ended: bool = False
     waker: Waker = field(default_factory=Waker)
 
 
@@ -56,9 +64,15 @@ class Streams:
     """All watchers of this replica. `run` is its loop."""
 
     def __init__(
-        self, watched: Watched, settings: Settings, metrics: Metrics, beats: Beats, kind: str = "ticket"
+        self,
+        watched: Watched,
+        sessions: Sessions,
+        settings: Settings,
+        metrics: Metrics,
+        beats: Beats,
+        kind: str = "ticket",
     ) -> None:
-        self._watched, self._beats = watched, beats
+        self._watched, self._sessions, self._beats = watched, sessions, beats
         self._settings = settings
         self._open = metrics.streams.labels(kind)
         self._watchers: dict[str, set[Watcher]] = {}
@@ -68,13 +82,15 @@ class Streams:
         self.closing = False
 
     @contextmanager
-    def watch(self, address: Address, player: str, seq: int, *, asks: bool = False) -> Iterator[Watcher]:
+    def watch(
+        self, address: Address, player: str, seq: int, *, asks: bool = False, session: str = ""
+    ) -> Iterator[Watcher]:
         """A watcher for the length of the block. Raises TooMany, Unavailable at the bounds."""
         if self.closing or self._count >= self._settings.streams:
             raise Unavailable("this replica has no room for another stream", code="busy")
         if self._by_player[player] >= self._settings.streams_per_player:
             raise TooMany(f"you have {self._settings.streams_per_player} streams open", code="too-many-streams")
-        watcher = Watcher(address, player, seq, asks)
+        watcher = Watcher(address, player, seq, asks, session)
         self._watchers.setdefault(address[1], set()).add(watcher)
         self._count += 1
         self._by_player[player] += 1
@@ -125,6 +141,8 @@ class Streams:
                 self.beat()
             try:
                 await self.sweep()
+                if turn % REVOKED_EVERY_SWEEPS == 0:
+                    await self.end_revoked()
                 if turn % SEEN_EVERY_SWEEPS == 0:
                     await self.tell_seen(now_ms())
             except MusterError as error:
@@ -137,6 +155,16 @@ class Streams:
             for watcher in self._watchers.get(address[1], ()):
                 if watcher.seq != seq:
                     watcher.waker.wake()
+
+    async def end_revoked(self) -> None:
+        """End the streams of sessions that are over. Raises Unavailable."""
+        watchers = [it for watchers in self._watchers.values() for it in watchers if it.session]
+        sessions = sorted({watcher.session for watcher in watchers})
+        over = {it for it, gone in zip(sessions, await self._sessions.revoked(sessions), strict=True) if gone}
+        for watcher in watchers:
+            if watcher.session in over:
+                watcher.ended = True
+                watcher.waker.wake()
 
     def beat(self) -> None:
         """Whoever waits for a ticket is there."""

@@ -105,6 +105,15 @@ class Database:
             raise _passing(error) from error
         return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
+    async def scan(self, match: str, count: int) -> AsyncIterator[str]:
+        """Names of keys, on every primary, that fit a pattern; some may come twice. Raises Unavailable."""
+        extra = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
+        try:
+            async for key in self._client.scan_iter(match=match, count=count, **extra):
+                yield key
+        except (rx.RedisError, OSError) as error:
+            raise _passing(error) from error
+
     async def _alone(self, command: Sequence[Arg]) -> Any:
         """The reply to one command, or the error that it is; a pipeline for it alone would cost twice as much."""
         try:

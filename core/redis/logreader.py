@@ -25,7 +25,7 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
 class Entry(NamedTuple):
-    """One batch; `core.interactions.read_batch` opens its payload."""
+    """One batch; `core.interactions.read_batch` opens its payload. With number 0 it is a fact: a JSON document."""
 
     shard: str  # base key
     id: str  # of the stream entry; begins with the ms at which Redis took it in
@@ -37,11 +37,15 @@ class Entry(NamedTuple):
 
 @dataclass(slots=True)
 class LogReader:
-    """A reader of all shards of one game. All methods raise Unavailable. One at a time reads under one name."""
+    """A reader of all shards of one game. All methods raise Unavailable. One at a time reads under one name.
+
+    With `facts` it reads the log of the game's matches too: what became of each, by the steps that decided it.
+    """
 
     db: Database
     game: str
     name: str
+    facts: bool = False
     cursors: dict[str, str] = field(default_factory=dict)  # by shard
     lost: int = 0  # batches that were trimmed before this reader read them
     _alive_s: float = 0.0
@@ -57,7 +61,7 @@ class LogReader:
         """
         if start not in ("oldest", "newest"):
             raise Invalid("a reader begins at 'oldest' or 'newest'", pointer="start")
-        shards = keys.shards(self.game)
+        shards = self._bases()
         found = await self.db.call_many([("reader_join", base, (self.name, start)) for base in shards])
         if any(cursor == "full" for cursor, _ in found):
             raise Conflict("this log has as many readers as it can have", code="readers-full")
@@ -87,8 +91,11 @@ class LogReader:
 
     async def leave(self) -> None:
         """Nothing is kept for this reader any more."""
-        await self.db.call_many([("reader_leave", base, (self.name,)) for base in keys.shards(self.game)])
+        await self.db.call_many([("reader_leave", base, (self.name,)) for base in self._bases()])
         self.cursors = {}
+
+    def _bases(self) -> list[str]:
+        return [*keys.shards(self.game), *([keys.game(self.game)] if self.facts else [])]
 
     async def _commit(self, cursors: dict[str, str]) -> None:
         # All shards are told: a shard of which nothing came must know that its reader lives.

@@ -86,6 +86,11 @@ class Session:
         return tuple(name for name, player in self._players.items() if player.slot in self._world.tanks)
 
     @property
+    def tanks(self) -> tuple[Tank, ...]:
+        """The tanks that are in the world now; each has its player's record as `owner`. For rules of a game's own."""
+        return tuple(self._world.tanks.values())
+
+    @property
     def refused_by_reason(self) -> dict[str, int]:
         """How many commands were refused since the start, by reason."""
         return dict(self._world.refusals.by_reason)

@@ -60,6 +60,19 @@ class Metadata:
         self._own_labels += name not in self.labels
         self.labels[name] = value
 
+    def told(self) -> dict[str, dict[str, str]]:
+        """What the game set."""
+        return {
+            "labels": {name: value for name, value in self.labels.items() if name.startswith(PREFIX)},
+            "annotations": {name: value for name, value in self.annotations.items() if name.startswith(PREFIX)},
+        }
+
+    def recall(self, labels: dict[str, str], annotations: dict[str, str]) -> None:
+        """Have again what `told` gave."""
+        self.labels |= labels
+        self.annotations |= annotations
+        self._bytes = sum(_size(*item) for item in self.told()["annotations"].items())
+
     def tell(self, name: str, value: str) -> None:
         """Set one of Muster's annotations."""
         self._own_annotations += name not in self.annotations

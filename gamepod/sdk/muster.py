@@ -1,10 +1,12 @@
 """What the sidecar offers beyond Agones' interface, under /muster/v1:
 
     GET /match      the match: id, game and its version, region, timers, its players with their teams, who left
+    GET /keys       public keys (JSON Web Key Set) that verify join tokens without asking anybody
     POST /verify    {"token": join token}: whose it is; 401 where he may not join
     POST /interactions  what players did (gamepod.sdk.interactions); the answer says that it is taken in
     POST /backfill  ask for players in place of those who left; {"left": [player id, ...]} says who did
     DELETE /backfill  ask no more
+    POST /players  who joined, who lost the connection, who left for good: {"joined", "lost", "left": [player id, ...]}
     POST /report   how the players did (core.report); the answer says that it is kept, whatever dies next
 
 Errors have the gateway's form, as in `rest`.
@@ -35,25 +37,30 @@ from gamepod.sdk.answers import (
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNIMPLEMENTED,
+    UNKNOWN,
+    CallRefused,
     error,
     json_object,
 )
 from gamepod.sdk.interactions import PER_S, Allowance, read_interactions
+from gamepod.sdk.sdk import Sdk
 from gamepod.transport.http_types import Request, Response
 
 PREFIX: Final = "/muster/v1/"
 METHODS: Final = {
     f"{PREFIX}match": ("GET",),
+    f"{PREFIX}keys": ("GET",),
     f"{PREFIX}verify": ("POST",),
     f"{PREFIX}interactions": ("POST",),
     f"{PREFIX}backfill": ("POST", "DELETE"),
+    f"{PREFIX}players": ("POST",),
     f"{PREFIX}report": ("POST",),
 }
 ANSWER_S: Final = 5.0  # for Redis to answer; a client library waits longer
 
 
 class MusterRest:
-    """Handler of the paths under `PREFIX`. Without `commands` it only tells: the built-in arena speaks for itself."""
+    """Handler of the paths under `PREFIX`. To the built-in arena it only tells: that speaks for itself."""
 
     def __init__(
         self,
@@ -62,13 +69,16 @@ class MusterRest:
         report: Callable[[bytes], Awaitable[None]],
         flusher: Flusher,
         join_key: str,
+        join_jwks: str,
         playing: Callable[[], bool],
-        *,
-        commands: bool,
+        sdk: Sdk,
     ) -> None:
-        """`report` keeps what was reported; `join_key` verifies the match's tokens; `playing`: begun, and not over."""
-        self._roster, self._backfill, self._report, self._commands = roster, backfill, report, commands
+        """`report` keeps what was reported; `join_key` verifies the match's tokens, as do the public keys `join_jwks`;
+        `playing`: begun, and not over.
+        """
+        self._roster, self._backfill, self._report, self._sdk = roster, backfill, report, sdk
         self._flusher, self._join_key, self._playing = flusher, join_key, playing
+        self._join_jwks = join_jwks or '{"keys": []}'
         self._allowance = Allowance(time.monotonic())
         writer = new_id("session")
         self._ids = (f"{writer}-{number}" for number in itertools.count(1))
@@ -79,15 +89,19 @@ class MusterRest:
             return error(NOT_FOUND, "Not Found")
         if request.method not in methods:
             return error(UNIMPLEMENTED, f"Method Not Allowed: {request.path} takes {' or '.join(methods)}")
+        if request.path == f"{PREFIX}keys":
+            return Response(body=self._join_jwks.encode())
         if request.method == "GET":
             return Response(body=orjson.dumps(self._match()))
-        if not self._commands:
+        if not self._sdk.commands:
             return error(FAILED_PRECONDITION, "the built-in arena takes no commands")
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await self._command(request)
         except ValueError as wrong:
             return error(INVALID_ARGUMENT, str(wrong))
+        except CallRefused as refused:
+            return error(refused.kind, refused.message)
         except Unauthorized as wrong:
             return error(UNAUTHENTICATED, wrong.detail)
         except Invalid as wrong:
@@ -110,11 +124,32 @@ class MusterRest:
         body = json_object(request.body)
         if request.path == f"{PREFIX}verify":
             return Response(body=orjson.dumps(self._verify(body.get("token"))))
-        if unknown := body.keys() - {"left"}:
-            raise ValueError(f"{min(unknown)!r} is not a field of this; there is `left`")
+        players = request.path == f"{PREFIX}players"
+        fields = ("joined", "lost", "left") if players else ("left",)
+        if unknown := body.keys() - set(fields):
+            raise ValueError(f"{min(unknown)!r} is not a field of this; there is {', '.join(fields)}")
+        if players:
+            self._moved(*(self._players(body.get(field, [])) for field in fields))
+            return Response(body=b"{}")
         if "left" in body:
             self._roster.only_left(self._players(body["left"]))
         return Response(body=orjson.dumps({"request": await self._backfill.ask()}))
+
+    def _moved(self, joined: list[str], lost: list[str], left: list[str]) -> None:
+        """Who is there, as the SDK's players are. Raises CallRefused where there is no room, and changes nothing."""
+        players = self._sdk.changing().players
+        after = {**players.ids, **dict.fromkeys(joined)}
+        for player in (*lost, *left):
+            after.pop(player, None)
+        if len(after) > max(players.capacity, len(players.ids)):
+            raise CallRefused(UNKNOWN, f"players are already at capacity: {players.capacity}")
+        players.joins += sum(player not in players.ids for player in joined)
+        players.ids = after
+        for player in joined:
+            self._roster.came(player)
+        for player in left:
+            self._roster.went(player)
+        self._sdk.changed()
 
     def _interactions(self, body: bytes) -> Response:
         if not self._playing():
@@ -141,7 +176,7 @@ class MusterRest:
 
     def _players(self, told: object) -> list[str]:
         if not isinstance(told, list):
-            raise ValueError("`left` is to be a list of player ids")
+            raise ValueError("these are to be lists of player ids")
         for player in told:
             if not isinstance(player, str) or player not in self._roster.seats:
                 raise ValueError(f"{str(player)[:64]!r} is no player of this match")

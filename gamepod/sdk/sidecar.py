@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
-import orjson
-
 from core.errors import Misconfigured
+from core.gameenv import roster_text, settings_text
 from core.ids import is_id
 from core.model import Connection, HealthSpec, Match
 from gamepod.sdk.grpc_port import GrpcPort
@@ -49,7 +48,8 @@ def match_sdk(match: Match, life: ServerLife, uid: str, connection: Callable[[],
     """The SDK of a match's server. The built-in arena speaks for itself: there it only tells."""
     server = match.server
     waits = is_id("standby", match.id)
-    labels = {"muster.dev/game": match.game} | ({} if waits else {"muster.dev/match": match.id})
+    own = {"game": match.game, "version": str(match.game_version)} | ({} if waits else {"match": match.id})
+    labels = {f"muster.dev/{name}": value for name, value in own.items()}
     return Sdk(
         Identity(match.id, match.game, uid or match.id, match.created_ms // 1000),
         life,
@@ -67,17 +67,6 @@ def allocate(sdk: Sdk, match: Match) -> None:
     sdk.metadata.tell(SETTINGS, settings_text(match))
     sdk.tallies.players.capacity = max(sdk.tallies.players.capacity, len(match.players))
     sdk.life.allocated()
-
-
-def settings_text(match: Match) -> str:
-    """What is this match's own, beside its seats, as an annotation: JSON."""
-    own = {"game_version": match.game_version, "region": match.region, "mode": match.rating_mode or ""}
-    return orjson.dumps(own).decode()
-
-
-def roster_text(match: Match) -> str:
-    """The seats as an annotation: JSON of id and team."""
-    return orjson.dumps([{"id": seat.id, "team": seat.team} for seat in match.players]).decode()
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ reference's server has no better word for a refusal than UNKNOWN, so has this.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -41,6 +41,7 @@ class Players(Struct):
 
     capacity: int
     ids: dict[str, None] = {}
+    joins: int = 0  # how often somebody connected
 
 
 class Tallies:
@@ -51,6 +52,27 @@ class Tallies:
         self.counters = {name: Counter(it.count, it.capacity) for name, it in counters.items()}
         self.lists = {name: ValueList(it.capacity, list(it.values)) for name, it in lists.items()}
         self.players = Players(seats)
+        self._chars = sum(len(value) for it in self.lists.values() for value in it.values)
+
+    def told(self) -> dict[str, Any]:
+        """All of it, as `recall` takes it."""
+        return {
+            "counters": {name: [it.count, it.capacity] for name, it in self.counters.items()},
+            "lists": {name: [it.capacity, it.values] for name, it in self.lists.items()},
+            "players": [self.players.capacity, list(self.players.ids), self.players.joins],
+        }
+
+    def recall(self, told: Mapping[str, Any]) -> None:
+        """Be as `told` was; counters and lists that the game is not registered with are left out."""
+        for name, (count, capacity) in told["counters"].items():
+            if name in self.counters:
+                self.counters[name] = Counter(count, capacity)
+        for name, (capacity, values) in told["lists"].items():
+            if name in self.lists:
+                self.lists[name] = ValueList(capacity, values)
+        capacity, ids, joins = told["players"]
+        # In place: others look at these very players.
+        self.players.capacity, self.players.ids, self.players.joins = capacity, dict.fromkeys(ids), joins
         self._chars = sum(len(value) for it in self.lists.values() for value in it.values)
 
     def counter(self, name: str) -> Counter:
@@ -132,6 +154,7 @@ class Tallies:
         if len(self.players.ids) >= MAX_PLAYERS:
             raise CallRefused(RESOURCE_EXHAUSTED, f"at most {MAX_PLAYERS} players are kept")
         self.players.ids[player] = None
+        self.players.joins += 1
         return True
 
     def disconnect(self, player: str) -> bool:

@@ -132,6 +132,9 @@ class AgonesSource:
     async def tail(self, match: str) -> list[str]:
         return []  # pods of fleets are not ours to read
 
+    async def output(self, match: str) -> str:
+        return ""  # as above; a fleet's servers say themselves when they are ready
+
     async def close(self, *, stop_servers: bool) -> None:
         if stop_servers:
             await asyncio.gather(*(self._delete(space, server) for space, server in self._all()))

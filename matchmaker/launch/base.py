@@ -14,6 +14,7 @@ from core.errors import MusterError, Refused
 from core.model import Match
 
 EXIT_TURNED_AWAY: Final = 3  # of a server process whose match another process has
+OUTPUT_BYTES: Final = 65_536  # of what a game wrote first, in which the line that means ready is looked for
 
 
 class LaunchRefused(Refused):
@@ -86,6 +87,9 @@ class Launcher(Protocol):
 
     async def tail(self, match: str) -> list[str]:
         """The last lines that the server of `match` wrote, for people. Empty where there are none."""
+
+    async def output(self, match: str) -> str:
+        """The first `OUTPUT_BYTES` that the game of `match` wrote, where its sidecar cannot see them itself."""
 
     async def close(self, *, stop_servers: bool) -> None:
         """Let go. With `stop_servers`, end all servers first; otherwise they play on."""

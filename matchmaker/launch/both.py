@@ -54,6 +54,9 @@ class Both:
     async def tail(self, match: str) -> list[str]:
         return await self._own.tail(match)
 
+    async def output(self, match: str) -> str:
+        return await self._own.output(match)
+
     async def close(self, *, stop_servers: bool) -> None:
         await self._own.close(stop_servers=stop_servers)
         await self._agones.close(stop_servers=stop_servers)

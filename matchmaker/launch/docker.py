@@ -23,9 +23,10 @@ from typing import Final
 from core import log
 from core.clock import now_ms
 from core.model import Match
+from core.signing import Keyring
 from matchmaker.docker_settings import DockerSettings
 from matchmaker.launch import docker_documents as documents
-from matchmaker.launch.base import EXIT_TURNED_AWAY, Changed, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.base import EXIT_TURNED_AWAY, OUTPUT_BYTES, Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.docker_documents import Group, Installation
 from matchmaker.launch.docker_engine import Engine
 from matchmaker.launch.docker_start import Starter
@@ -52,11 +53,18 @@ class DockerLauncher:
     blind = False
 
     def __init__(
-        self, settings: DockerSettings, env: Mapping[str, str], *, secret: str, redis_url: str, changed: Changed
+        self,
+        settings: DockerSettings,
+        env: Mapping[str, str],
+        *,
+        secret: str,
+        redis_url: str,
+        changed: Changed,
+        keyring: Keyring | None = None,
     ) -> None:
         self._settings, self._changed = settings, changed
         name = installation_name(settings.installation, secret, redis_url)
-        where = Installation(name, settings, secret, redis_url, tuning(env))
+        where = Installation(name, settings, secret, redis_url, tuning(env), keyring)
         self._label = f"{documents.INSTALLATION}={name}"
         self._engine = Engine(settings)
         self._starter = Starter(where, self._engine)
@@ -133,6 +141,11 @@ class DockerLauncher:
             with suppress(LaunchRetryable):
                 return await self._engine.tail(container.id, TAIL_LINES)
         return self._words.get(match, [])
+
+    async def output(self, match: str) -> str:
+        with suppress(LaunchRetryable):
+            return await self._engine.head(documents.container_name(match, "game"), OUTPUT_BYTES)
+        return ""
 
     async def close(self, *, stop_servers: bool) -> None:
         if self._look_due is not None:

@@ -14,11 +14,12 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from core import jointoken
-from core.gameenv import fill, told
+from core.gameenv import fill, of_match, told
 from core.model import GivenPort, Match
+from core.signing import Keyring
 from matchmaker.docker_settings import DockerSettings
 from matchmaker.launch.base import EXIT_TURNED_AWAY, Seen
+from matchmaker.launch.environment import join_keys
 from matchmaker.launch.host_ports import Kind, kind_of
 
 Role: TypeAlias = Literal["arena", "sidecar", "game"]
@@ -48,6 +49,7 @@ class Installation:
     secret: str
     redis_url: str
     tuning: Mapping[str, str]  # of gamepod
+    keyring: Keyring | None = None  # of the secret, where none is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ def _gamepod(where: Installation, match: Match, ports: Sequence[GivenPort], role
         "MUSTER_LOG_LEVEL": settings.log_level,
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
-        "MUSTER_JOIN_KEY": jointoken.match_key(where.secret, match.id),
+        **join_keys(where.keyring or Keyring([where.secret]), match),
         "REDIS_URL": settings.redis_url or where.redis_url,
         "MUSTER_ADDRESS": settings.address,
         "MUSTER_BIND": "0.0.0.0",  # noqa: S104 - of the container; what the host opens is its own setting
@@ -128,7 +130,8 @@ def _game(where: Installation, match: Match, ports: Sequence[GivenPort], user: s
     server, settings = match.server, where.settings
     numbers = {port.name: port.listen for port in ports}
     label = f"{where.name}/{match.id}"
-    env = {**server.env, **told(numbers, sdk_ports=(SDK_PORT, SDK_GRPC_PORT), match=match.id, server=label)}
+    mine = told(numbers, sdk_ports=(SDK_PORT, SDK_GRPC_PORT), match=match.id, server=label)
+    env = {**server.env, **of_match(match), **mine}
     cpu, memory = server.resources.cpu or settings.cpu, server.resources.memory_mib or settings.memory_mib
     document = _body(where, match, "game", server.image or "", env, cpu, memory)
     document["User"] = _user(user, settings.run_as)

@@ -139,6 +139,22 @@ class Engine:
             return text.decode(errors="replace").splitlines()[-lines:]
         return []
 
+    async def head(self, name: str, most: int) -> str:
+        """The first bytes that a container wrote; empty where there is none."""
+
+        def work(client: docker.APIClient) -> bytes:
+            found, stream = b"", client.logs(name, stream=True, follow=False)
+            try:
+                while len(found) < most and (piece := next(stream, b"")):
+                    found += piece
+            finally:
+                stream.close()
+            return found
+
+        with suppress(ImageMissing, NameTaken):
+            return (await self._call(work)).decode(errors="replace")
+        return ""
+
     def listen(self, label: str, heard: Callable[[str], None]) -> None:
         """Call `heard` in this loop whenever a container with this label starts or ends, and when that may be missed.
 

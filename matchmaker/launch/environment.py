@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import shlex
 import sys
 from collections.abc import Mapping
 from typing import Final
 
-from core import jointoken
 from core.errors import Misconfigured
 from core.model import Match
+from core.signing import Keyring
 from matchmaker.settings import ProcessSettings
 
 # A server gets these of our own environment and nothing else: above all not the secret that signs everybody's tokens.
@@ -49,6 +50,12 @@ def server_command(settings: ProcessSettings) -> list[str]:
         raise Misconfigured(f"{settings.server_command!r}: {error}", setting="MUSTER_SERVER_COMMAND") from None
 
 
+def join_keys(keyring: Keyring, match: Match) -> dict[str, str]:
+    """What a server verifies its players' tokens with. The public keys are for its game: the arena needs none."""
+    public = {} if match.server.arena is not None else {"MUSTER_JOIN_JWKS": json.dumps(keyring.jwks())}
+    return {"MUSTER_JOIN_KEY": keyring.match_keys(match.id)} | public
+
+
 def server_environment(
     match: Match,
     settings: ProcessSettings,
@@ -58,12 +65,13 @@ def server_environment(
     run_dir: str,
     secret: str,
     redis_url: str,
+    keyring: Keyring | None = None,
 ) -> dict[str, str]:
     """The environment of the server of `match`, as docs/architecture.md lists it. `base` is our own."""
     return {name: base[name] for name in (*PASSED_ON, *TUNING) if name in base} | {
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
-        "MUSTER_JOIN_KEY": jointoken.match_key(secret, match.id),
+        **join_keys(keyring or Keyring([secret]), match),
         "REDIS_URL": redis_url,
         "MUSTER_ADDRESS": settings.address,
         "MUSTER_BIND": settings.bind,

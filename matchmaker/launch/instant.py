@@ -75,6 +75,9 @@ class InstantLauncher:
     async def tail(self, match: str) -> list[str]:
         return []
 
+    async def output(self, match: str) -> str:
+        return ""
+
     async def close(self, *, stop_servers: bool) -> None:
         tasks = list(self._playing.values())
         for task in tasks:

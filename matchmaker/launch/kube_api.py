@@ -34,7 +34,7 @@ class PodApi(Protocol):
 
     async def delete(self, name: str, grace_s: int, uid: str) -> None: ...
 
-    async def logs(self, name: str, container: str, lines: int) -> str: ...
+    async def logs(self, name: str, container: str, *, last_lines: int = 0, first_bytes: int = LOG_BYTES) -> str: ...
 
     async def list(self) -> tuple[list[Pod], str]: ...
 
@@ -60,8 +60,11 @@ class KubePods:
     async def delete(self, name: str, grace_s: int, uid: str) -> None:
         await self._pods.delete(name, grace_s, uid)
 
-    async def logs(self, name: str, container: str, lines: int) -> str:
-        query = [("container", container), ("tailLines", str(lines)), ("limitBytes", str(LOG_BYTES))]
+    async def logs(self, name: str, container: str, *, last_lines: int = 0, first_bytes: int = LOG_BYTES) -> str:
+        """What a container wrote: at most `first_bytes` from its beginning, or from that of its last lines."""
+        query = [("container", container), ("limitBytes", str(first_bytes))]
+        if last_lines:
+            query.append(("tailLines", str(last_lines)))
         found = await self._way.call("GET", f"{self._pods.path}/{name}/log", query, call_s=self._call_s)
         text = found.decode(errors="replace")
         return "" if text.startswith(NO_LOG) else text

@@ -19,24 +19,26 @@ import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from core import jointoken, log
+from core import log
 from core.admission import check_server
 from core.errors import Refused
 from core.model import Match, ports_of
 from core.redis.client import Database
 from core.settings import Common, from_env
+from core.signing import Keyring
 from matchmaker.kube_settings import KubernetesSettings
 from matchmaker.launch import host_ports, pod_state
-from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.launch.base import OUTPUT_BYTES, Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.brake import Brake
-from matchmaker.launch.environment import installation_name, tuning
+from matchmaker.launch.environment import installation_name, join_keys, tuning
 from matchmaker.launch.kube_api import PodApi, open_pods
-from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error, asked_s, is_passing
+from matchmaker.launch.kube_errors import KubeAway, KubeRefused, as_launch_error
+from matchmaker.launch.kube_judged import is_done, judged
 from matchmaker.launch.kube_watch import KubeWatch
 from matchmaker.launch.node_addresses import NodeAddresses
 from matchmaker.launch.pod import GAME, GAMEPOD, INSTANCE, Document, Given, node_ports, pod_document, selector
@@ -59,12 +61,12 @@ class KubernetesLauncher:
         api: PodApi,
         *,
         installation: str,
-        secret: str,
+        keyring: Keyring,
         changed: Changed,
         nodes: NodeAddresses | None = None,
     ) -> None:
         self._settings, self._api, self._installation = settings, api, installation
-        self._secret, self._changed, self._nodes = secret, changed, nodes
+        self._keyring, self._changed, self._nodes = keyring, changed, nodes
         self._log = log.get("matchmaker.kubernetes")
         self._watch = KubeWatch(api, self._look)
         self._seen: dict[str, Seen] = {}
@@ -158,10 +160,18 @@ class KubernetesLauncher:
             return list(known.output)
         container = GAMEPOD if known.tells else GAME
         try:
-            text = await self._api.logs(match, container, TAIL_LINES)
+            text = await self._api.logs(match, container, last_lines=TAIL_LINES)
         except (KubeRefused, KubeAway):
             return []
         return text.splitlines()[-TAIL_LINES:]
+
+    async def output(self, match: str) -> str:
+        if match not in self._seen or self._watch.trouble:
+            return ""
+        try:
+            return await self._api.logs(match, GAME, first_bytes=OUTPUT_BYTES)
+        except (KubeRefused, KubeAway):  # it has not started yet, or is gone
+            return ""
 
     async def close(self, *, stop_servers: bool) -> None:
         deadline = time.monotonic() + CLOSE_S
@@ -190,7 +200,7 @@ class KubernetesLauncher:
             self._put_off_at = time.monotonic()
             raise LaunchRetryable(self._creates.why)
         self._ports.hold(match.id, node_ports(document))
-        with _judged(self._creates):
+        with judged(self._creates):
             try:
                 pod = await self._api.create(document)
             except KubeRefused as error:
@@ -217,10 +227,9 @@ class KubernetesLauncher:
 
     def _given(self, match: Match) -> Given:
         settings, wanted = self._settings, ports_of(match.server)
-        key = jointoken.match_key(self._secret, match.id)
+        tuned, key = tuning(os.environ) | join_keys(self._keyring, match), self._keyring.match_keys(match.id)
         if settings.network == "none":
-            inside = host_ports.inside(wanted, settings.port_first)
-            return Given(self._installation, key, inside, tuning=tuning(os.environ))
+            return Given(self._installation, key, host_ports.inside(wanted, settings.port_first), tuning=tuned)
         shared = settings.network == "host_network"
         # On the node's own network the sidecar's ports must be such that no other server there has.
         asked = [*wanted, *host_ports.SDK] if shared else wanted
@@ -233,7 +242,7 @@ class KubernetesLauncher:
             )
         own = {"sdk_ports": (chosen[-2].port, chosen[-1].port)} if shared else {}
         ports = chosen[: len(wanted)]
-        return Given(self._installation, key, ports, tuning=tuning(os.environ), **own)
+        return Given(self._installation, key, ports, tuning=tuned, **own)
 
     async def _delete(self, match: str, grace_s: int, uid: str) -> None:
         """Ask for it once; where that fails, whoever wanted it gone asks again."""
@@ -242,10 +251,10 @@ class KubernetesLauncher:
                 if not self._deletes.enter(time.monotonic()):
                     self._deleting.pop(match, None)
                     return
-                with _judged(self._deletes):
+                with judged(self._deletes):
                     await self._api.delete(match, grace_s, uid)
         except (KubeRefused, KubeAway) as error:
-            if not _is_done(error):
+            if not is_done(error):
                 self._log.warning("a pod cannot be deleted", match=match, error=str(error))
             self._deleting.pop(match, None)
 
@@ -304,32 +313,6 @@ class KubernetesLauncher:
         task.add_done_callback(self._tasks.discard)
 
 
-def _is_done(error: KubeRefused | KubeAway) -> bool:
-    """Whether there is nothing left to delete: the pod is gone, or another has its name by now."""
-    return isinstance(error, KubeRefused) and error.status in (404, 409)
-
-
-@contextmanager
-def _judged(brake: Brake) -> Iterator[None]:
-    """Tell the brake how a call went that it let through."""
-    try:
-        yield
-    except (KubeRefused, KubeAway) as error:
-        if is_passing(error) and not _is_done(error):
-            brake.failed(time.monotonic(), asked_s(error), as_launch_error(error).detail)
-        else:
-            brake.passed()
-        raise
-    except asyncio.CancelledError:
-        brake.dropped()
-        raise
-    except Exception:
-        brake.passed()
-        raise
-    else:
-        brake.passed()
-
-
 @asynccontextmanager
 async def open_launcher(
     common: Common, db: Database, changed: Changed, *, stop_servers: bool
@@ -340,7 +323,7 @@ async def open_launcher(
     async with open_pods(settings.kubeconfig, settings.namespace, selector(installation), settings.call_s) as api:
         nodes = NodeAddresses(api.node, db) if settings.node_addresses and settings.network != "none" else None
         launcher = KubernetesLauncher(
-            settings, api, installation=installation, secret=secret, changed=changed, nodes=nodes
+            settings, api, installation=installation, keyring=common.signing(), changed=changed, nodes=nodes
         )
         await launcher.open()
         try:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from core.gameenv import fill, told
+from core.gameenv import fill, of_match, told
 from core.model import GivenPort, Match
 from matchmaker.kube_settings import NET_S, KubernetesSettings, parsed
 from matchmaker.launch.host_ports import Kind, kind_of
@@ -45,7 +45,7 @@ class Given:
     join_key: str
     ports: Sequence[GivenPort]
     sdk_ports: tuple[int, int] = SDK_PORTS
-    tuning: Mapping[str, str] | None = None  # settings of gamepod that the operator chose for all servers
+    tuning: Mapping[str, str] | None = None  # further settings of gamepod
 
 
 def selector(installation: str) -> Document:
@@ -166,7 +166,7 @@ def _game(match: Match, settings: KubernetesSettings, given: Given) -> Document:
         "name": GAME,
         "image": server.image,
         "imagePullPolicy": settings.pull_policy,
-        "env": _variables(server.env | mine),
+        "env": _variables(server.env | of_match(match) | mine),
         "ports": _ports(settings, given),
         "resources": _resources(match, settings),
         "securityContext": _container_security(read_only=not server.writable_root),

@@ -28,6 +28,7 @@ import psutil
 from core.clock import now_ms
 from core.errors import Misconfigured
 from core.model import Match
+from core.signing import Keyring
 from matchmaker.launch import children, environment, logs
 from matchmaker.launch.base import Changed, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.scan import Found, Scanner
@@ -57,9 +58,18 @@ class ProcessLauncher:
 
     blind = False
 
-    def __init__(self, settings: ProcessSettings, *, secret: str, redis_url: str, changed: Changed) -> None:
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        *,
+        secret: str,
+        redis_url: str,
+        changed: Changed,
+        keyring: Keyring | None = None,
+    ) -> None:
         self._settings = settings
         self._secret, self._redis_url, self._changed = secret, redis_url, changed
+        self._keyring = keyring
         self._installation = environment.installation_name(settings.installation, secret, redis_url)
         self._command = environment.server_command(settings)
         self._run_dir = Path(settings.run_dir).absolute()
@@ -120,6 +130,9 @@ class ProcessLauncher:
     async def tail(self, match: str) -> list[str]:
         return await asyncio.to_thread(logs.tail, logs.log_path(self._run_dir, match), TAIL_LINES)
 
+    async def output(self, match: str) -> str:
+        return ""  # of a command its own sidecar reads it
+
     async def close(self, *, stop_servers: bool) -> None:
         if stop_servers:
             self._scanned_at = float("-inf")
@@ -150,6 +163,7 @@ class ProcessLauncher:
             installation=self._installation,
             run_dir=str(self._run_dir),
             secret=self._secret,
+            keyring=self._keyring,
             redis_url=self._redis_url,
         )
         pid = children.spawn(self._command, env, logs.log_path(self._run_dir, match.id))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Awaitable, Callable
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, WebSocketRoute
 
 from core.cli.rest import Rest
 from tests.browser.conftest import OpenTab, Register
@@ -53,6 +54,26 @@ async def test_a_match_is_played_through_one_address(
         await player.page.get_by_role("button", name="Leave").click()
     # Browsers report each connection that a stopped server refuses; how many is chance.
     complaints[:] = [one for one in complaints if "ERR_CONNECTION" not in one and "WebSocket" not in one]
+
+
+async def test_a_server_out_of_reach_is_reached_through_the_page_s_address(
+    open_tab: OpenTab, register: Register, complaints: list[str]
+) -> None:
+    """Where no connection to the server itself comes about, the page goes through its own address, unasked."""
+    game = register("page-blocked")
+    players = [Player(await open_tab()) for _ in range(2)]
+    urls: list[str] = []
+    for player in players:
+        player.page.on("websocket", lambda socket: urls.append(socket.url))
+        await player.page.route_web_socket(re.compile(r"^ws://[^/]+/ws$"), _closes)
+        await player.press_play(game)
+    await asyncio.gather(*(player.joined() for player in players))
+    assert len(_sockets(urls)) == 2
+    complaints[:] = [one for one in complaints if "WebSocket" not in one]
+
+
+async def _closes(socket: WebSocketRoute) -> None:
+    await socket.close(code=1011)
 
 
 def _snapshots(pages: list[Page]) -> Callable[[], Awaitable[bool]]:

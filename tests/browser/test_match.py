@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sys
 
 import pytest
 from playwright.async_api import WebSocketRoute
@@ -12,6 +14,7 @@ from playwright.async_api import WebSocketRoute
 from core.cli.rest import Rest
 from tests.browser.conftest import OpenTab, Register
 from tests.browser.player import Player
+from tests.stack import ROOT
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
@@ -56,7 +59,9 @@ async def test_a_reload_goes_on_in_the_same_match(open_tab: OpenTab, register: R
         await player.press_play(game)
     await asyncio.gather(first.joined(), second.joined())
     name = await first.page.locator(".scores .own th").inner_text()
-    await first.page.reload()
+    async with first.page.expect_response("**/v1/tickets/page-reload*/current") as asked:
+        await first.page.reload()
+    assert (await (await asked.value).json())["connection"]["ports"]
     await first.joined()
     assert await first.page.locator(".scores .own th").inner_text() == name
     await first.page.get_by_role("button", name="Leave").click()
@@ -125,3 +130,23 @@ async def test_a_duplicated_tab_is_another_player(open_tab: OpenTab, register: R
     second = Player(await opening.value)
     await second.press_play(game)
     await asyncio.gather(first.joined(), second.joined())
+
+
+async def test_a_game_with_rules_of_its_own_is_played(open_tab: OpenTab, register: Register, rest: Rest) -> None:
+    """A program that embeds the arena is offered on the page, and played; a tab reloaded in it is back in the match."""
+    server = json.loads((ROOT / "examples" / "arena_mod" / "game.json").read_text())["server"]
+    server["command"] = [sys.executable, str(ROOT / "examples" / "arena_mod" / "hill.py")]
+    server["env"] = {"HILL_RADIUS_M": "1000", "HILL_GOAL": "3", "PYTHONPATH": str(ROOT)}
+    game = register("page-hill", {"server": server, "players_per_match": 2, "teams": []})
+    first, second = Player(await open_tab()), Player(await open_tab())
+    for player in (first, second):
+        await player.press_play(game)
+    for player in (first, second):  # two Pythons start, one after the other
+        await player.canvas.wait_for(timeout=60_000)
+    await asyncio.gather(first.joined(), second.joined())
+    await first.page.reload()
+    await first.joined()
+    await second.page.get_by_role("button", name="Leave").click()
+    await first.page.get_by_text("You won").wait_for(timeout=60_000)  # alone on the hill
+    board = rest.call("GET", f"/v1/games/{game}/boards/score")["entries"]
+    assert [entry["score"] for entry in board] == [3]

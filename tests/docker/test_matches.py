@@ -164,3 +164,28 @@ async def test_a_game_that_waits_for_its_match(ground: Ground, program_image: Ca
     ended = await over(ground.db, GAME, made)
     assert (ended["reason"], json.loads(ended["result"])) == ("exited", {"exit_code": 0})
     await ground.gone(name)
+
+
+async def test_a_game_that_is_ready_after_its_line(ground: Ground, program_image: Callable[[str], str]) -> None:
+    """The daemon keeps what the game writes; the launcher sees the line in it, and the sidecar says Ready by it."""
+    ground.start()
+    code = "import time; print('soon'); time.sleep(1); print('listening on 7777', flush=True); time.sleep(600)"
+    server = Server(image=program_image(code), ready=Ready(when="log", line="listening on *7"))
+    await register(ground.db, GAME, spec(server, limits=Limits(tries=1)))
+    name, _ = await ground.running(await queue(ground.db, GAME, players=2))
+    found = await match(ground.db, GAME, name)
+    assert int(found["said_ms"]) <= int(found["ready_ms"])
+    assert int(found["said_ms"]) >= int(found["attached_ms"]) + 900
+
+
+async def test_the_exit_code_of_an_image_is_kept(ground: Ground, program_image: Callable[[str], str]) -> None:
+    """A game that ends badly: its code and its last lines are in the match's result."""
+    ground.start()
+    code = "import time; time.sleep(2); print('no more tanks', flush=True); raise SystemExit(7)"
+    server = Server(image=program_image(code), ready=Ready(when="delay", delay_s=0))
+    await register(ground.db, GAME, spec(server, limits=Limits(tries=1)))
+    name, _ = await ground.running(await queue(ground.db, GAME, players=2))
+    ended = await over(ground.db, GAME, name)
+    assert ended["reason"] == "crashed"
+    assert json.loads(ended["result"])["exit_code"] == 7
+    assert "no more tanks" in json.loads(ended["result"])["output"]

@@ -17,11 +17,14 @@ from core.clock import now_ms
 from core.model import Match, Port, Ready, Server, Timers
 from gamepod.command_game import CommandGame
 from gamepod.outcome import GameFailed
+from gamepod.roster import Roster
 from gamepod.sdk.rest import LIMITS
 from gamepod.sdk.server import ServerLife
 from gamepod.sdk.sidecar import SdkPorts
 from gamepod.sdk.state import HealthRules
+from gamepod.sdk.tallies import Players
 from gamepod.settings import Settings
+from gamepod.turnout import Turnout
 from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Pod, Stage
 from tests.support import eventually
@@ -191,15 +194,18 @@ async def test_a_game_sees_its_own_environment_and_no_secret(stage: Stage) -> No
     assert env["MODE"] == "fast"
     assert env["PORT"] == env["MUSTER_PORT_GAME"] != env["MUSTER_PORT_CHAT_ROOM"]
     assert env["MUSTER_SERVER"] == f"test/{match.id}"
+    assert (env["MUSTER_MATCH"], env["MUSTER_GAME"], env["MUSTER_GAME_VERSION"]) == (match.id, GAME, "1")
+    assert json.loads(env["MUSTER_ROSTER"]) == [{"id": seat.id, "team": seat.team} for seat in match.players]
+    assert json.loads(env["MUSTER_SETTINGS"])["timers"]["drain_s"] == match.timers.drain_s
     assert int(env["AGONES_SDK_HTTP_PORT"]) > 0
     assert not {"REDIS_URL", "MUSTER_JOIN_KEY"} & set(env)
 
 
-async def sdk_match(stage: Stage) -> tuple[Match, Pod, int]:
+async def sdk_match(stage: Stage, **env: str) -> tuple[Match, Pod, int]:
     """A running game that waits for nothing but its SDK."""
     program = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(3)); time.sleep(600)"
     match = await stage.match(python(program, ready=Ready(when="sdk")))
-    pod = stage.start(match)
+    pod = stage.start(match, **env)
     await pod.said("the game's command runs")
     return match, pod, (await pod.said("attached"))["sdk_port"]
 
@@ -211,6 +217,11 @@ async def test_a_game_speaks_to_its_sidecar_as_to_agones(stage: Stage) -> None:
     assert status == 200
     assert document["status"]["state"] == "Scheduled"
     assert document["object_meta"]["name"] == match.id
+    assert document["object_meta"]["labels"]["muster.dev/match"] == match.id
+    assert document["object_meta"]["labels"]["muster.dev/version"] == "1"
+    told = document["object_meta"]["annotations"]
+    assert [seat["id"] for seat in json.loads(told["muster.dev/roster"])] == [seat.id for seat in match.players]
+    assert json.loads(told["muster.dev/settings"])["timers"]["start_s"] == 60
     assert document["status"]["ports"][0]["name"] == "game"
     assert await call(port, "POST", "/ready") == (200, {})
     await stage.reached(match, "RUNNING")
@@ -241,7 +252,8 @@ async def test_a_game_whose_signs_of_health_stay_away_has_crashed(stage: Stage) 
     match = await stage.match(python("import time; time.sleep(600)"))
     given = Settings(game=GAME, match=match.id, join_key="k", run_dir=str(stage.folder))
     life = ServerLife(0.0, HealthRules(period_s=0.1, failure_threshold=2, initial_delay_s=0))
-    game = CommandGame(given, match, life, SdkPorts(1, 2))
+    turnout = Turnout(match, Roster(match), Players(2))
+    game = CommandGame(given, match, life, SdkPorts(1, 2), turnout)
     await game.start()
     await game.until_ready()
     life.heard(time.monotonic())

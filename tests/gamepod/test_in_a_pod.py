@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from core import keys
 from core.clock import now_ms
-from core.model import Ready, Server
+from core.model import CounterSpec, ListSpec, Ready, Server
+from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Stage
 from tests.support import eventually
 
@@ -40,6 +42,84 @@ async def test_a_sidecar_that_is_started_again_does_not_wait_for_ready(stage: St
 
     await eventually(allocated)
     assert (await stage.found(match))["state"] == "RUNNING"
+
+
+async def test_a_sidecar_that_is_killed_knows_what_it_was_told(stage: Stage) -> None:
+    """kill -9 and a new life: labels, annotations, counters, lists, players and who left are as before, and bounded."""
+    server = Server(
+        image="x", ready=Ready(when="sdk"), counters={"rooms": CounterSpec()}, lists={"maps": ListSpec(capacity=9)}
+    )
+    match = await stage.match(server)
+    one, two = (seat.id for seat in match.players)
+    first = stage.start(match, **SIDECAR)
+    port = (await first.said("attached"))["sdk_port"]
+
+    async def tell(method: str, path: str, **body: object) -> None:
+        assert (await call(port, method, path, json.dumps(body).encode()))[0] == 200
+
+    async def document(of: int) -> dict[str, Any]:
+        found = (await call(of, "GET", "/gameserver"))[1]
+        meta, status = found["object_meta"], found["status"]
+        return {"labels": meta["labels"], "annotations": meta["annotations"], **status}
+
+    await tell("POST", "/ready")
+    await stage.reached(match, "RUNNING")
+    await tell("PUT", "/metadata/label", key="map", value="mars")
+    await tell("PUT", "/metadata/annotation", key="score", value="é" * 1000)
+    await tell("PATCH", "/v1beta1/counters/rooms", count="7", capacity="70")
+    await tell("POST", "/v1beta1/lists/maps:addValue", value="moon")
+    await tell("POST", "/muster/v1/players", joined=[one, two])
+    await tell("POST", "/muster/v1/players", left=[two])
+    before = await document(port)
+
+    async def kept() -> bool:
+        return f'"left":["{two}"]' in (await stage.found(match)).get("kept", "")
+
+    await eventually(kept)
+    first.process.kill()
+    await first.ended()
+    second = stage.start(match, **SIDECAR)
+    port = (await second.said("attached"))["sdk_port"]
+
+    async def allocated() -> bool:
+        return bool((await document(port))["state"] == "Allocated")
+
+    await eventually(allocated)
+    assert await document(port) == before
+    assert (await call(port, "GET", "/muster/v1/match"))[1]["left"] == [two]
+    bound = await call(port, "PUT", "/metadata/annotation", json.dumps({"key": "b", "value": "x" * 30_000}).encode())
+    assert bound[0] == 200
+    for status in (200, 429):  # what was set before the restart counts
+        body = json.dumps({"key": f"c{status}", "value": "x" * 32_000}).encode()
+        assert (await call(port, "PUT", "/metadata/annotation", body))[0] == status
+    await tell("POST", "/shutdown")
+    assert "kept" not in await stage.reached(match, "ENDED")
+
+
+async def test_ready_that_redis_lost_is_told_again(stage: Stage) -> None:
+    """A fail-over brings back a match from before Ready, even from before it was attached: the next beat mends both."""
+    match = await stage.match(Server(arena={}))
+    stage.start(match)
+    key = keys.match(GAME, match.id)
+    connection = (await stage.reached(match, "RUNNING"))["connection"]
+    await stage.db.do("HSET", key, "state", "PLACING")
+    await stage.db.do("HDEL", key, "connection", "server", "ready_ms")
+    for ticket in match.tickets:
+        await stage.db.do("HSET", keys.ticket(GAME, ticket), "state", "PLACING")
+    found = await stage.reached(match, "RUNNING")
+    assert found["connection"] == connection
+    assert found["server"]
+    assert await stage.tickets(match) == {"COMPLETED"}
+
+
+async def test_a_beat_takes_no_match_from_another(stage: Stage) -> None:
+    """Whose attach was lost has the match again only while nobody else has it."""
+    match = await stage.match(Server(arena={}))
+    pod = stage.start(match)
+    await stage.reached(match, "RUNNING")
+    await stage.db.do("HSET", keys.match(GAME, match.id), "server", "another")
+    assert await pod.ended() == 3
+    assert (await stage.found(match))["server"] == "another"
 
 
 async def test_a_server_whose_end_others_tell(stage: Stage) -> None:

@@ -10,13 +10,16 @@ import sys
 import time
 from typing import Any
 
+import jwt
 import pytest
 
 from core.interactions import Action, Attack, Move
+from core.jointoken import JoinClaims, match_key, mint_signed
 from core.model import CounterSpec, HealthSpec, ListSpec, Ready, Server
+from core.signing import Keyring, SigningKey
 from gamepod.sdk.interactions import BURST, MAX_ROWS
 from tests.gamepod.sdk.side import call
-from tests.gamepod.stage import Stage
+from tests.gamepod.stage import SECRET, Stage
 from tests.gamepod.test_command_match import gone, pid_of, sdk_match
 
 IDLE = [sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(3)); time.sleep(600)"]
@@ -113,6 +116,25 @@ async def test_a_join_token_is_verified_for_the_game(stage: Stage) -> None:
     assert (await send(port, "/muster/v1/verify", {}))[0] == 400
     _, found = await call(port, "GET", "/muster/v1/match")
     assert (found["version"], found["timers"]["length_s"]) == (match.game_version, match.timers.length_s)
+
+
+async def test_a_game_may_verify_join_tokens_by_itself(stage: Stage) -> None:
+    """With the keys that the sidecar hands it; the sidecar takes the same token, and has no key that could sign one."""
+    ring = Keyring([SECRET])
+    match, _, port = await sdk_match(stage, MUSTER_JOIN_JWKS=json.dumps(ring.jwks()))
+    seat, signer = match.players[0], ring.first
+    claims = JoinClaims(seat.id, match.id, seat.name, seat.team, int(time.time()) + 60)
+    token = mint_signed(match_key(SECRET, match.id), claims, signer.kid, signer.private.sign)
+    status, keys = await call(port, "GET", "/muster/v1/keys")
+    assert status == 200
+    assert all("d" not in key for key in keys["keys"])
+    key = jwt.PyJWKSet.from_dict(keys)[jwt.get_unverified_header(token)["kid"]]
+    assert jwt.decode(token, key, algorithms=["EdDSA"], audience="muster:join")["sub"] == seat.id
+    status, told = await send(port, "/muster/v1/verify", {"token": token})
+    assert (status, told["player"]) == (200, seat.id)
+    other = SigningKey("another secret of thirty-two bytes")
+    forged = mint_signed(match_key(other.secret, match.id), claims, signer.kid, other.private.sign)
+    assert (await send(port, "/muster/v1/verify", {"token": forged}))[0] == 401
 
 
 async def test_interactions_of_a_game_reach_the_log(stage: Stage) -> None:

@@ -100,7 +100,8 @@ async def test_a_game_with_an_sdk_is_told_of_its_match_by_watch(stage: Stage) ->
     assert told["labels"]["muster.dev/match"] == match.id
     roster = json.loads(told["annotations"]["muster.dev/roster"])
     assert [seat["id"] for seat in roster] == [seat.id for seat in match.players]
-    assert json.loads(told["annotations"]["muster.dev/settings"])["game_version"] == 1
+    assert told["labels"]["muster.dev/version"] == "1"
+    assert json.loads(told["annotations"]["muster.dev/settings"])["timers"]["join_s"] == match.timers.join_s
     await stage.reached(match, "RUNNING")
     assert await stage.tickets(match) == {"COMPLETED"}
     assert await send(port, "/shutdown", {}) == (200, {})

@@ -18,6 +18,7 @@ from core.clock import new_id, now_ms
 from core.jointoken import JoinClaims, match_key, mint
 from core.model import GameSpec, Limits, Match, MatchPlayer, Resources, Server, Timers
 from core.redis.client import Database
+from core.signing import Keyring
 from matchmaker.kube_settings import KubernetesSettings
 from matchmaker.launch.kube_api import KubePods, open_pods
 from matchmaker.launch.kubernetes import KubernetesLauncher
@@ -99,7 +100,7 @@ class Ground:
                 settings,
                 api,
                 installation=installation,
-                secret=SECRET,
+                keyring=Keyring([SECRET]),
                 changed=lambda game, name: self.told.append((game, name)),
             )
             await made.open()

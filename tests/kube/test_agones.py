@@ -52,7 +52,7 @@ def stack(redis_url: str, tmp_path: Path, cluster: Cluster, fleets: Fleets) -> I
         }
         yield made
         for number in range(len(made.processes)):
-            print(made.log(number)[:9000])  # shown where the test failed
+            print(made.log(number)[-3000:])  # shown where the test failed
 
 
 async def running(db: Database, name: str) -> tuple[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from core.model import Limits, Port, Ready, Resources, Server, Timers
 from tests.kube.ground import GAME, SMALL, Document, Ground, image_server
-from tests.matchmaker.support import over, queue, status, ticket
+from tests.matchmaker.support import match, over, queue, status, ticket
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
@@ -180,7 +180,7 @@ async def test_a_server_that_is_evicted(ground: Ground, arena: bool) -> None:
 
 
 async def test_a_sidecar_that_is_killed(ground: Ground) -> None:
-    """It is started again and goes on as the same server: the match plays on, and the game's word is heard."""
+    """It is started again and goes on as the same server: it knows what it was told, and the game's word is heard."""
     ground.start()
     code = (
         "import json, os, time, urllib.request as u\n"
@@ -189,14 +189,22 @@ async def test_a_sidecar_that_is_killed(ground: Ground) -> None:
         "def state():\n"
         "    try: return json.load(u.urlopen(at + '/gameserver'))['status']['state']\n"
         "    except OSError: return ''\n"
+        'u.urlopen(u.Request(at + \'/metadata/label\', b\'{"key": "map", "value": "mars"}\', method=\'PUT\'))\n'
         "say('/ready')\n"
         "while state(): time.sleep(0.05)\n"
         "while state() != 'Allocated': time.sleep(0.05)\n"
+        "labels = json.load(u.urlopen(at + '/gameserver'))['object_meta']['labels']\n"
+        "if labels.get('agones.dev/sdk-map') != 'mars': raise SystemExit(f'forgotten: {labels}')\n"
         "say('/shutdown')\n"
         "time.sleep(600)\n"
     )
     async with ground.developer(image_server(ground.image, code, ready=Ready(when="sdk"))):
         name, _ = await ground.running(await queue(ground.db, GAME, players=2))
+
+        async def kept() -> bool:
+            return "mars" in (await match(ground.db, GAME, name)).get("kept", "")
+
+        await eventually(kept, within_s=20)
         (await ground.matchmakers.server_of(name)).kill()
         found = await over(ground.db, GAME, name, within_s=40.0)
         assert (found["state"], found["reason"]) == ("ENDED", "exited")

@@ -58,6 +58,16 @@ async def test_a_game_in_an_image_of_its_own(ground: Ground, network: str) -> No
     await ground.gone()
 
 
+async def test_a_game_that_is_ready_after_its_line(ground: Ground) -> None:
+    """The matchmaker reads the pod's log, which it may; the sidecar, which may nothing, says Ready by it."""
+    ground.start()
+    code = "import time; print('soon', flush=True); time.sleep(1); print('up on 7777', flush=True); time.sleep(600)"
+    await register(ground.db, GAME, spec(image_server(ground.image, code, ready=Ready(when="log", line="up on *7"))))
+    name, _ = await ground.running(await queue(ground.db, GAME, players=2))
+    found = await match(ground.db, GAME, name)
+    assert int(found["attached_ms"]) < int(found["said_ms"]) <= int(found["ready_ms"])
+
+
 async def test_a_game_that_speaks_the_sdk(ground: Ground) -> None:
     """A game says Ready and, later, Shutdown to its sidecar; its pod goes though the game would stay."""
     ground.start()

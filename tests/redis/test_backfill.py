@@ -187,3 +187,18 @@ async def test_changes_tell_of_requests(game: Game) -> None:
     await fill(game, token, "t3", row=await read(game))
     _, _, *found = await game.call("queue_changes", after, 100, 100)
     assert found == ["t3", "", "", "", "m1", "", "BACKFILL", ""]
+
+
+async def test_seats_are_found_by_their_players(game: Game) -> None:
+    """Who has a seat is known while the match runs: not before, not after, nor once his seat is another's."""
+    token = await duel(game, ready=False)
+    assert await game.do("EXISTS", "playing") == 0
+    await step(game, "m1", "ready", server="s1")
+    assert [await game.do("HGET", "playing", f"p{i}") for i in (1, 2)] == ["m1", "m1"]
+    await create(game, "t3", "p3", now=NOW + 3)
+    await ask(game)
+    assert await fill(game, token, "t3", row=await read(game)) == ["ok"]
+    assert [await game.do("HGET", "playing", f"p{i}") for i in (1, 2, 3)] == [None, "m1", "m1"]
+    await game.do("HSET", "playing", "p2", "m7")  # he plays another one by now
+    await step(game, "m1", "finish", server="s1")
+    assert [await game.do("HGET", "playing", f"p{i}") for i in (1, 2, 3)] == [None, "m7", None]

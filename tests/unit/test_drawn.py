@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import draw_chart, draw_settings
+from tools import draw_chart, draw_events, draw_settings
 
 DRAWN = draw_chart.drawn()
 
@@ -39,3 +39,8 @@ def test_unknown_options_are_refused_at_every_level() -> None:
         if "properties" in node:
             assert node.get("additionalProperties") is False, path
             sections += [(f"{path}.{name}", child) for name, child in node["properties"].items()]
+
+
+def test_events_page_is_as_the_catalogue_has_them() -> None:
+    """`make docs` was run after the last change of the catalogue."""
+    assert draw_events.PAGE.read_text() == draw_events.page(), "docs/events.md is stale: run `make docs`"

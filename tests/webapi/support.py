@@ -99,24 +99,26 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(redis_url: str, **settings: Any) -> AsyncIterator[Api]:
+async def open_api(redis_url: str, *, signing_secrets: str = "", **settings: Any) -> AsyncIterator[Api]:
     """A webapi for the length of the block."""
-    app = make_app(
-        Common(redis_url=redis_url, secret=SECRET), Settings(**{"open_developers": True, **settings}), Metrics()
-    )
+    common = Common(redis_url=redis_url, secret=SECRET, signing_secrets=signing_secrets)
+    app = make_app(common, Settings(**{"open_developers": True, **settings}), Metrics())
     async with TestClient(TestServer(app, handler_cancellation=True)) as client:
         yield Api(client, app[SERVICES])
 
 
-async def claim(db: Database, game: str, *tickets: dict[str, Any], ask_s: float | None = None) -> str:
+async def claim(
+    db: Database, game: str, *tickets: dict[str, Any], ask_s: float | None = None, server: Server | None = None
+) -> str:
     """What a matchmaker does: claim these tickets for a new match that asks for `ask_s`; returns its id."""
     token = (await db.call("lease_take", keys.game(game), "tests", 60_000))[0]
     players = [
         MatchPlayer(p["id"], p["name"], "players", ticket["id"]) for ticket in tickets for p in ticket["players"]
     ]
     match = Match(
-        new_id("match"), game, 1, now_ms(), players, Server(arena={}), Timers(), 3, 30, acceptance_timeout_s=ask_s
-    )
+        new_id("match"), game, 1, now_ms(), players, server or Server(arena={}), Timers(), 3, 30,
+        acceptance_timeout_s=ask_s,
+    )  # fmt: skip
     reply = await db.call(
         "match_claim", keys.game(game), token, now_ms(), now_ms() + 60_000, 100, match.id, msgspec.json.encode(match),
         *[ticket["id"] for ticket in tickets],

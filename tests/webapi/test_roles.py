@@ -64,9 +64,9 @@ async def test_a_login_under_way_does_not_bring_an_old_role_back(api: Api, admin
     """Who was checked before the change and let in after it has the new role, in his token and in his account."""
     developer = await api.account("Dev", "developer")
     checked = await api.services.login.enter("dev", PASSWORD, "192.0.2.1", now_ms())
-    assert checked.role == "developer"
+    assert checked.account.role == "developer"
     assert (await _change(api, admin, developer["player"], "player")).status == 200
-    let_in, refresh = await api.services.accounts.open_session(checked, now_ms())
+    let_in, refresh = await api.services.accounts.open_session(checked.account, now_ms(), checked)
     assert let_in.role == "player"
     assert await db.do("HGET", keys.account(developer["player"]), "role") == "player"
     fresh = await api.ask("POST", "/v1/refresh", {"refresh_token": refresh.text})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import jwt
 import pytest
 
 from core import keys
 from core.clock import now_ms
 from core.jointoken import match_key, verify
+from core.model import Server
 from core.redis.client import Database
 from tests.support import eventually
 from tests.webapi.support import SECRET, Api, claim, end, make_ready, next_event, open_api
@@ -42,6 +44,26 @@ async def test_a_ticket_goes_from_its_queue_to_a_match(api: Api, db: Database) -
     await end(db, "tanks", match)
     over = (await api.ask("GET", _path(tickets[0]), token=players[0]["access_token"])).body
     assert "join_token" not in over
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "HS256"])
+async def test_a_game_verifies_join_tokens_with_a_public_key(redis_url: str, db: Database, algorithm: str) -> None:
+    """A game of its own gets tokens that the published keys verify, and its sidecar; with HS256 the sidecar alone."""
+    async with open_api(redis_url, join_algorithm=algorithm) as api:
+        await api.game()
+        player = await api.guest("Ann")
+        ticket = await api.ticket(player)
+        match = await claim(db, "tanks", ticket, server=Server(command=["./game"]))
+        await make_ready(db, "tanks", match)
+        token = (await api.ask("GET", _path(ticket), token=player["access_token"])).body["join_token"]
+        assert verify(match_key(SECRET, match), token, match, now_ms() / 1000).player == player["player"]
+        header = jwt.get_unverified_header(token)
+        assert header["alg"] == algorithm
+        if algorithm == "EdDSA":
+            published = await api.ask("GET", "/.well-known/jwks.json")
+            key = jwt.PyJWKSet.from_dict(published.body)[header["kid"]]
+            claims = jwt.decode(token, key, algorithms=["EdDSA"], audience="muster:join")
+            assert (claims["sub"], claims["match"], claims["name"]) == (player["player"], match, "Ann")
 
 
 async def test_anothers_ticket_does_not_exist(api: Api) -> None:

@@ -72,9 +72,10 @@ function useArenaGames(watching) {
   return games;
 }
 
-/** Only the built-in arena is known to have a client here. */
+/** Known to have a client here: the built-in arena, and whose WebSocket port `arena` speaks its protocol. */
 function isArena({ spec }) {
-  return Boolean(spec.server.arena) && spec.accepting !== false;
+  const speaks = spec.server.arena || spec.server.ports?.some(({ name, protocol }) => name === "arena" && protocol === "ws");
+  return Boolean(speaks) && spec.accepting !== false;
 }
 
 /** @returns {import("./playview.js").Playable} */

@@ -10,7 +10,7 @@ import { ArenaLink } from "./arena/net.js";
 import { ArenaState } from "./arena/state.js";
 import { ApiError, follow, patiently, pause, REJOIN_MS, ticketPath, WAITING, wayTo } from "./muster.js";
 
-const TICKET_KEY = "muster.ticket"; // in sessionStorage: a reload goes on where it was
+const GAME_KEY = "muster.game"; // in sessionStorage: a reload asks what its player waits for or plays there
 const VIA = new URLSearchParams(location.search).get("via") ?? "auto"; // ?via=edge: through this page's own address
 const UNMATCHED = ["QUEUED", "SEARCHING"];
 const WHY_MS = 4000; // between two questions; who is matched sooner asks none
@@ -61,18 +61,13 @@ export class Play {
     this.#publish = publish;
   }
 
-  /** Go on with the ticket this tab had before a reload, if it is still good. */
+  /** Go on where this tab was before a reload: its player still waits, or has a seat in a match that runs. */
   async resume() {
     const me = await knownAccount();
-    const stored = sessionStorage.getItem(TICKET_KEY);
+    const game = sessionStorage.getItem(GAME_KEY);
     if (!me || this.#view.phase !== "idle") return;
     this.#set({ me });
-    if (!stored) return;
-    const { game, id } = JSON.parse(stored);
-    await this.#run(game, async () => {
-      const ticket = await readTicket({ game, id }).catch(() => ({ status: "" }));
-      return WAITING.includes(ticket.status) || ticket.connection ? ticket : null;
-    });
+    if (game) await this.#run(game, () => currentTicket(game));
   }
 
   /** Queue for a game. @param {string} game id */
@@ -109,7 +104,7 @@ export class Play {
   /** Back to the start. Leaves the match, if one is being played; the others play on. */
   reset() {
     this.#stop.abort();
-    sessionStorage.removeItem(TICKET_KEY);
+    sessionStorage.removeItem(GAME_KEY);
     this.#set({ ...IDLE, game: this.#view.game, me: this.#view.me });
   }
 
@@ -124,7 +119,7 @@ export class Play {
       if (signal.aborted) return;
       this.#set({ me: await ensureAccount() });
       if (ticket === null) return this.reset();
-      sessionStorage.setItem(TICKET_KEY, JSON.stringify({ game, id: ticket.id }));
+      sessionStorage.setItem(GAME_KEY, game);
       await this.#ticket(ticket, signal);
     } catch (error) {
       if (!signal.aborted) this.#fail(sentence(error));
@@ -212,13 +207,13 @@ export class Play {
   }
 
   #finish(result) {
-    sessionStorage.removeItem(TICKET_KEY);
+    sessionStorage.removeItem(GAME_KEY);
     if (!result?.players) return this.#fail("The match is over. Press Play for a new one.");
     this.#set({ phase: "result", result, match: null, connected: false, notice: "", failed: false });
   }
 
   #fail(notice) {
-    sessionStorage.removeItem(TICKET_KEY);
+    sessionStorage.removeItem(GAME_KEY);
     this.#set({ ...IDLE, game: this.#view.game, me: this.#view.me, notice, failed: true });
   }
 
@@ -236,6 +231,11 @@ async function openTicket(game) {
     if (error instanceof ApiError && error.ticket) return readTicket({ game, id: error.ticket });
     throw error;
   }
+}
+
+/** @returns {Promise<Ticket | null>} what this player waits for, or has a seat in; null for nothing */
+function currentTicket(game) {
+  return requestAs(`v1/tickets/${encodeURIComponent(game)}/current`).catch(() => null);
 }
 
 /** @returns {Promise<Ticket>} with a fresh join token while its match can be joined */

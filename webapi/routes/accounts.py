@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized
+from webapi import account_documents as acc
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
-from webapi.endpoint import ADMINS, EVERYONE, Table
+from webapi.endpoint import ADMINS, EVERYONE, PLAYERS, Table
 from webapi.store.accounts import AccountRecord
 
-TABLE: Final = Table("accounts")
+TABLE: Final = Table("accounts", keys=False)
 
 
 @TABLE.route("POST", "/v1/accounts", known=False, status=201, errors=(Conflict, Forbidden, TooMany))
@@ -26,7 +27,7 @@ async def named(call: Call, query: doc.NamedAccount) -> doc.Account:
     record = await call.services.accounts.login(query.name)
     if record is None:
         raise NotFound(f"nobody has the name {query.name!r}")
-    return _account(record.account)
+    return account_document(record.account)
 
 
 @TABLE.route("PUT", "/v1/accounts/{player}/role", who=ADMINS, errors=(NotFound, Conflict))
@@ -36,13 +37,25 @@ async def change_role(call: Call, body: doc.NewRole) -> doc.Account:
     Guests have no role to change, and admins are the operator's.
     """
     entrance = call.services.entrance
-    return _account(await entrance.change_role(call.path("player"), body.role, call.origin, call.caller))
+    return account_document(await entrance.change_role(call.path("player"), body.role, call.origin, call.caller))
 
 
 @TABLE.route("POST", "/v1/guests", known=False, status=201, errors=(TooMany,))
 async def guest(call: Call, body: doc.NewGuest) -> doc.Session:
     """Play without signing up. A guest is forgotten when the refresh token ends."""
     return _secret(call, await call.services.entrance.guest(body, call.origin, call.now_ms))
+
+
+@TABLE.route("POST", "/v1/me/account", who=PLAYERS, status=201, errors=(Conflict, NotFound))
+async def upgrade(call: Call, body: acc.GuestAccount) -> doc.Session:
+    """Make an account of the guest you are: you keep your id, and all that is yours. Answers with a new session."""
+    return _secret(call, await call.services.entrance.upgrade(body, call.caller, call.origin, call.now_ms))
+
+
+@TABLE.route("PUT", "/v1/me/password", who=EVERYONE, status=204, errors=(NotFound, Conflict, TooMany))
+async def change_password(call: Call, body: acc.NewPassword) -> None:
+    """Change your password. All your other sessions end. A wrong one counts as a failed login does."""
+    await call.services.entrance.change_password(body, call.caller, call.origin, call.now_ms)
 
 
 @TABLE.route("POST", "/v1/login", known=False, errors=(Unauthorized, TooMany))
@@ -53,23 +66,28 @@ async def login(call: Call, body: doc.Credentials) -> doc.Session:
 
 @TABLE.route("POST", "/v1/refresh", known=False, errors=(Unauthorized,))
 async def refresh(call: Call, body: doc.RefreshToken) -> doc.Session:
-    """Change a refresh token for new tokens. It is good once: a second use ends the session."""
-    return _secret(call, await call.services.entrance.refresh(body, call.now_ms))
+    """Change a refresh token for new tokens. It is good once: a second use ends the session.
+
+    An answer that was lost may be asked for again while the new refresh token was not used: within a minute it is the
+    same answer, after that another one, and the lost token is void.
+    """
+    return _secret(call, await call.services.entrance.refresh(body, call.origin, call.now_ms))
 
 
 @TABLE.route("POST", "/v1/logout", who=EVERYONE, status=204)
 async def logout(call: Call) -> None:
     """End the session: all its tokens are void at once."""
-    await call.services.entrance.logout(call.caller)
+    await call.services.entrance.logout(call.caller, call.origin)
 
 
 @TABLE.route("GET", "/v1/me", who=EVERYONE, errors=(NotFound,))
 async def me(call: Call) -> doc.Account:
     """Who the token says you are."""
-    return _account(await call.services.accounts.read(call.caller.player))
+    return account_document(await call.services.accounts.read(call.caller.player))
 
 
-def _account(record: AccountRecord) -> doc.Account:
+def account_document(record: AccountRecord) -> doc.Account:
+    """An account as the API tells it."""
     return doc.Account(record.player, record.name, record.role, record.guest, records.iso(record.created_ms))
 
 

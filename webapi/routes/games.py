@@ -28,26 +28,31 @@ async def every(call: Call) -> doc.Registrations:
 @TABLE.route("POST", "/v1/games", who=DEVELOPERS, status=201, errors=(Conflict,))
 async def add(call: Call, body: doc.NewGame) -> doc.Registration:
     """Register a game."""
-    spec = _checked(call, body.id, body.spec())
+    spec = checked(call, body.id, body.spec())
     admin = call.caller.role == "admin"
     game = await call.services.games.add(body.id, call.caller.player, spec, call.now_ms, anybodys=admin)
     call.headers["Location"] = f"/v1/games/{game.id}"
-    return _tagged(call, game)
+    return tagged(call, game)
 
 
 @TABLE.route("GET", "/v1/games/{game}", errors=(NotFound,))
 async def read(call: Call) -> doc.Registration:
     """One game; its version is the ETag."""
-    return _tagged(call, await call.services.games.read(call.path("game")))
+    return tagged(call, await call.services.games.read(call.path("game")))
 
 
-@TABLE.route("PUT", "/v1/games/{game}", who=DEVELOPERS, errors=(NotFound, PreconditionFailed), header=IF_MATCH)
+@TABLE.route(
+    "PUT", "/v1/games/{game}", who=DEVELOPERS, errors=(NotFound, Conflict, PreconditionFailed), header=IF_MATCH
+)
 async def change(call: Call, body: GameSpec) -> doc.Registration:
-    """Change a game; new matches take the new version. If-Match guards against another's change."""
-    game = await _own(call)
-    made = await call.services.games.change(game, _checked(call, game.id, body), call.now_ms)
+    """Change a game; new matches take the new version. If-Match guards against another's change.
+
+    409 while a canary is tried: promote or abort it first.
+    """
+    game = await own_game(call)
+    made = await call.services.games.change(game, checked(call, game.id, body), call.now_ms)
     call.services.bell.ring("queue", [game.id])
-    return _tagged(call, made)
+    return tagged(call, made)
 
 
 @TABLE.route(
@@ -60,18 +65,19 @@ async def change(call: Call, body: GameSpec) -> doc.Registration:
 )
 async def remove(call: Call) -> None:
     """Forget a game that nobody waits for or plays. Its boards and items stay, and its id its owner's."""
-    game = await _own(call)
+    game = await own_game(call)
     await call.services.games.remove(game.id)
     call.services.bell.ring("queue", [game.id])
 
 
-def _checked(call: Call, game: str, spec: GameSpec) -> GameSpec:
+def checked(call: Call, game: str, spec: GameSpec) -> GameSpec:
+    """The spec as it may be stored. Raises Invalid, Refused."""
     settings = call.services.settings
     check_server(spec.server, settings.admission)
     return check_game(game, spec, commands_allowed=settings.allow_commands, modules=settings.modules)
 
 
-async def _own(call: Call) -> Game:
+async def own_game(call: Call) -> Game:
     """The game of the path, if the caller may change it, and If-Match fits."""
     game = await call.services.games.read(call.path("game"))
     if not _owns(call, game):
@@ -95,7 +101,8 @@ def _tag(game: Game) -> str:
     return f'"{game.version}"'
 
 
-def _tagged(call: Call, game: Game) -> doc.Registration:
+def tagged(call: Call, game: Game) -> doc.Registration:
+    """The registration as the caller may see it; its version is the answer's ETag."""
     call.headers["ETag"] = _tag(game)
     return _shown(call, game)
 

@@ -62,6 +62,8 @@ async def _follow(call: Call, stream: EventStream, waker: Waker, game: str, plac
     silent_since = time.monotonic()
     while not call.services.feeds.closing:
         try:
+            if await call.is_over():
+                return
             found = await call.services.hooks.feed(game, place)
         except Unavailable:
             found = []  # the reader keeps his place

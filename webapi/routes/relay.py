@@ -27,7 +27,7 @@ class Way(Struct, frozen=True, forbid_unknown_fields=True):
         None  # its name; the first WebSocket, else TCP port
     )
     # Of the server's WebSocket; by default /ws for the arena and / for others.
-    path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,255}$")] | None = None
+    path: Annotated[str, Meta(pattern=r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,255}(?!\n)$")] | None = None
     token: str | None = None  # a join token, for clients that can send neither headers nor subprotocols
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from core.errors import Unavailable
+from webapi import account_documents as doc
 from webapi.context import Call
 from webapi.endpoint import Table
 
@@ -34,3 +35,10 @@ async def readyz(call: Call) -> web.Response:
     if not call.services.admin_there.is_set():
         raise Unavailable("the admin account is being made", code="starting")
     return web.Response(text="ok")
+
+
+@TABLE.route("GET", "/.well-known/jwks.json", known=False)
+async def jwks(call: Call) -> doc.PublicKeys:
+    """The public keys that join tokens, and access tokens where they are EdDSA, are verified with (RFC 7517)."""
+    call.headers["Cache-Control"] = "public, max-age=300"
+    return doc.PublicKeys([doc.PublicKey(**jwk) for jwk in call.services.keyring.jwks()["keys"]])

@@ -78,6 +78,8 @@ async def _follow(call: Call, stream: EventStream, follower: Follower, game: Gam
             services.beats.sign(game.id, call.caller.player)
             beaten = now
         try:
+            if await call.is_over():
+                return
             news = await seen.look()
         except Unavailable:
             news = b""  # what has changed is found at the next look

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from core import jointoken, party, rating
 from core.clock import new_id, now_ms
-from core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooMany, Unavailable
+from core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooMany, Unauthorized, Unavailable
 from core.ids import RANDOM_BYTES, is_game_id, make_id
 from core.lifecycle import WAITING_TICKET, TicketState
 from core.log import get
@@ -69,6 +69,24 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     return records.ticket_document(new, call.caller.player, call.now_ms)
 
 
+@TABLE.route("GET", "/v1/tickets/{game}/current", who=PLAYERS, errors=(NotFound,))
+async def current(call: Call) -> doc.Ticket:
+    """Your ticket in this game: the one that waits, or that of the running match in which you have a seat.
+
+    For a client that was started again and knows its account alone: with `connection` and a fresh `join_token` while
+    the match runs. 404 where you wait for nothing and have no seat, because you left, or did not come back in time, or
+    your seat was given to another.
+    """
+    game, player = call.path("game"), call.caller.player
+    call.headers["Cache-Control"] = "no-store"
+    ticket = await call.services.tickets.current(game, player)
+    if not ticket:
+        raise NotFound("you wait for no match of this game and have a seat in none", code="no-current-ticket")
+    record = await call.services.tickets.read(game, ticket, player)
+    call.services.streams.was_read((game, ticket))
+    return await document(call, record)
+
+
 @TABLE.route("GET", "/v1/tickets/{game}/{ticket}", who=PLAYERS, errors=(NotFound, TooMany), bounded=False)
 async def read(call: Call, query: Wait) -> doc.Ticket:
     """A ticket of yours, at once or when it has changed."""
@@ -80,9 +98,11 @@ async def read(call: Call, query: Wait) -> doc.Ticket:
     if not query.wait_s or record.seq > after:
         return await document(call, record)
     deadline = time.monotonic() + query.wait_s
-    with call.services.streams.watch((game, ticket), player, record.seq) as watcher:
+    with call.services.streams.watch((game, ticket), player, record.seq, session=call.caller.session) as watcher:
         # Read again: it may have changed before anybody watched.
         while True:
+            if watcher.ended:
+                raise Unauthorized("the session has ended: log in again", code="token-revoked")
             record = await call.services.tickets.read(game, ticket, player)
             watcher.seq = record.seq
             left_s = deadline - time.monotonic()
@@ -146,7 +166,8 @@ async def events(call: Call) -> web.StreamResponse:
     """
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
     # Watched before it is read, so that nothing is missed and once is enough.
-    with call.services.streams.watch((game, ticket), player, last_event_id(call.request)) as watcher:
+    seen, session = last_event_id(call.request), call.caller.session
+    with call.services.streams.watch((game, ticket), player, seen, session=session) as watcher:
         record = await call.services.tickets.read(game, ticket, player)
         if watcher.seq > record.seq:
             watcher.seq = 0  # of another ticket
@@ -164,7 +185,7 @@ async def _follow(call: Call, stream: EventStream, watcher: Watcher, record: Tic
     """Send what is new, at first of `record`, wait for more, until there cannot be more."""
     tickets, streams, player = call.services.tickets, call.services.streams, call.caller.player
     opened = False
-    while not streams.closing:
+    while not streams.closing and not watcher.ended:
         try:
             record = record or await tickets.read(*watcher.address, player)
             news = await _news(call, record, watcher.seq)
@@ -235,6 +256,8 @@ async def _players(call: Call, body: doc.NewTicket, game: Game) -> list[TicketPl
         players = [TicketPlayer(caller.player, caller.name, body.attributes, body.latencies)]
     else:
         players = party.ticket_players(await call.services.parties.read(body.party), caller.player)
+        if others := await call.services.accounts.of_other_games(game.id, [player.id for player in players]):
+            raise Forbidden(f"player {others[0]} of the party is of another game alone", code="other-game")
         if body.attributes or body.latencies:
             players = [
                 msgspec.structs.replace(it, attributes=body.attributes, latencies=body.latencies)
@@ -287,4 +310,8 @@ def _join_token(call: Call, record: TicketRecord, how: Joining | None) -> str:
         return ""
     expires_s = now_ms() // 1000 + jointoken.LIFETIME_S
     claims = jointoken.JoinClaims(how.seat.id, record.match, how.seat.name, how.seat.team, expires_s)
-    return jointoken.mint(jointoken.match_key(call.services.secret, how.server), claims)
+    key = call.services.keyring.first
+    own = jointoken.match_key(key.secret, how.server)
+    if how.arena or call.services.settings.join_algorithm == "HS256":
+        return jointoken.mint(own, claims)
+    return jointoken.mint_signed(own, claims, key.kid, key.private.sign)

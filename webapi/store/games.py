@@ -12,6 +12,7 @@ from core.errors import Conflict, NotFound, TooMany
 from core.model import Game, GameSpec
 from core.redis.batch import Batch
 from core.redis.client import function_call
+from core.versions import VERSIONS_KEPT
 from webapi.problems import PreconditionFailed
 from webapi.records import game_decoder
 
@@ -72,16 +73,28 @@ class Games:
                 code="game-id-kept",
             )
         made = Game(game, owner, 1, now_ms, now_ms, spec)
-        if not await self._put(made):
+        if not await self._put(made, 0, ""):
             raise taken
         return made
 
-    async def change(self, old: Game, spec: GameSpec, now_ms: int) -> Game:
-        """The next version of a game. Raises PreconditionFailed where somebody else was faster."""
-        made = Game(old.id, old.owner, old.version + 1, old.created_ms, now_ms, spec)
-        if not await self._put(made):
-            raise PreconditionFailed(f"the game {old.id!r} has changed meanwhile: read it again")
+    async def change(self, old: Game, spec: GameSpec, now_ms: int, *, instead: str = "") -> Game:
+        """The next version of a game. `instead` tells why a canary ends by it.
+
+        Raises PreconditionFailed where somebody else was faster, and Conflict where a canary is tried and may not end.
+        """
+        made = Game(old.id, old.owner, await self.next_version(old), old.created_ms, now_ms, spec)
+        if not await self._put(made, old.version, instead):
+            raise changed_meanwhile(old.id)
         return made
+
+    async def next_version(self, game: Game) -> int:
+        """The number of the version after all there were."""
+        newest = await self._batch.do("HGET", keys.versions(game.id), "newest")
+        return max(int(newest or 0), game.version) + 1
+
+    def forget(self, game: str) -> None:
+        """It is not as it was."""
+        self._remembered.pop(game, None)
 
     async def remove(self, game: str) -> None:
         """Forget a game. Raises Conflict while anybody waits for it or plays it."""
@@ -97,13 +110,25 @@ class Games:
         if await self._batch.do("EXISTS", keys.registration(game)):
             await self._batch.do("SADD", keys.GAMES, game)  # registered anew in between
 
-    async def _put(self, game: Game) -> bool:
+    async def _put(self, game: Game, expected: int, instead: str) -> bool:
         text = msgspec.json.encode(game)
-        put = function_call("doc_put", keys.registration(game.id), game.version - 1, text, 0)
+        put = function_call("game_put", keys.game(game.id), expected, text, VERSIONS_KEPT, game.updated_ms, instead)
         # Listed before it exists: a crash leaves a listed nothing, which readers skip, and no hidden game.
         # And again after it: a removal under way may have taken the first one out.
-        await self._batch.do("SADD", keys.GAMES, game.id)
+        await self._batch.do_many([("SADD", key, game.id) for key in (keys.GAMES, keys.GAMES_EVER)])
         reply = (await self._batch.do_many([put]))[0]
         await self._batch.do("SADD", keys.GAMES, game.id)
-        self._remembered.pop(game.id, None)
+        self.forget(game.id)
+        if reply[0] == "canary":
+            raise canary_tried(reply[1])
         return bool(reply[0] == "ok")
+
+
+def changed_meanwhile(game: str) -> PreconditionFailed:
+    """Somebody else was faster."""
+    return PreconditionFailed(f"the game {game!r} has changed meanwhile: read it again")
+
+
+def canary_tried(version: int) -> Conflict:
+    """There is a canary, and one at a time."""
+    return Conflict(f"version {version} is tried as a canary: promote or abort it first", code="canary-tried")

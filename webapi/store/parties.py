@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -62,9 +63,12 @@ class Parties:
         """The party that a player is in."""
         text = await self._batch.do("GET", keys.party_of(player))
         found = await self._load(msgspec.json.decode(text, type=_PartyOf).party) if text else None
-        if found is None or not any(member.id == player for member in found.members):
-            return None
-        return found
+        return found if found is not None and any(member.id == player for member in found.members) else None
+
+    async def leave(self, party: Party, player: str) -> None:
+        """Go, where the player is still in it."""
+        with suppress(NotFound):
+            await self.change(party, lambda found: rules.leave(found, player))
 
     async def join(self, code: str, player: str, name: str) -> Party:
         """Become a member. Raises NotFound, Conflict (full, or in another party)."""

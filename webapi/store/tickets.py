@@ -14,7 +14,7 @@ from core.model import Game, TicketPlayer
 from core.redis.batch import Batch
 from core.redis.client import function_call
 from webapi.problems import TicketOpen
-from webapi.records import Joining, TicketRecord, joining, ticket_record
+from webapi.records import Joining, TicketRecord, joining, seat_ticket, ticket_record
 
 SEEN_AT_ONCE: Final = 500  # tickets of one `tickets_seen`: Redis serves nobody else meanwhile
 READ_AT_ONCE: Final = 1000
@@ -70,6 +70,20 @@ class Tickets:
         if record.has(player):
             return record
         raise NotFound("you have no such ticket", code="no-such-ticket")
+
+    async def current(self, game: str, player: str) -> str:
+        """The player's ticket in this game: the one that waits, else that of the match in which he has a seat, else ''.
+
+        Who left the match, by his own will or by not coming back in time, has no seat, nor who was turned out.
+        """
+        base = keys.game(game)
+        ticket, match = await self._batch.do_many(
+            [("HGET", f"{base}:open", player), ("HGET", f"{base}:playing", player)]
+        )
+        if ticket or not match:
+            return str(ticket or "")
+        state, doc, left = await self._batch.do("HMGET", keys.match(game, match), "state", "doc", "left")
+        return seat_ticket(state, doc, left, player)
 
     async def find(self, game: str, ticket: str) -> TicketRecord:
         """A ticket, whoever's. Raises NotFound."""

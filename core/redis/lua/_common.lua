@@ -8,6 +8,7 @@ local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known fo
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
 local CANCELS = 5           -- matches a player may turn down in the window, where the registration does not say (core.model.Limits)
 local CANCELS_MS = 600000   -- ... and that window
+local FACTS_KEPT = 10000    -- of a game, where no reader waits for them; 300 bytes each
 local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
 local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
 local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
@@ -21,6 +22,9 @@ end
 
 local function ticket_key(base, id) return base .. ':ticket:' .. id end
 local function match_key(base, id) return base .. ':match:' .. id end
+
+-- The account of a player, from another key of his.
+local function account_of(key) return 'muster:account:' .. string.match(key, '{.*}') end
 
 -- Free a player's place for another ticket, unless it is already another's.
 local function close_players(base, id, doc)
@@ -115,96 +119,68 @@ local function asked_of(key, seats, accepted, players, till)
   return { accepted = tonumber(accepted), players = players, until_ms = tonumber(till), who = #who > 0 and who or nil }
 end
 
+-- A player finds the match in which he has a seat by his account alone. `players` of the match document have theirs from
+-- now on, or (`over`) none any more.
+local function seats_known(base, id, players, over)
+  if #players == 0 then return end
+  local playing, given, names = base .. ':playing', {}, {}
+  for i, player in ipairs(players) do
+    names[i] = player.id
+    given[2 * i - 1], given[2 * i] = player.id, id
+  end
+  if not over then
+    redis.call('HSET', playing, unpack(given))
+    return
+  end
+  local gone = {}
+  for i, now in ipairs(redis.call('HMGET', playing, unpack(names))) do if now == id then gone[#gone + 1] = names[i] end end
+  if #gone > 0 then redis.call('HDEL', playing, unpack(gone)) end
+end
+
+-- What came of the matches of a version of the game, so that versions can be compared.
+local function outcome(base, version, what)
+  if type(version) ~= 'number' then return end
+  redis.call('HINCRBY', base .. ':outcomes', string.format('%d:%s', version, what), 1)
+end
+
+local function version_name(number) return string.format('%d', number) end
+
+-- The highest number that a version of the game ever had.
+local function newest_version(base, current)
+  return math.max(tonumber(redis.call('HGET', base .. ':versions', 'newest') or 0), current)
+end
+
+-- Keep a version, the last `most` of all, and the current one.
+local function version_keep(base, number, doc, current, most)
+  local versions, outcomes, kept = base .. ':versions', base .. ':outcomes', {}
+  redis.call('HSET', versions, version_name(number), doc, 'newest', version_name(number))
+  for _, name in ipairs(redis.call('HKEYS', versions)) do kept[#kept + 1] = tonumber(name) end
+  table.sort(kept)
+  local first = kept[math.max(1, #kept - most + 1)]
+  for _, n in ipairs(kept) do
+    if n < first and n ~= current then redis.call('HDEL', versions, version_name(n)) end
+  end
+  for _, name in ipairs(redis.call('HKEYS', outcomes)) do
+    local n = tonumber(string.match(name, '^%d+'))
+    if n < first and n ~= current then redis.call('HDEL', outcomes, name) end
+  end
+end
+
+-- A candidate is tried no more.
+local function canary_over(base, version, how, why, now)
+  redis.call('DEL', base .. ':canary')
+  local told = { version = tonumber(version), how = how, why = why, at_ms = tonumber(now) }
+  redis.call('HSET', base .. ':versions', 'over', cjson.encode(told))
+end
+
 -- A match is over: not live, among the recent ones, and as long to be read as a ticket of it.
 local function match_close(base, id)
   redis.call('ZREM', base .. ':live', id)
   backfill_over(base, id)
   redis.call('LPUSH', base .. ':recent', id)
   redis.call('LTRIM', base .. ':recent', 0, RECENT_KEPT - 1)
+  redis.call('HDEL', match_key(base, id), 'kept')
   redis.call('EXPIRE', match_key(base, id), PLAYED_KEPT_S)
-end
-
--- A match fails because of a player: `ticket` leaves by `event`, or, where none is named, each whose players did not all
--- accept. The others are released. Returns the tickets that moved; nil where the table forbids it (and nothing changed).
-local function match_refused(base, id, now, reason, ticket, event)
-  local key = match_key(base, id)
-  local state, doc = unpack(redis.call('HMGET', key, 'state', 'doc'))
-  local after = state and MATCH[state] and MATCH[state].fail
-  if not after then return nil end
-  redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
-  match_close(base, id)
-  local moved = {}
-  for _, seats in ipairs((seats_of(doc))) do
-    local how = 'released'
-    if ticket then
-      if seats.ticket == ticket then how = event end
-    else
-      local who = asked_of(key, seats).who
-      if not who or #who < #seats then how = 'unanswered' end
-    end
-    if ticket_step(base, seats.ticket, how, now, reason, id) then moved[#moved + 1] = seats.ticket end
-  end
-  redis.call('HINCRBY', base .. ':stats', 'matches_fail', 1)
-  return moved
-end
-
--- Servers without a match: one that is ready comes before one that starts, the oldest first.
-local STANDBYS_LOOKED = 64  -- of them, for one of the match's version that gave a sign of life
-local STANDBY_STALE_MS = 5000 -- a ready one beats each 2 s
-local STARTS_LAST = 2 ^ 42  -- added to the ms of those that start
-
-local function standby_key(base, id) return base .. ':standby:' .. id end
-
--- What the idle time of a server came to. `reason` '' where it was for a match.
-local function standby_idled(base, kind, ready, now, used)
-  local idle = ready and math.max(0, tonumber(now) - tonumber(ready)) or 0
-  redis.call('HINCRBY', base .. ':supply', 'idle_' .. kind .. '_ms', idle)
-  if used then redis.call('HINCRBY', base .. ':supply', 'used_' .. kind, 1)
-  else redis.call('HINCRBY', base .. ':supply', 'unused_' .. kind, 1) end
-end
-
--- Give a match a server that waits for one, for ever: in the same step the server is no other match's. Returns its id and
--- the state that it was in; '' and '' where there is none.
-local function standby_take(base, match, now)
-  local key, waiting = match_key(base, match), redis.call('ZRANGE', base .. ':standbys', 0, STANDBYS_LOOKED - 1)
-  local version = waiting[1] and tostring(cjson.decode(redis.call('HGET', key, 'doc')).game_version)
-  for _, id in ipairs(waiting) do
-    local own = standby_key(base, id)
-    local state, its, kind, server, beat, ready = unpack(
-      redis.call('HMGET', own, 'state', 'version', 'kind', 'server', 'beat_ms', 'ready_ms'))
-    local after = state and STANDBY[state] and STANDBY[state].allocate
-    local fresh = not ready or tonumber(now) - tonumber(beat or 0) <= STANDBY_STALE_MS
-    if not state then redis.call('ZREM', base .. ':standbys', id) end
-    if after and its == version and fresh then
-      redis.call('HSET', own, 'state', after, 'match', match, 'allocated_ms', now)
-      redis.call('HDEL', own, 'doc')  -- the match's says the same from now on
-      redis.call('EXPIRE', own, PLAYED_KEPT_S)
-      redis.call('ZREM', base .. ':standbys', id)
-      redis.call('RPUSH', base .. ':bell:' .. id, match)
-      redis.call('EXPIRE', base .. ':bell:' .. id, OVER_KEPT_S)
-      redis.call('HSET', key, 'standby', id)
-      if server then redis.call('HSET', key, 'server', server, 'attached_ms', now) end
-      standby_idled(base, kind, ready, now, true)
-      return id, state
-    end
-  end
-  redis.call('HINCRBY', base .. ':supply', 'cold', 1)
-  return '', ''
-end
-
--- A server without a match ends.
-local function standby_close(base, id, now, reason, detail)
-  local key = standby_key(base, id)
-  local state, kind, ready = unpack(redis.call('HMGET', key, 'state', 'kind', 'ready_ms'))
-  redis.call('HSET', key, 'state', STANDBY[state].stop, 'reason', reason, 'detail', detail, 'end_ms', now)
-  redis.call('EXPIRE', key, OVER_KEPT_S)
-  redis.call('ZREM', base .. ':standbys', id)
-  standby_idled(base, kind, ready, now, false)
-end
-
--- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.
-local function fenced(base, token)
-  return redis.call('HGET', base .. ':lease', 'token') ~= token
 end
 
 -- Registered readers of a shard's log: name -> {at = id of the last entry read, seen = s, lost = batches it never saw}.
@@ -273,6 +249,46 @@ local function log_trim(base, keep)
     end
   end
   return lost, dropped
+end
+
+-- What happened to a match goes into the log of its game in the step that makes it true, for sinks (core/sinks) to carry away.
+local function fact(base, match, event, now, more)
+  more.event, more.id, more.match, more.at_ms = event, event .. '-' .. match, match, tonumber(now)
+  -- `count` tells readers what comes after all else of the same moment.
+  redis.call('XADD', base .. ':log', '*', 'match', match, 'batch', '0', 'count', event == 'session_removed' and '1' or '0',
+             'data', cjson.encode(more))
+  log_trim(base, FACTS_KEPT)
+end
+
+-- A match fails because of a player: `ticket` leaves by `event`, or, where none is named, each whose players did not all
+-- accept. The others are released. Returns the tickets that moved; nil where the table forbids it (and nothing changed).
+local function match_refused(base, id, now, reason, ticket, event)
+  local key = match_key(base, id)
+  local state, doc = unpack(redis.call('HMGET', key, 'state', 'doc'))
+  local after = state and MATCH[state] and MATCH[state].fail
+  if not after then return nil end
+  redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
+  match_close(base, id)
+  outcome(base, cjson.decode(doc).game_version, 'fail:' .. reason)
+  local moved = {}
+  for _, seats in ipairs((seats_of(doc))) do
+    local how = 'released'
+    if ticket then
+      if seats.ticket == ticket then how = event end
+    else
+      local who = asked_of(key, seats).who
+      if not who or #who < #seats then how = 'unanswered' end
+    end
+    if ticket_step(base, seats.ticket, how, now, reason, id) then moved[#moved + 1] = seats.ticket end
+  end
+  redis.call('HINCRBY', base .. ':stats', 'matches_fail', 1)
+  fact(base, id, 'match_failed', now, { reason = reason })
+  return moved
+end
+
+-- Whether the caller still holds the game's lease. A stalled owner that wakes up finds a higher token here.
+local function fenced(base, token)
+  return redis.call('HGET', base .. ':lease', 'token') ~= token
 end
 
 -- Put a player on a board on which, of equal scores, the one reached first ranks first. A member is the time, counted

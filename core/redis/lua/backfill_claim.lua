@@ -31,6 +31,8 @@ register('backfill_claim', function(keys, args)
   end
   if #taken > 1 then return taken end
   for i = 7, #args do ticket_step(base, args[i], 'backfilled', now, '', id) end
+  seats_known(base, id, cjson.decode(doc).players, true)
+  seats_known(base, id, cjson.decode(args[6]).players, false)
   -- Whoever left has no seat any more, so nobody in the document has left.
   redis.call('HSET', key, 'doc', args[6], 'left', '[]', 'backfilled', request)
   redis.call('HINCRBY', key, 'roster', 1)

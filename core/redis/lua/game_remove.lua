@@ -11,7 +11,9 @@ register('game_remove', function(keys, args)
     standby_close(base, id, redis.call('TIME')[1] * 1000, 'game_removed', '')
   end
   redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent', base .. ':changes',
-             base .. ':unrated', base .. ':standbys', base .. ':supply', base .. ':plan', base .. ':feed', base .. ':feed:at',
-             base .. ':hook', base .. ':hook:dead', base .. ':hook:order', base .. ':hook:again')
+             base .. ':unrated', base .. ':feed', base .. ':feed:at', base .. ':hook', base .. ':hook:dead',
+             base .. ':hook:order', base .. ':hook:again', base .. ':log', base .. ':readers',
+             base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes',
+             base .. ':standbys', base .. ':supply', base .. ':plan')
   return { 'ok', 0, 0 }
 end)

@@ -115,6 +115,8 @@ local function carry_over(base, length, count)
     end
   end
   for player, changes in pairs(sum) do
+    -- Of who was erased nothing is kept (items_forget).
+    if redis.call('SISMEMBER', base .. ':players', player) == 0 then changes = {} end
     local key = base .. ':kept:' .. player
     for item, change in pairs(changes) do
       if player ~= '' and change ~= 0 and redis.call('HINCRBY', key, item, whole(change)) == 0 then

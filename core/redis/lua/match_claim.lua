@@ -28,7 +28,8 @@ register('match_claim', function(keys, args)
   local live = redis.call('ZCARD', base .. ':live')
   if live >= tonumber(args[4]) then return { 'full', live } end
   local standby, was = '', ''
-  local asks = cjson.decode(args[6]).acceptance_timeout_s
+  local document = cjson.decode(args[6])
+  local asks = document.acceptance_timeout_s
   if type(asks) == 'number' then
     local till = tonumber(now) + math.floor(asks * 1000)
     local tickets, players = seats_of(args[6])
@@ -44,5 +45,9 @@ register('match_claim', function(keys, args)
   end
   redis.call('ZADD', base .. ':live', args[3], id)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
+  local players = {}
+  for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
+  fact(base, id, 'new_match_created', now, { version = document.game_version, players = players })
+  outcome(base, document.game_version, 'created')
   return standby ~= '' and { 'ok', standby, was } or { 'ok' }
 end)

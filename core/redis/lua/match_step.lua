@@ -48,12 +48,15 @@ register('match_step', function(keys, args)
   if state == 'REQUIRES_ACCEPTANCE' then return { 'ok', after, unpack(match_refused(base, id, now, reason)) } end
   redis.call('HSET', key, 'state', after, 'reason', reason, event .. '_ms', now)
   local left, result, done, document = left_of(told), { 'ok', after }, {}, cjson.decode(doc)
+  outcome(base, document.game_version, event == 'ready' and event or event .. ':' .. reason)
   if event == 'ready' then
     redis.call('HSET', key, 'connection', args[6], 'beat_ms', now)
     redis.call('ZADD', base .. ':live', args[7], id)
+    seats_known(base, id, document.players, false)
   else
     if args[6] ~= '' then redis.call('HSET', key, 'result', args[6]) end
     match_close(base, id)
+    seats_known(base, id, document.players, true)
     if event == 'finish' and type(document.rating_mode) == 'string' then redis.call('ZADD', base .. ':unrated', now, id) end
   end
   local staying = {}
@@ -70,5 +73,8 @@ register('match_step', function(keys, args)
     end
   end
   redis.call('HINCRBY', base .. ':stats', 'matches_' .. event, 1)
+  if event == 'ready' then fact(base, id, 'session_created', now, { server = server })
+  elseif state == 'RUNNING' then fact(base, id, 'session_removed', now, { outcome = after, reason = reason })
+  else fact(base, id, 'match_failed', now, { reason = reason }) end
   return result
 end)

@@ -8,11 +8,12 @@ from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import Unauthorized
-from core.jointoken import AUDIENCE, MAX_TOKEN_BYTES, JoinClaims, match_key, mint, verify
+from core.jointoken import AUDIENCE, MAX_TOKEN_BYTES, JoinClaims, match_key, mint, mint_signed, verify
+from core.signing import Keyring, SigningKey
 
 SECRET = "an installation's secret of 32 bytes"
 MATCH = "m-1"
@@ -28,6 +29,7 @@ def by_pyjwt(key: str = KEY, headers: dict[str, Any] | None = None, algorithm: s
     return jwt.encode(kept, key, algorithm=algorithm, headers=headers)
 
 
+@settings(deadline=None)  # the first example loads cryptography
 @given(names, names)
 def test_pyjwt_accepts_ours(name: str, team: str) -> None:
     """PyJWT verifies a minted token and reads the same claims."""
@@ -100,3 +102,53 @@ def test_keys_of_matches_differ() -> None:
     """The key of one match says nothing of another's, nor of the secret."""
     assert match_key(SECRET, "m-1") != match_key(SECRET, "m-2")
     assert SECRET not in match_key(SECRET, "m-1")
+
+
+SIGNER = SigningKey(SECRET)
+
+
+def signed(claims: JoinClaims = CLAIMS, signer: SigningKey = SIGNER, key: str = KEY) -> str:
+    return mint_signed(key, claims, signer.kid, signer.private.sign)
+
+
+@settings(deadline=None)  # the first example loads cryptography
+@given(names, names)
+def test_a_signed_token_is_verified_with_the_public_key_and_by_the_sidecar(name: str, team: str) -> None:
+    """Any library verifies it with the key of the set that its header names; the sidecar with the match's own key."""
+    claims = JoinClaims("p-1", MATCH, name, team, NOW + 300)
+    token = signed(claims)
+    public = jwt.PyJWKSet.from_dict(Keyring([SECRET]).jwks())[jwt.get_unverified_header(token)["kid"]]
+    body = jwt.decode(token, public, algorithms=["EdDSA"], audience=AUDIENCE, options={"verify_exp": False})
+    assert (body["sub"], body["match"], body["name"], body["team"]) == ("p-1", MATCH, name, team)
+    assert verify(KEY, token, MATCH, NOW) == claims
+    assert len(token) < MAX_TOKEN_BYTES or len(name + team) > 32
+
+
+def test_a_signed_token_of_another_is_forged() -> None:
+    """Another installation's, one that was changed, one without the match's own proof, and one for another match."""
+    head, body, seal = signed().split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "=="))
+    changed = base64.urlsafe_b64encode(json.dumps({**claims, "sub": "p-2"}).encode()).rstrip(b"=").decode()
+    other = SigningKey("another secret of thirty-two bytes")
+    bare = jwt.encode({**claims, "mac": None}, SIGNER.private, "EdDSA", headers={"kid": SIGNER.kid})
+    for token, code in (
+        (signed(key=match_key(other.secret, MATCH)), "join-forged"),
+        (f"{head}.{changed}.{seal}", "join-forged"),
+        (bare, "join-forged"),
+        (signed(JoinClaims("p-1", "m-2", "Ann", "red", NOW + 300)), "join-foreign"),
+        (signed(JoinClaims("p-1", MATCH, "Ann", "red", NOW)), "join-expired"),
+    ):
+        with pytest.raises(Unauthorized) as caught:
+            verify(KEY, token, MATCH, NOW)
+        assert caught.value.code == code
+
+
+def test_a_secret_is_changed_with_overlap() -> None:
+    """A server that was given the keys of both secrets takes tokens of either; one that has the old alone does not."""
+    old, new = "an old secret of thirty-two bytes", "a new secret of thirty-two bytes."
+    both = Keyring([new, old]).match_keys(MATCH)
+    for secret in (old, new):
+        assert verify(both, mint(match_key(secret, MATCH), CLAIMS), MATCH, NOW) == CLAIMS
+        assert verify(both, signed(signer=SigningKey(secret), key=match_key(secret, MATCH)), MATCH, NOW) == CLAIMS
+    with pytest.raises(Unauthorized):
+        verify(Keyring([old]).match_keys(MATCH), mint(match_key(new, MATCH), CLAIMS), MATCH, NOW)

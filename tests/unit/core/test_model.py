@@ -23,6 +23,16 @@ def read(**fields: Any) -> GameSpec:
         {"players_per_match": None, "teams": [{"name": "red", "min_players": 1, "max_players": 3}]},
         {"server": {"image": "example/game:1", "ports": [{"name": "game", "protocol": "udp", "port": 7777}]}},
         {"server": {"command": ["serve"], "ports": [{}], "ready": {"when": "port"}}},
+        {
+            "server": {
+                "image": "x",
+                "ports": [{}],
+                "ready": {"when": "http", "path": "/up?x=1"},
+                "counted_by": "connections",
+            }
+        },
+        {"server": {"image": "x", "ports": [{"protocol": "udp"}], "ready": {"when": "log", "line": "listening on *"}}},
+        {"server": {"image": "x", "ready": {"when": "delay", "delay_s": 59}}},
         {"server": {"image": "x", "counters": {"rooms": {"count": 10, "capacity": 10}}, "lists": {"maps": {}}}},
         {"server": {"image": "x", "health": {"period_s": 1, "failure_threshold": 10, "disabled": True}}},
         {"supply": {"early": {}}},
@@ -40,6 +50,11 @@ def test_good_games(fields: dict[str, Any]) -> None:
     [
         ("Tanks", {}, "/id"),
         ("tanks", {"supply": {"warm": {}}}, "/supply/warm"),
+        (
+            "tanks",
+            {"supply": {"early": {}}, "server": {"image": "x", "ready": {"when": "log", "line": "up"}}},
+            "/supply",
+        ),
         ("tanks", {"supply": {"early": {}}, "server": {"agones": {"fleet": "f"}}}, "/supply"),
         ("tanks", {"supply": {"warm": {"servers": 11}}}, "/supply/warm/servers"),
         ("tanks", {"supply": {"warm": {"servers": 3}}, "limits": {"servers": 2}}, "/supply/warm/servers"),
@@ -75,6 +90,24 @@ def test_good_games(fields: dict[str, Any]) -> None:
             {"server": {"image": "x", "ports": [{"protocol": "udp"}], "ready": {"when": "port"}}},
             "/server/ready/when",
         ),
+        *(
+            ("tanks", {"server": {"image": "x", "ports": ports, "ready": ready}}, f"/server/ready/{field}")
+            for ports, ready, field in (
+                ([{"protocol": "udp"}], {"when": "http"}, "when"),
+                ([{}], {"when": "http", "port": "web"}, "port"),
+                ([{"name": "a"}, {"name": "b", "protocol": "udp"}], {"when": "port", "port": "b"}, "port"),
+                ([{}], {"when": "http", "path": "up"}, "path"),
+                ([{}], {"when": "http", "path": "/a\r\nHost: b"}, "path"),
+                ([{}], {"when": "log"}, "line"),
+                ([{}], {"when": "log", "line": " ** "}, "line"),
+                ([{}], {"when": "log", "line": "up\n"}, "line"),
+                ([{}], {"when": "port", "line": "up"}, "line"),
+                ([{}], {"when": "log", "line": "up", "path": "/up"}, "path"),
+                ([{}], {"when": "delay", "delay_s": 60}, "delay_s"),
+            )
+        ),
+        ("tanks", {"server": {"arena": {}, "ready": {"when": "log", "line": "up"}}}, "/server/ready/when"),
+        ("tanks", {"server": {"image": "x", "counted_by": "connections"}}, "/server/counted_by"),
         ("tanks", {"server": {"arena": {"time_limit": 60}}}, "/server/arena/time_limit"),
         ("tanks", {"server": {"arena": {"width_m": -1}}}, "/server/arena/width_m"),
         ("tanks", {"server": {"image": "x", "args": ["-p", "{port:gme}"]}}, "/server/args/1"),

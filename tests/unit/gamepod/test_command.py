@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from core.errors import Invalid
-from core.gameenv import fill
-from core.model import Port, Server, ports_of
+from core.gameenv import ROSTER_BYTES, fill, of_match
+from core.model import Match, MatchPlayer, Port, Server, Timers, ports_of
 from gamepod.childlog import FILE_BYTES, LINE_CHARS, LINES, ChildLog
 from gamepod.command import child_env
 from gamepod.ports import PortTaken, choose_ports, listens
@@ -34,7 +36,16 @@ def test_a_child_gets_its_own_environment_and_no_secret() -> None:
     """What the game registered and what Muster tells it are there; our own variables are not."""
     own = {"PATH": "/bin", "REDIS_URL": "redis://secret", "MUSTER_JOIN_KEY": "k", "MUSTER_SECRET": "s"}
     given = {"MODE": "fast", "PORT": "1"}
-    assert child_env(own, given, PORTS, sdk_ports=(9358, 9357), match="m-1", server="i/m-1") == {
+    match = Match(
+        "m-1", "duel", 7, 0, [MatchPlayer("p-1", "Ann", "red", "t-1")], Server(), Timers(), 3, 30, region="eu"
+    )
+    found = child_env(own, given, PORTS, sdk_ports=(9358, 9357), match=match, server="i/m-1")
+    settings = json.loads(found.pop("MUSTER_SETTINGS"))
+    assert (settings["region"], settings["timers"]["reconnect_s"]) == ("eu", 30)
+    assert found == {
+        "MUSTER_GAME": "duel",
+        "MUSTER_GAME_VERSION": "7",
+        "MUSTER_ROSTER": '[{"id":"p-1","team":"red"}]',
         "PATH": "/bin",
         "MODE": "fast",
         "PORT": "7000",
@@ -45,6 +56,16 @@ def test_a_child_gets_its_own_environment_and_no_secret() -> None:
         "MUSTER_MATCH": "m-1",
         "MUSTER_SERVER": "i/m-1",
     }
+
+
+def test_a_roster_that_no_environment_takes_is_left_out() -> None:
+    """It is the sidecar's to tell; and a server that starts before its match is told nothing of one."""
+    many = [MatchPlayer(f"p-{i}", "", "team " * 12, "t-1") for i in range(200)]
+    match = Match("m-1", "duel", 7, 0, many, Server(), Timers(), 3, 30)
+    assert len(of_match(match)["MUSTER_ROSTER"]) < ROSTER_BYTES
+    more = [msgspec.structs.replace(seat, id="p" * 400) for seat in many]
+    assert "MUSTER_ROSTER" not in of_match(msgspec.structs.replace(match, players=more))
+    assert of_match(msgspec.structs.replace(match, players=[])) == {}
 
 
 def test_a_game_without_ports_gets_one() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import pytest
 from core import jointoken
 from core.errors import Invalid, Misconfigured
 from core.model import GivenPort, Match, Port, Resources, Server, Timers
+from core.signing import Keyring
 from matchmaker.docker_settings import DockerSettings
 from matchmaker.launch.docker_documents import (
     Container,
@@ -66,6 +68,7 @@ def gamepod_env(**more: str) -> list[str]:
         "MUSTER_GAME": "duel",
         "MUSTER_MATCH": "m-1",
         "MUSTER_JOIN_KEY": jointoken.match_key("s" * 32, "m-1"),
+        **({} if more.get("MUSTER_SIDECAR") is None else {"MUSTER_JOIN_JWKS": json.dumps(Keyring(["s" * 32]).jwks())}),
         "REDIS_URL": "redis://r:6379/0",
         "MUSTER_ADDRESS": "127.0.0.1",
         "MUSTER_BIND": "0.0.0.0",

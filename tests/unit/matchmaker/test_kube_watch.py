@@ -64,7 +64,7 @@ class Played:
     async def delete(self, name: str, grace_s: int, uid: str) -> None:
         raise NotImplementedError
 
-    async def logs(self, name: str, container: str, lines: int) -> str:
+    async def logs(self, name: str, container: str, *, last_lines: int = 0, first_bytes: int = 0) -> str:
         raise NotImplementedError
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from core.errors import Invalid, Misconfigured
+from core.gameenv import settings_text
 from core.model import GivenPort, Match, MatchPlayer, Port, Resources, Server, Timers
 from core.settings import from_env
 from matchmaker.kube_settings import KubernetesSettings
@@ -152,6 +153,10 @@ def test_an_image() -> None:
     env = {
         "MODE": "fast",
         "PORT": "7777",
+        "MUSTER_GAME": "tanks",
+        "MUSTER_GAME_VERSION": "1",
+        "MUSTER_SETTINGS": settings_text(a_match(server)),
+        "MUSTER_ROSTER": '[{"id":"p-1","team":"players"}]',
         "MUSTER_PORT_GAME": "7777",
         "MUSTER_PORT_VOICE_CHAT": "20006",
         "AGONES_SDK_HTTP_PORT": "9358",

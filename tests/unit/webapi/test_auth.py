@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import jwt
 import pytest
 
 from core.errors import Unauthorized
+from core.signing import Keyring, SigningKey
 from webapi import auth
-from webapi.auth import Tokens, make_refresh, read_refresh
+from webapi.auth import AUDIENCE, ISSUER, Algorithm, Tokens, make_refresh, next_refresh, read_refresh
 
 SECRET = "a secret of thirty-two bytes or so"
 PLAYER = "p-01m7yptkrj2916d2c3aprkxes8"
@@ -52,7 +60,7 @@ def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_refresh_token_is_recognised() -> None:
     """What we gave is read back with the same digest; another's secret, or a change, is not ours."""
     made = make_refresh(SECRET, PLAYER, SESSION, b"x" * 32)
-    read = read_refresh(SECRET, made.text)
+    read = read_refresh([SECRET], made.text)
     assert (read.player, read.session, read.digest) == (PLAYER, SESSION, made.digest)
     assert made.text not in made.digest
     for text in (
@@ -61,4 +69,55 @@ def test_a_refresh_token_is_recognised() -> None:
         make_refresh("other", PLAYER, SESSION, b"").text,
     ):
         with pytest.raises(Unauthorized):
-            read_refresh(SECRET, text)
+            read_refresh([SECRET], text)
+
+
+OLD, NEW = "an old secret of thirty-two bytes", "a new secret of thirty-two bytes."
+
+
+@pytest.mark.parametrize("algorithm", ["HS256", "EdDSA"])
+def test_a_secret_is_changed_with_overlap(algorithm: Algorithm) -> None:
+    """While both secrets are known, tokens of either are taken, whichever signs; one that is gone takes them along."""
+    before, during, after = (Keyring(them) for them in ([OLD], [NEW, OLD], [NEW]))
+    old = Tokens(before, 60, algorithm).mint(PLAYER, "Ann", "player", SESSION, 1000)
+    new = Tokens(during, 60, algorithm).mint(PLAYER, "Ann", "player", SESSION, 1000)
+    for token in (old, new):
+        assert Tokens(during, 60).verify(token, 1000).player == PLAYER
+    assert Tokens(after, 60).verify(new, 1000).player == PLAYER
+    with pytest.raises(Unauthorized, match="not ours"):
+        Tokens(after, 60).verify(old, 1000)
+    refresh = make_refresh(OLD, PLAYER, SESSION, b"x" * 32)
+    assert read_refresh([NEW, OLD], refresh.text) == refresh
+    assert next_refresh(NEW, refresh) == next_refresh(NEW, refresh) != next_refresh(OLD, refresh)
+
+
+def test_an_eddsa_token_is_verified_by_anybody() -> None:
+    """With the published keys alone, as another service would."""
+    ring = Keyring([SECRET])
+    token = Tokens(ring, 60, "EdDSA").mint(PLAYER, "Ann", "player", SESSION, 1000)
+    key = jwt.PyJWKSet.from_dict(ring.jwks())[jwt.get_unverified_header(token)["kid"]]
+    claims = jwt.decode(
+        token, key, algorithms=["EdDSA"], audience=AUDIENCE, issuer=ISSUER, options={"verify_exp": False}
+    )
+    assert claims["sub"] == PLAYER
+
+
+def test_a_public_key_is_no_secret() -> None:
+    """A token signed HS256 with the published key, in whatever form, is refused; so is one that names no algorithm."""
+    signer = SigningKey(SECRET)
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    pem = signer.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    claims: dict[str, Any] = {
+        "iss": ISSUER, "aud": AUDIENCE, "sub": PLAYER, "name": "Ann", "role": "admin", "sid": SESSION,
+        "iat": 1, "exp": 99,
+    }  # fmt: skip
+    for secret in (pem, signer.public.public_bytes_raw(), signer.x.encode(), b""):
+        for algorithm in ("HS256", "EdDSA", "none", None):
+            header = {"alg": algorithm, "typ": "JWT", "kid": signer.kid}
+            text = b".".join(
+                base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)
+            )
+            seal = base64.urlsafe_b64encode(hmac.digest(secret, text, hashlib.sha256)).rstrip(b"=")
+            with pytest.raises(Unauthorized):
+                Tokens(SECRET, 60).verify(b".".join((text, seal)).decode(), 1)

@@ -149,6 +149,7 @@ async def test_what_leads_nowhere_is_said(ground: Ground) -> None:
         ("?port=lobby", 404, "no-such-port"),
         ("?port=udp", 409, "not-relayed"),
         ("?path=//x%0d%0aHost:%20y", 422, "invalid"),
+        ("?path=/x%0a", 422, "invalid"),  # `$` alone matches before a last line feed
         ("?address=10.0.0.1", 422, "invalid"),
         ("", 422, "no-websocket"),
         ("?port=raw", 422, "no-websocket"),

@@ -30,6 +30,23 @@ async def test_both_doors_lead_to_the_same_accounts(door: Door) -> None:
         assert (await door.api.ask("GET", "/v1/me", token=fresh["access_token"])).problem == "token-revoked"
 
 
+async def test_a_guest_becomes_an_account_over_lines(door: Door) -> None:
+    """Guest, upgrade, new password: as over REST, and the sessions of the old password are void at both doors."""
+    async with door.line() as line:
+        guest = await line.ask("guest", name="Passer-by")
+        assert (guest["ok"], guest["name"], guest["role"]) == (True, "Passer-by", "player")
+        settled = await line.ask("upgrade", access_token=guest["access_token"], name="Settled", password=PASSWORD)
+        assert (settled["player"], settled["name"]) == (guest["player"], "Settled")
+        change = {"password": PASSWORD, "new_password": "a better password"}
+        assert await line.ask("password", access_token=settled["access_token"], **change) == {"ok": True}
+        old = await line.ask("login", name="settled", password=PASSWORD)
+        assert old["code"] == "wrong-credentials"
+        assert (await line.ask("login", name="settled", password="a better password"))["ok"] is True
+        assert (await door.api.ask("GET", "/v1/me", token=guest["access_token"])).problem == "token-revoked"
+        refused = await line.ask("upgrade", access_token="x", name="Another", password=PASSWORD)
+        assert refused["code"] == "invalid-token"
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "code"),
     [
@@ -96,7 +113,9 @@ async def test_a_bad_line_is_told(door: Door, said: bytes, code: str, numbered: 
 async def test_an_unknown_type_is_told_which_there_are(door: Door) -> None:
     """Whoever misspells one reads the right ones."""
     async with door.line() as line:
-        assert (await line.ask("log-in"))["detail"] == "`type` is one of register, login, refresh, logout"
+        assert (await line.ask("log-in"))[
+            "detail"
+        ] == "`type` is one of register, login, guest, upgrade, password, refresh, logout"
 
 
 async def test_lines_sent_at_once_are_answered_one_after_another(redis_url: str) -> None:

@@ -1,0 +1,108 @@
+"""Who listens to a broker in tests, with the broker's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import aio_pika
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from core.sinks.catalogue import KINDS
+from core.sinks.kafka import Kafka
+from core.sinks.outlet import Outlet
+from core.sinks.rabbitmq import EXCHANGE, RabbitMQ
+
+TOPICS = sorted({kind.topic for kind in KINDS.values()})
+Heard = dict[str, Any]  # the body, and `topic` and `key` of the message
+
+
+class Listener(Protocol):
+    def outlet(self) -> Outlet: ...
+    def listening(self, game: str) -> Any: ...
+
+
+class KafkaListener:
+    """Reads all topics from where they end now."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def outlet(self) -> Outlet:
+        return Kafka(self._address)
+
+    def env(self) -> dict[str, str]:
+        return {"KAFKA_BOOTSTRAP_SERVERS": self._address}
+
+    @asynccontextmanager
+    async def listening(self, game: str) -> AsyncIterator[list[Heard]]:
+        """What is heard of a game during the block, in the order of each key."""
+        heard: list[Heard] = []
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._address, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            for topic in TOPICS:  # asking for a topic makes it
+                await consumer._client.add_topic(topic)
+            await consumer._client.force_metadata_update()
+            partitions = []
+            async with asyncio.timeout(60):
+                while len({part.topic for part in partitions}) < len(TOPICS):
+                    await asyncio.sleep(0.2)
+                    await consumer._client.force_metadata_update()
+                    partitions = [
+                        TopicPartition(topic, n) for topic in TOPICS for n in consumer.partitions_for_topic(topic) or ()
+                    ]
+            consumer.assign(partitions)
+            await consumer.seek_to_end()
+            await asyncio.gather(*(consumer.position(part) for part in partitions))
+            task = asyncio.create_task(self._read(consumer, game, heard))
+            yield heard
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        finally:
+            await consumer.stop()
+
+    async def _read(self, consumer: AIOKafkaConsumer, game: str, heard: list[Heard]) -> None:
+        async for one in consumer:
+            body = json.loads(one.value)
+            if body["game"] == game:
+                heard.append({**body, "topic": one.topic, "key": one.key.decode()})
+
+
+class RabbitListener:
+    """A queue of its own that is bound to everything; it outlives a crash of the broker."""
+
+    def __init__(self, address: str) -> None:
+        self._url = f"amqp://guest:guest@{address}/"
+
+    def outlet(self) -> Outlet:
+        return RabbitMQ(self._url)
+
+    def env(self) -> dict[str, str]:
+        return {"RABBITMQ_HOST": self._url}
+
+    @asynccontextmanager
+    async def listening(self, game: str) -> AsyncIterator[list[Heard]]:
+        """What is heard of a game during the block, in the order of arrival."""
+        heard: list[Heard] = []
+        connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
+        try:
+            channel = await connection.channel()
+            exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+            queue = await channel.declare_queue(f"test-{id(self)}", durable=True)
+            await queue.bind(exchange, "#")
+
+            async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+                async with message.process():
+                    body, topic = json.loads(message.body), str(message.routing_key).partition(".")[0]
+                    if body["game"] == game:
+                        heard.append({**body, "topic": topic, "key": message.headers["key"]})
+
+            await queue.consume(take)
+            yield heard
+            await queue.delete(if_unused=False, if_empty=False)
+        finally:
+            await connection.close()
