@@ -33,6 +33,7 @@ from core.errors import MusterError
 from core.ids import make_id
 from core.model import Game, GameSpec, Server
 from core.presence import by_shard
+from core.redis.batch import Batch
 from core.redis.client import Database, open_database
 
 TRACKED: Final = int(os.environ.get("PRESENCE_TRACKED", "1000000"))
@@ -162,7 +163,7 @@ async def sessions(db: Database, first: int, count: int) -> list[int]:
 @asynccontextmanager
 async def listening(db: Database) -> AsyncIterator[Beats]:
     """What webapi does with heartbeats."""
-    beats = Beats(db.call, TIMEOUT_MS)
+    beats = Beats(Batch(db, lambda: None).call, TIMEOUT_MS)
     task = asyncio.create_task(beats.run())
     try:
         yield beats
