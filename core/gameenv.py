@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from core.errors import Invalid
+from core.ids import is_id
 from core.model import Match
 
 ROSTER_BYTES: Final = 65_536  # of one variable: a system takes 128 KiB, and 200 players are 10 KB as a rule
@@ -45,7 +46,8 @@ def told(ports: Mapping[str, int], *, sdk_ports: tuple[int, int], match: str, se
         **{f"MUSTER_PORT_{_upper(name)}": str(port) for name, port in ports.items()},
         "AGONES_SDK_HTTP_PORT": str(rest),
         "AGONES_SDK_GRPC_PORT": str(grpc),
-        "MUSTER_MATCH": match,
+        # One that starts before its match is told of it later: an environment cannot change.
+        **({} if is_id("standby", match) else {"MUSTER_MATCH": match}),
         "MUSTER_SERVER": server,
     }
 

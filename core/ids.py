@@ -11,7 +11,18 @@ import re
 from typing import Final, Literal
 
 Kind = Literal[
-    "player", "ticket", "match", "server", "session", "party", "event", "backfill", "exchange", "apikey", "invitation"
+    "player",
+    "ticket",
+    "match",
+    "server",
+    "session",
+    "party",
+    "event",
+    "backfill",
+    "exchange",
+    "standby",
+    "apikey",
+    "invitation",
 ]
 
 PREFIX: Final[dict[Kind, str]] = {
@@ -24,6 +35,7 @@ PREFIX: Final[dict[Kind, str]] = {
     "event": "e",
     "backfill": "b",
     "exchange": "x",
+    "standby": "w",  # a server that is started before it has a match
     "apikey": "key",
     "invitation": "inv",
 }

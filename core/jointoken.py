@@ -1,10 +1,10 @@
 """Join tokens: a signed, personal, short-lived right to enter one match.
 
 A JSON Web Token in one of two forms. The built-in arena's is HS256 under a key of its own per match:
-HMAC-SHA256(secret, "join:" + match id). The game server is given that key and no other secret, so a server can neither
-forge a token for another match nor an access token. Any other game's is EdDSA under the installation's key
-(`core.signing`), so that the game verifies it with a public key alone, in any language; a claim `mac` repeats the proof
-under the match's own key.
+HMAC-SHA256(secret, "join:" + match id), or the id of its server where that was there before the match. The game server
+is given that key and no other secret, so a server can neither forge a token for another match nor an access token. Any
+other game's is EdDSA under the installation's key (`core.signing`), so that the game verifies it with a public key
+alone, in any language; a claim `mac` repeats the proof under the match's own key.
 
 So gamepod verifies both forms with the standard library: cryptography and PyJWT are 18 MB and 150 ms, once per match.
 Only the exact headers below are accepted, which leaves `alg` nothing to decide; tests compare with PyJWT.

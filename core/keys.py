@@ -25,6 +25,11 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
 | `muster:{game}:live` | zset | live matches by the ms at which somebody must look at them |
 | `muster:{game}:match:<id>` | hash | state, doc, server, connection, reason, result, times, roster, kept, `y:<id>`... |
+| `muster:{game}:standbys` | zset | servers without a match: the ready ones by the ms since when, then the starting |
+| `muster:{game}:standby:<id>` | hash | state, kind, version, doc, server, times of such a server, and its match |
+| `muster:{game}:bell:<id>` | list | its match, pushed with the allocation: the server waits for it |
+| `muster:{game}:supply` | hash | what supply came to since the beginning: allocations by kind, idle ms, wrong guesses |
+| `muster:{game}:plan` | string | what should stand ready and why (JSON of core.supply.Plan), for seconds |
 | `muster:{game}:unrated` | zset | finished matches that have not yet moved ratings, by the ms of their end |
 | `muster:{game}:recent` | list | ids of the last matches that were over |
 | `muster:{game}:stats` | hash | counters since the beginning |
@@ -107,7 +112,8 @@ the rest from it; all of them hash to that slot.
 
 Of a match's hash: `roster` counts how often its seats changed, `backfill` is its newest request for players,
 `backfill_ms` since when it asks (while it does), `backfilled` the last request that was filled, `kept` what its
-sidecar is to know in its next life, `said_ms` when the line that means ready was seen.
+sidecar is to know in its next life, `said_ms` when the line that means ready was seen, `standby` the
+server that was started before the match, whose id its process runs under and its join key is made of.
 """
 
 from __future__ import annotations
@@ -157,6 +163,10 @@ def ticket(game_id: str, ticket_id: str) -> str:
 
 def match(game_id: str, match_id: str) -> str:
     return f"{game(game_id)}:match:{match_id}"
+
+
+def standby(game_id: str, standby_id: str) -> str:
+    return f"{game(game_id)}:standby:{standby_id}"
 
 
 @lru_cache(maxsize=4096)  # the views of a match's players are written again and again

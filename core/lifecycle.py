@@ -86,7 +86,24 @@ class ServerState(StrEnum):
     SHUTDOWN = "Shutdown"
 
 
-T, TE, M, ME = TicketState, TicketEvent, MatchState, MatchEvent
+class StandbyState(StrEnum):
+    """Of a server that is started before it has a match; Agones' names. Once Allocated it is its match's for ever."""
+
+    STARTING = "Starting"
+    READY = "Ready"
+    ALLOCATED = "Allocated"
+    SHUTDOWN = "Shutdown"
+
+
+class StandbyEvent(StrEnum):
+    """What can happen to a server without a match."""
+
+    READY = "ready"  # it is playable, and idle from now on
+    ALLOCATE = "allocate"  # a match takes it, be it still starting
+    STOP = "stop"  # no match and no policy needs it, or it is lost
+
+
+T, TE, M, ME, B, BE = TicketState, TicketEvent, MatchState, MatchEvent, StandbyState, StandbyEvent
 
 TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
     (T.QUEUED, TE.SEARCHED): T.SEARCHING,
@@ -127,6 +144,14 @@ MATCH: Final[dict[tuple[MatchState, MatchEvent], MatchState]] = {
     (M.RUNNING, ME.FAIL): M.FAILED,
 }
 
+STANDBY: Final[dict[tuple[StandbyState, StandbyEvent], StandbyState]] = {
+    (B.STARTING, BE.READY): B.READY,
+    (B.STARTING, BE.ALLOCATE): B.ALLOCATED,
+    (B.STARTING, BE.STOP): B.SHUTDOWN,
+    (B.READY, BE.ALLOCATE): B.ALLOCATED,
+    (B.READY, BE.STOP): B.SHUTDOWN,
+}
+
 LIVE_MATCH: Final = frozenset({M.REQUIRES_ACCEPTANCE, M.PLACING, M.RUNNING})
 WAITING_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING})
 OPEN_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING, T.REQUIRES_ACCEPTANCE, T.PLACING})
@@ -136,6 +161,11 @@ OPEN_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING, T.REQUIRES_ACCEPTANCE, T.
 FINISH_REASONS: Final = ("finished", "exited", "no_show", "empty", "too_long", "stopped")
 FAIL_REASONS: Final = ("launch_failed", "never_ready", "died_early", "crashed", "server_lost")
 REFUSAL_REASONS: Final = ("rejected", "acceptance_timed_out", "cancelled")
+# Why a server ended that never had a match.
+STANDBY_REASONS: Final = (
+    "unneeded", "old_version", "too_old", "never_ready", "server_lost", "died_early", "launch_failed", "stopped",
+    "game_removed",
+)  # fmt: skip
 
 
 def step_ticket(state: TicketState, event: TicketEvent) -> TicketState:
@@ -152,3 +182,11 @@ def step_match(state: MatchState, event: MatchEvent) -> MatchState:
         return MATCH[state, event]
     except KeyError:
         raise IllegalTransition(f"a match that is {state} cannot {event}") from None
+
+
+def step_standby(state: StandbyState, event: StandbyEvent) -> StandbyState:
+    """The state after `event`. Raises IllegalTransition, and then nothing has changed."""
+    try:
+        return STANDBY[state, event]
+    except KeyError:
+        raise IllegalTransition(f"a server without a match that is {state} cannot {event}") from None

@@ -23,6 +23,7 @@ MAX_ATTRIBUTES: Final = 50
 MAX_MODES: Final = 16  # of a game that keeps a rating for each
 MAX_COUNTERS: Final = 32  # and as many lists
 MAX_LIST_VALUES: Final = 100  # that a list begins with; they travel in every match document
+MAX_IDLE: Final = 1000  # servers of a game that have no match
 MAX_LINE: Final = 200  # characters that a line of a game's output is looked for by
 MAX_SETTINGS_BYTES: Final = 16_384  # a server's own settings travel in every match document
 
@@ -161,6 +162,42 @@ class RatingSpec(Struct, frozen=True, forbid_unknown_fields=True):
     mode_attribute: Name = "mode"
 
 
+class EarlySpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A server is started while its group still fills. docs/supply.md."""
+
+    # The least chance, by the model, that the server is used before `hold_s` is over.
+    probability: Annotated[float, Meta(ge=0.05, le=1)] = 0.5
+    idle_s: Annotated[float, Meta(ge=0.1, le=600)] = 5.0  # of a server, idle, that a match may cost on average
+    hold_s: Annotated[float, Meta(ge=1, le=600)] = 10.0  # so long an idle one waits for another group
+
+
+class WarmTimes(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename={"since": "from"}):
+    """Servers that stand ready at times of the week, UTC. `to` may be on the next day."""
+
+    since: Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    to: Annotated[str, Meta(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+    servers: Annotated[int, Meta(ge=0, le=MAX_IDLE)]
+    days: Annotated[list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]], Meta(max_length=7)] = []  # []: all
+
+
+class WarmSpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Servers that stand ready whoever waits: the most that any of these asks for."""
+
+    servers: Annotated[int, Meta(ge=0, le=MAX_IDLE)] = 0  # always, but for the times of the schedule
+    share: Annotated[float, Meta(ge=0, le=10)] = 0.0  # of the matches that run
+    # Following demand: with this probability no match waits for a start, by the matches of late; none where none come.
+    cover: Annotated[float, Meta(ge=0.5, le=0.9999)] | None = None
+    schedule: Annotated[list[WarmTimes], Meta(max_length=32)] = []
+
+
+class SupplySpec(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When servers start. With neither, a server starts for the match that was made: nothing ever stands idle."""
+
+    early: EarlySpec | None = None
+    warm: WarmSpec | None = None
+    idle_most: Annotated[int, Meta(ge=1, le=MAX_IDLE)] = 10  # servers without a match at once, starting ones included
+
+
 class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     """A game as its developer registers it."""
 
@@ -182,6 +219,7 @@ class GameSpec(Struct, frozen=True, forbid_unknown_fields=True):
     accepting: bool = True  # false drains the game: no new tickets
     timers: Timers = Timers()
     limits: Limits = Limits()
+    supply: SupplySpec = SupplySpec()
 
 
 class Game(Struct, frozen=True):

@@ -39,12 +39,45 @@ def check_game(
     else:
         _check_teams(spec)
     _check_rating(spec)
+    _check_supply(spec)
     if spec.commands is not None:
         check_commands(spec.commands)
         check_modules(spec.commands, modules)
     if spec.play is not None:
         check_play(spec.play)
     return spec
+
+
+def _check_supply(spec: GameSpec) -> None:
+    """What is to stand ready may stand ready."""
+    supply, warm = spec.supply, spec.supply.warm
+    if spec.server.agones is not None and (warm or supply.early):
+        raise Invalid("a fleet keeps servers ready by itself: say how many there, not here", pointer="/supply")
+    if spec.server.image is not None and spec.server.ready.when == "log" and (warm or supply.early):
+        raise Invalid(
+            "an image that is ready by a line of its output is looked at for its match: use port, http, delay or sdk, "
+            "or leave supply out",
+            pointer="/supply",
+        )
+    if warm is None:
+        return
+    if not (warm.servers or warm.share or warm.cover or warm.schedule):
+        raise Invalid("say servers, share, cover or schedule: this pool is always empty", pointer="/supply/warm")
+    wanted = [("servers", warm.servers), *((f"schedule/{i}/servers", at.servers) for i, at in enumerate(warm.schedule))]
+    for where, servers in wanted:
+        if servers > supply.idle_most:
+            raise Invalid(
+                f"{servers} servers are more than may stand idle ({supply.idle_most}, supply.idle_most)",
+                pointer=f"/supply/warm/{where}",
+            )
+        if servers > spec.limits.servers:
+            raise Invalid(
+                f"{servers} servers are more than the game may have at all ({spec.limits.servers}, limits.servers)",
+                pointer=f"/supply/warm/{where}",
+            )
+    for i, at in enumerate(warm.schedule):
+        if at.since == at.to:
+            raise Invalid(f"from {at.since} to {at.to} is no time", pointer=f"/supply/warm/schedule/{i}/to")
 
 
 def _check_rating(spec: GameSpec) -> None:

@@ -14,7 +14,7 @@ from core.errors import Misconfigured
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
 from gamepod import log as logs
-from gamepod.loop import serve
+from gamepod.attach import serve
 from gamepod.settings import Settings
 
 YOUNG = 50_000  # objects made, more than have gone, before the collector looks: at most 5 MB of what it could free

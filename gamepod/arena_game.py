@@ -19,7 +19,7 @@ from core.errors import Invalid
 from core.interactions import Interaction
 from core.inventory import Inventories
 from core.jointoken import JoinClaims, verify
-from core.model import Connection, OpenPort
+from core.model import Connection, Match, OpenPort
 from gamepod import figures
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
@@ -78,13 +78,12 @@ class ArenaGame:
         """
         self._settings = settings
         self._roster = roster
-        self._match = roster.match
         self._flusher = flusher
         self._items, self._rules = items, rules
-        self._exchanges = Exchanges(items, roster.match.id) if items is not None else None
-        self._claims_of = claims_of or (lambda token: verify(settings.join_key, token, roster.match.id, time.time()))
+        self._exchanges: Exchanges | None = None
+        self._claims_of = claims_of or (lambda token: verify(settings.join_key, token, self._match.id, time.time()))
         self._settle_s = END_S
-        self._teams = len({seat.team for seat in roster.seats.values()}) > 1
+        self._teams = False
         self._session: Session | None = None
         self._sessions = SessionManager(max_sessions=1)
         limits = TransportLimits(reconnect_grace_s=roster.match.timers.reconnect_s)
@@ -95,8 +94,14 @@ class ArenaGame:
         self._over: asyncio.Future[MatchResult] | None = None
         self._states_due_s = 0.0
 
+    @property
+    def _match(self) -> Match:
+        return self._roster.match
+
     async def start(self) -> Connection:
         settings = self._arena_settings()
+        self._exchanges = Exchanges(self._items, self._match.id) if self._items is not None else None
+        self._teams = len({seat.team for seat in self._roster.seats.values()}) > 1
         self._session = self._sessions.create(self._match.id, settings, id_prefix=self._match.id, now_ms=now_ms())
         ports = []
         for port in given_ports(self._settings, self._match.server):
@@ -115,6 +120,14 @@ class ArenaGame:
         """The arena is playable as soon as its ports are open."""
         self._over = asyncio.get_running_loop().create_future()
         self._ticker = asyncio.create_task(self._tick())
+
+    @property
+    def alone(self) -> bool:
+        """A match's players and settings are what the arena starts with; it takes a millisecond."""
+        return False
+
+    async def idle(self) -> None:
+        await asyncio.get_running_loop().create_future()
 
     async def play(self) -> Outcome:
         if self._session is None or self._over is None or self._ticker is None:

@@ -59,6 +59,10 @@ class Backlog:
         self._sealed_bytes = 0
         self._number = 0
 
+    def belong(self, match: str) -> None:
+        """What is packed from now on is of this match."""
+        self._match = match
+
     @property
     def bytes(self) -> int:
         """Memory in use by what waits, the open ones as an estimate."""

@@ -70,6 +70,14 @@ class CommandGame:
         await self._unless_ended(ready, "died_early")
         self._ready = True
 
+    @property
+    def alone(self) -> bool:
+        return True
+
+    async def idle(self) -> None:
+        lost = await self._unless_ended(self._life.until_asked_to_end(), "died_early")
+        raise self._failure("died_early", lost or "the game asked for its end before it had a match")
+
     async def play(self) -> Outcome:
         listen = [port.port for port in self._connection.ports if port.protocol != "udp"]
         over = until_over(self._life, self._turnout, listen)

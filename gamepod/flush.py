@@ -16,6 +16,7 @@ the counts of the last second are missing on the activity board, though they are
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections import Counter
@@ -90,6 +91,12 @@ class Flusher:
         self._asleep: asyncio.Future[None] | None = None
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
+
+    def belong(self, match: str) -> None:
+        """What is taken in from now on is of this match. Before that a server without one takes nothing in."""
+        self._settings = dataclasses.replace(self._settings, match=match)
+        self.backlog.belong(match)
+        self._log = keys.shard(self._settings.game, match)
 
     @property
     def empty(self) -> bool:

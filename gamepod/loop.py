@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
@@ -19,8 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
-from core.clock import new_id
-from core.doorbell import Doorbell, open_doorbell
+from core.doorbell import Doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
 from core.gameenv import roster_text
 from core.lifecycle import MatchState
@@ -31,16 +28,16 @@ from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
-from gamepod.lock import match_lock
 from gamepod.memory import Memory
 from gamepod.metrics import MetricsPage
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
-from gamepod.sdk.sidecar import ROSTER, SdkPorts, match_life, match_sdk, open_sidecar
+from gamepod.sdk.sidecar import ROSTER, SdkPorts, allocate, match_life, match_sdk, open_sidecar
 from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
-from gamepod.store import BEAT_S, NotOurs, Store, until_answered
+from gamepod.standby import Standby
+from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_types import Handler
 from gamepod.turnout import Turnout
@@ -54,44 +51,12 @@ EXIT_FAILED: Final = 1  # there was no playable game, or it was lost, and Redis 
 EXIT_NOT_OURS: Final = 3  # another process has the match, or it is over or gone
 EXIT_UNTOLD: Final = 4  # Redis stayed away: the result, or interactions, could not be written in time
 
-ATTACH_S: Final = 20.0  # for Redis to answer at the start; the matchmaker's start timer runs meanwhile
 DRAIN_SHARE: Final = 0.3  # of the drain time for each: the game's end, the last interactions, the result
 RING_S: Final = 0.05  # for the last ring to leave: closing the doorbell would drop it
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> int:
-    """Run the server of one match until it is over or `stop` is set. Returns the exit code."""
-    try:
-        with match_lock(settings.run_dir, settings.match):
-            return await _attached(settings, stop)
-    except (Conflict, NotOurs) as error:
-        log.warning("this match is not ours to run", extra={"reason": error.detail})
-        return EXIT_NOT_OURS
-    except Unavailable as error:
-        log.error("Redis stayed away", extra={"error": error.detail})
-        return EXIT_UNTOLD
-
-
-async def _attached(settings: Settings, stop: asyncio.Event) -> int:
-    redis = LeanRedis(settings.redis_url)
-    store = Store(redis, settings.game, settings.match, settings.server_id or new_id("server"))
-    where = {"host": socket.gethostname(), "pid": os.getpid(), "server": settings.server}
-    try:
-        async with open_doorbell(redis) as bell:
-            try:
-                async with asyncio.timeout(ATTACH_S):
-                    match, state = await until_answered(lambda: store.attach(where))
-            except TimeoutError:
-                raise Unavailable(f"no answer of Redis in {ATTACH_S:g} s") from None
-            flusher = Flusher(redis, settings, move_ttl_s=match.move_ttl_s, near=match.near)
-            life = Life(settings, match, redis, store, bell, flusher, stop, resumed=state is MatchState.RUNNING)
-            return await life.run()
-    finally:
-        redis.close()
-
-
 class Life:
-    """One match on this process, attached."""
+    """One match on this process, attached; or, with `standby`, a place that waits for one."""
 
     def __init__(
         self,
@@ -102,6 +67,7 @@ class Life:
         bell: Doorbell,
         flusher: Flusher,
         stop: asyncio.Event,
+        standby: Standby | None,
         *,
         resumed: bool,
     ) -> None:
@@ -118,6 +84,7 @@ class Life:
         self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
+        self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
@@ -212,9 +179,13 @@ class Life:
 
     async def _course(self, game: Game) -> Outcome:
         """What happens if nobody interferes."""
+        if not game.alone:
+            await self._get_match(game)
         self._connection = await game.start()
         if not self._resumed:
             await game.until_ready()
+        if game.alone:
+            await self._get_match(game)
         self._connection = await self._public(self._connection)
         self._sdk.changed()
         if not self._resumed:
@@ -224,6 +195,32 @@ class Life:
         self._ring()
         log.info("ready", extra={"ports": {port.name: port.port for port in self._connection.ports}})
         return await game.play()
+
+    async def _get_match(self, game: Game) -> None:
+        """Wait until we are a match's, where we are none's yet. Raises NotOurs, and GameFailed where the game ends."""
+        standby = self._standby
+        if standby is None:
+            return
+        if not standby.match:
+            await until_answered(lambda: standby.beat("ready"))
+            self._server.became_ready()
+            log.info("ready for a match")
+            waiting = asyncio.create_task(standby.allocated(self._settings.redis_url))
+            idle = asyncio.create_task(game.idle())
+            try:
+                await asyncio.wait({waiting, idle}, return_when=asyncio.FIRST_COMPLETED)
+                (waiting if waiting.done() else idle).result()
+            finally:
+                waiting.cancel()
+                idle.cancel()
+                await asyncio.gather(waiting, idle, return_exceptions=True)
+        match, state = await until_answered(lambda: self._store.take(standby.match, where(self._settings.server)))
+        self._resumed = state is MatchState.RUNNING
+        self._match, self._standby = match, None
+        self._roster.change(match, 0)
+        self._flusher.belong(match.id)
+        allocate(self._sdk, match)
+        log.info("allocated", extra={"match": match.id})
 
     async def _public(self, connection: Connection) -> Connection:
         """The connection as players reach it."""
@@ -240,6 +237,8 @@ class Life:
         # A sidecar is told to stop after the game has ended: whoever sees how tells the match.
         if self._lost is not None or self._settings.sidecar or self._settings.launcher_tells:
             return None
+        if self._standby is not None:
+            return outcome
         # Nobody has played yet: the players are better off in the queue.
         return outcome if self._running else self._failure(GameFailed("died_early", "stopped before it was ready"))
 
@@ -267,7 +266,12 @@ class Life:
         if outcome is None:
             log.warning("the match went on without us", extra={"found": self._lost.detail if self._lost else ""})
             return EXIT_NOT_OURS
+        standby = self._standby
         try:
+            if standby is not None:
+                detail = outcome.words()
+                await self._in_time(until_answered(lambda: standby.end(outcome.reason, detail)))
+                return EXIT_OVER if outcome.event == "finish" else EXIT_FAILED
             if not await self._in_time(until_answered(lambda: self._store.end(outcome, self._match.tries))):
                 log.error("Redis stayed away: the result could not be told", extra={"reason": outcome.reason})
                 return EXIT_UNTOLD
@@ -298,26 +302,29 @@ class Life:
             await asyncio.gather(task, stopped, return_exceptions=True)
 
     async def _beat(self, game: Game) -> None:
-        """Tell every BEAT_S that we live, and hear whether the match does."""
+        """Tell every BEAT_S that we live, and hear whether the match does, or whether we are needed at all."""
         while not self._ending.is_set():
-            told, roster = figures(game, self._flusher), self._roster
             try:
-                known = (roster.left, roster.number)
-                newest = await self._store.beat(self._server.state, told, *known, running=self._running)
-                if newest != roster.number:
-                    game.reseat(roster.change(*await self._store.seats()))
-                    self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
-                    self._sdk.changed()
-                await self._memory.keep()
-                if self._running and game.asks:
-                    await self._backfill.follow()
-                if self._running:
-                    await self._attendance.tell(game.present)
+                await (self._beat_match(game) if self._standby is None else self._standby.beat())
             except NotOurs as error:
                 self._lose(error)
             except (Unavailable, Conflict) as error:
                 log.debug("a beat was not heard", extra={"error": error.detail})
             await asyncio.sleep(BEAT_S)
+
+    async def _beat_match(self, game: Game) -> None:
+        told, roster = figures(game, self._flusher), self._roster
+        known = (roster.left, roster.number)
+        newest = await self._store.beat(self._server.state, told, *known, running=self._running)
+        if newest != roster.number:
+            game.reseat(roster.change(*await self._store.seats()))
+            self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
+            self._sdk.changed()
+        await self._memory.keep()
+        if self._running and game.asks:
+            await self._backfill.follow()
+        if self._running:
+            await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:
         self._lost = self._lost or error

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
+import orjson
+
 from core.errors import MusterError
 from core.model import Connection
 from gamepod.metrics import Metric
@@ -17,6 +19,11 @@ class Outcome(NamedTuple):
     reason: str
     result: bytes = b""
     scores: Mapping[str, float] = {}  # player -> score, for the board
+
+    def words(self) -> str:
+        """Why the game failed, and what it said last, in one line; '' where it did not."""
+        kept = orjson.loads(self.result) if self.event == "fail" else {}
+        return ": ".join([kept.get("detail", ""), *kept.get("output", [])[-1:]])
 
 
 class GameFailed(MusterError):
@@ -38,6 +45,13 @@ class Game(Protocol):
 
     async def until_ready(self) -> None:
         """Return when it is playable. Raises GameFailed."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether it starts without knowing its match, which it is told later."""
+
+    async def idle(self) -> None:
+        """Wait while it has no match. Never returns; raises GameFailed where it ends, or is lost."""
 
     async def play(self) -> Outcome:
         """Return when the game is over by itself. Raises GameFailed."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from core.model import Connection, Match, OpenPort
 from gamepod.metrics import Metric
-from gamepod.outcome import Outcome
+from gamepod.outcome import GameFailed, Outcome
 from gamepod.ports import given_ports
 from gamepod.readiness import until_ready
 from gamepod.sdk.server import ServerLife
@@ -42,6 +42,14 @@ class SidecarGame:
 
     async def until_ready(self) -> None:
         await until_ready(self._match.server.ready, self._ports, self._life.ready_asked, self._said)
+
+    @property
+    def alone(self) -> bool:
+        return True
+
+    async def idle(self) -> None:
+        lost = await self._life.until_asked_to_end()
+        raise GameFailed("died_early", lost or "the game asked for its end before it had a match")
 
     async def play(self) -> Outcome:
         listen = [port.listen for port in self._ports if port.protocol != "udp"]

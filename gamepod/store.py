@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -73,6 +75,11 @@ class Store:
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
         return _stored_match.decode(reply[2]), MatchState(reply[1])
+
+    async def take(self, match: str, where: dict[str, Any]) -> tuple[Match, MatchState]:
+        """As `attach`, of the match that this server was allocated to."""
+        self._match = match
+        return await self.attach(where)
 
     async def public_address(self, node: str, address: str) -> str:
         """What players reach `node` by, where the matchmaker knows; else `address`, which the node has inside."""
@@ -171,3 +178,8 @@ async def until_answered(step: Callable[[], Awaitable[T]]) -> T:
             return await step()
         except Unavailable:
             await asyncio.sleep(PAUSE_S)
+
+
+def where(server: str) -> dict[str, Any]:
+    """Where this process runs, for people. `server` is how its launcher calls it."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "server": server}

@@ -18,7 +18,8 @@ from matchmaker.leases import Lease
 from matchmaker.matching import Matching
 from matchmaker.ratings import Ratings
 from matchmaker.shared import Contact, Shared, keep_doing
-from matchmaker.store import GameStore
+from matchmaker.store import Claimed, GameStore
+from matchmaker.supplier import Supplier
 from matchmaker.telling import Telling
 from matchmaker.watch import Watch
 from matchmaker.webhooks import Webhooks
@@ -40,7 +41,9 @@ class Engine:
         self._contact = Contact()
         store = GameStore(shared.db, lease.game, lease.token)
         self._watch = Watch(shared, store, self._contact, self._match_rung)
-        self._matching = Matching(shared, store, self._watch.made, self._watch.mark)
+        self._supply_rung = asyncio.Event()
+        self._matching = Matching(shared, store, self._made, self._watch.mark, self._supply_rung.set)
+        self._supplier = Supplier(shared, store, self._contact, self._matching, self._watch)
         self._boards = Boards(shared.db, lease.game)
         self._ratings = Ratings(shared, lease.game)
         self._webhooks = Webhooks(shared, lease)
@@ -68,9 +71,14 @@ class Engine:
             self._soon = None
         self._queue_rung.set()
 
-    def mark(self, match: str) -> None:
-        """The launcher saw the server of this match end."""
-        self._watch.mark([match])
+    def mark(self, server: str) -> None:
+        """The launcher saw this server end."""
+        self._watch.ended(server)
+        self._supply_rung.set()
+
+    def _made(self, claim: Claimed) -> None:
+        self._watch.made(claim)
+        self._supply_rung.set()
 
     async def close(self) -> None:
         """Stop working; servers go on. Never raises."""
@@ -86,6 +94,7 @@ class Engine:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep_doing(self._matching.step, self._queue_rung))
                 tasks.create_task(self._keep_doing(self._watch.step, self._match_rung))
+                tasks.create_task(self._keep_doing(self._supplier.step, self._supply_rung))
                 tasks.create_task(self._keep_doing(self._boards.step, asyncio.Event()))
                 tasks.create_task(self._keep_doing(self._ratings.step, self._rating_rung))
                 tasks.create_task(self._keep_doing(self._webhooks.step, self._feed_rung))

@@ -40,10 +40,10 @@ class Matchmaker:
             if (engine := self._engines.get(game)) is not None:
                 engine.hear(topic)
 
-    def server_ended(self, game: str, match: str) -> None:
-        """The launcher saw the server of `match` end."""
+    def server_ended(self, game: str, server: str) -> None:
+        """The launcher saw the server of that name end."""
         if (engine := self._engines.get(game)) is not None:
-            engine.mark(match)
+            engine.mark(server)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set. Servers go on; leases are given back."""

@@ -22,8 +22,10 @@ from core.errors import Invalid, MusterError
 from core.model import Game, Match, MatchPlayer, Waiting
 from core.rating import match_mode
 from core.rules import RuleSet, rule_set
+from matchmaker.arrivals import Arrivals
 from matchmaker.backfills import Backfills
 from matchmaker.canary import CanaryWatch
+from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
@@ -46,32 +48,37 @@ class Matching:
     """See the module. `step` is run by one task only.
 
     `made` is called for every match made, `doubt` with the ids of matches that may have been made: Redis did not
-    say before it was gone.
+    say before it was gone. `looked` after each pass that looked at the pool.
     """
 
     def __init__(
         self,
         shared: Shared,
         store: GameStore,
-        made: Callable[[Match], None],
+        made: Callable[[Claimed], None],
         doubt: Callable[[list[str]], None],
+        looked: Callable[[], None] = lambda: None,
     ) -> None:
-        self._shared, self._store, self._made, self._doubt = shared, store, made, doubt
+        self._shared, self._store, self._made, self._doubt, self._looked = shared, store, made, doubt, looked
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
         self.insight = Insight(shared.metrics, self._name, self._mirror)
         self._backfills = Backfills(store.backfills, store.game)
+        self.game: Game | None = None  # as it is worked now
+        self.waiting_servers = 0  # started without a match: so many matches need no room
+        self.made = Arrivals(now_ms())  # matches
+        self.arrivals = Fillings(now_ms())
         self._canary = CanaryWatch(store)
-        self._game: Game | None = None
-        self._rules: RuleSet | None = None
+        self.rules: RuleSet | None = None
         self._pool: Pool | None = None
         self._unfit: dict[str, str] = {}  # tickets that the rules do not admit, and why
         self._read_at = self._told_at = float("-inf")
         self._broken = ""
-        self._live_most = 0  # by the game's limit and its developer's
+        self.live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
         self._had_room = True  # for another server, at the last pass
+        self._reading = True  # tickets that come have just come
         self._stale = True  # something is new since the last pass looked at the pool
         self._looked_ms = 0  # at the pool
         self._searched_s = 0.0  # what the latest pass searched for, CPU time
@@ -93,13 +100,15 @@ class Matching:
         now = now_ms()
         oldest_ms = self._mirror.oldest_ms()
         self._shared.metrics.oldest.labels(self._name).set(0 if oldest_ms is None else (now - oldest_ms) / 1000)
-        game, pool = self._game, self._pool
+        game, pool = self.game, self._pool
         if game is None or pool is None or not len(self._mirror):
             if not self._broken:
                 self._hold_up("")
             return self._shared.settings.poll_s
         await self._end_overdue(game, now)
         claimed = await self._make_matches(pool, game, now)
+        if self._looked_ms == now:
+            self._looked()
         spent = time.perf_counter() - start
         self.insight.spent(spent, now)
         if claimed and self._stale:
@@ -112,11 +121,13 @@ class Matching:
             return
         try:
             self._pool.add(ticket)
+            self.arrivals.came(self._pool, ticket, new=self._reading)
         except Invalid as error:
             self._unfit[ticket.id] = f"{error.pointer}: {error.detail}"[:UNFIT_REASON]
 
     def _went(self, ticket: str) -> None:
         self._unfit.pop(ticket, None)
+        self.arrivals.went(ticket)
         if self._pool is not None:
             self._pool.remove(ticket)
 
@@ -133,33 +144,36 @@ class Matching:
             self._broken = ""
             await self._canary.look(game)
             if game is not None:
-                self._live_most = await self._bound(game)
+                self.live_most = await self._bound(game)
         except (msgspec.DecodeError, Invalid) as error:
             if self._broken != str(error):
                 self._broken = str(error)
                 self._log.error("the registration cannot be read; its queue waits", error=self._broken)
-            self._game = self._pool = self._rules = None
+            self.game = self._pool = self.rules = None
             self.insight.follow(None)
             self.insight.held_up, self.insight.detail = "broken", self._broken
         self._read_at = time.monotonic()
 
     def _use(self, game: Game | None) -> None:
         """Work by this registration from now on. Raises Invalid."""
-        before, self._game = self._game, game
+        before, self.game = self.game, game
         if game is None:
-            self._pool = self._rules = None
+            self._pool = self.rules = None
             self.insight.follow(None)
             self._backfills.use(None)
             return
-        if before is not None and self._rules is not None and before.spec == game.spec:
+        if before is not None and self.rules is not None and before.spec == game.spec:
             return
-        self._rules = rule_set(game.spec)
-        self._pool = Pool(self._rules)
+        self.rules = rule_set(game.spec)
+        self._pool = Pool(self.rules)
         self.insight.follow(self._pool)
         self._unfit.clear()
+        self.arrivals.clear()
         self._stale = True
+        self._reading = False
         for ticket in self._mirror.values():
             self._came(ticket)
+        self._reading = True
         self._backfills.use(self._pool)
 
     async def _bound(self, game: Game) -> int:
@@ -210,7 +224,7 @@ class Matching:
         return match_of(proposal, self._mirror, self._canary.game_of(match, game), match, now)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
-        most = max(0, self._shared.launcher.room() - len(self._shared.asked))
+        most = max(0, self._shared.launcher.room() + self.waiting_servers - len(self._shared.asked))
         full = time.monotonic() < self._full_until
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
         if full:
@@ -236,7 +250,7 @@ class Matching:
     def _hold_up(self, why: Literal["", "full", "no_room"]) -> None:
         """What keeps every match of this game from being made, whoever waits."""
         self.insight.held_up = why
-        self.insight.detail = f"at most {self._live_most} servers at once" if why == "full" else ""
+        self.insight.detail = f"at most {self.live_most} servers at once" if why == "full" else ""
 
     def _is_due(self, now: int) -> bool:
         if self._stale or now - self._looked_ms >= self._shared.settings.poll_s * 1000:
@@ -247,7 +261,7 @@ class Matching:
         if not matches and not searched:
             return []
         try:
-            claimed, changed = await self._store.claim(matches, searched, now_ms=now, live_most=self._live_most)
+            claimed, changed = await self._store.claim(matches, searched, now_ms=now, live_most=self.live_most)
         except MusterError:
             self._stale = True
             self._doubt([match.id for match in matches])
@@ -290,7 +304,9 @@ class Matching:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
                 self._hold_up("full")
             return
-        self._made(claim.match)
+        self._made(claim)
+        self.waiting_servers -= bool(claim.standby)
+        self.made.seen(now)
         # Of a server that starts they can only wait to hear more; asked, they are to answer.
         ring = self._shared.bell.ring_later if claim.match.acceptance_timeout_s is None else self._shared.bell.ring
         ring("ticket", claim.match.tickets)

@@ -38,6 +38,15 @@ class Metrics:
         self.matches = counter("matches_claimed", "Matches made", "game")
         self.joined = counter("matches_backfilled", "Running matches that got players they asked for", "game")
         self.refused = counter("claims_refused", "Claims that Redis refused", "game", "why")
+        self.standbys = gauge(
+            "servers_without_match", "Servers that wait for a match, or start for one", "game", "state"
+        )
+        self.standbys_ended = counter(
+            "servers_without_match_ended", "Servers that ended without ever having a match", "game", "reason"
+        )
+        self.allocations = counter("allocations", "Matches by the server they got", "game", "kind")
+        self.idle = counter("servers_idle_seconds", "Time that servers were ready without a match", "game", "kind")
+        self.wrong = counter("early_starts_wrong", "Servers started early that no match took", "game")
         self.launches = counter("launches", "Starts of servers", "outcome")
         self.failed = counter("matches_failed", "Matches failed by the matchmaker", "reason")
         self.ended_tickets = counter("tickets_ended", "Tickets that left their queue without a match", "why")
@@ -102,5 +111,8 @@ class Metrics:
         if game in self._names:
             for gauge in (self.queued, self.oldest, self.live):
                 gauge.remove(game)
+            for state in ("ready", "starting"):
+                self.standbys.labels(game, state)  # one that was never set cannot be removed
+                self.standbys.remove(game, state)
             self.forget_hook(game)
             self.forget_rules(game)

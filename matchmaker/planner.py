@@ -51,6 +51,12 @@ class Facts:
     accept_until_ms: int = 0  # so long its players are asked; 0 where they are not
     agreed_ms: int = 0  # all of them accepted
     line: str = ""  # its game is ready once it wrote this, which the launcher is to see
+    standby: str = ""  # the server that was started before the match, which has it now
+
+    @property
+    def name(self) -> str:
+        """What its server is called, wherever it runs."""
+        return self.standby or self.match
 
     @property
     def placing_ms(self) -> int:

@@ -14,12 +14,14 @@ import msgspec
 
 from core import keys, log
 from core.clock import now_ms
-from core.lifecycle import ServerState
+from core.ids import is_id
+from core.lifecycle import ServerState, StandbyState
 from matchmaker.launch.base import Seen
 from matchmaker.planner import Facts, plan_server
 from matchmaker.shared import Contact, Shared
 from matchmaker.store import FACT_FIELDS, read_facts
 
+WAITING_STANDBY: Final = (StandbyState.STARTING, StandbyState.READY)
 STALE_MS: Final = 60_000  # what a launcher said so long ago is forgotten with it
 LOOKS: Final = 500  # servers a step; more are looked at in turn, and only so many are published
 
@@ -47,13 +49,18 @@ class Reaper:
         some = running[self._round_at : self._round_at + LOOKS]
         self._round_at += LOOKS
         now = now_ms()
-        rows = await self._read(some)
+        matches = await self._matches_of(some)
+        rows = await self._read(some, matches)
         facts = {s.match: read_facts(s.match, row[1:], 0) for s, row in zip(some, rows, strict=True)}
-        for server in some:
-            await self._look(server, facts[server.match], now)
         states = {s.match: row[0] or ServerState.STARTING for s, row in zip(some, rows, strict=True)}
+        for server in some:
+            waits = matches.get(server.match)
+            if waits in WAITING_STANDBY:
+                states[server.match] = ServerState(waits)
+            else:
+                await self._look(server, facts[server.match], now)
         self._measure(running, states)
-        await self._publish(some, states, len(running), now)
+        await self._publish(some, matches, states, len(running), now)
         await self._forget_the_gone(now)
         return self._shared.settings.poll_s
 
@@ -61,8 +68,20 @@ class Reaper:
         """At the end of this process: its servers are not seen by it any more."""
         await self._shared.db.do("HDEL", keys.SERVERS, self._shared.launcher.host)
 
-    async def _read(self, servers: Sequence[Seen]) -> list[list[str | None]]:
-        commands = [("HMGET", keys.match(s.game, s.match), "server_state", *FACT_FIELDS) for s in servers]
+    async def _matches_of(self, servers: Sequence[Seen]) -> dict[str, str]:
+        """Of those that were started without a match: the match they have by now, or the state they wait in for one."""
+        names = [s for s in servers if is_id("standby", s.match)]
+        commands = [("HMGET", keys.standby(s.game, s.match), "match", "state") for s in names]
+        rows = await self._shared.db.do_many(commands) if commands else []
+        return {
+            s.match: match or (state if state in WAITING_STANDBY else "")
+            for s, (match, state) in zip(names, rows, strict=True)
+        }
+
+    async def _read(self, servers: Sequence[Seen], matches: Mapping[str, str]) -> list[list[str | None]]:
+        commands = [
+            ("HMGET", keys.match(s.game, matches.get(s.match, s.match)), "server_state", *FACT_FIELDS) for s in servers
+        ]
         return await self._shared.db.do_many(commands)
 
     async def _look(self, server: Seen, facts: Facts | None, now: int) -> None:
@@ -83,10 +102,12 @@ class Reaper:
         for name, count in counts.items():
             gauge.labels(name).set(count)
 
-    async def _publish(self, some: Sequence[Seen], states: Mapping[str, str], total: int, now: int) -> None:
+    async def _publish(
+        self, some: Sequence[Seen], matches: Mapping[str, str], states: Mapping[str, str], total: int, now: int
+    ) -> None:
         servers: list[dict[str, Any]] = [
             {
-                "match": s.match,
+                "match": s.match if matches.get(s.match, "") in ("", *WAITING_STANDBY) else matches[s.match],
                 "game": s.game,
                 "pid": s.pid,
                 "rss_bytes": s.rss_bytes,

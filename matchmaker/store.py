@@ -22,13 +22,14 @@ from core.stored_versions import CANARY_FIELDS, as_mapping, read_canary
 from core.versions import Canary
 from matchmaker.backfill_store import BackfillStore
 from matchmaker.planner import Facts
+from matchmaker.standby_store import StandbyStore
 
 VANISHED_AT_ONCE: Final = 256  # the rest follows a second later
 COUNTED_MS: Final = 60_000  # a count that nobody renews is of a game that is gone
 ASKS: Final = "BACKFILL"  # in place of a ticket's state: it is a match, whose request for players changed
 FACT_FIELDS: Final = (
     "state", "doc", "server", "created_ms", "attached_ms", "ready_ms", "beat_ms", "finish_ms", "fail_ms",
-    "accept_until_ms", "agree_ms",
+    "accept_until_ms", "agree_ms", "standby",
 )  # fmt: skip
 
 _log = log.get("matchmaker.store")
@@ -80,11 +81,15 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What came of a claim: made, some tickets not waiting any more (`taken`), or the game at its limit (`full`)."""
+    """What came of a claim: made, some tickets not waiting any more (`taken`), or the game at its limit (`full`).
+
+    `standby` is the server that it took, '' where one is to be started.
+    """
 
     match: Match
     taken: tuple[str, ...] = ()
     full: bool = False
+    standby: str = ""
 
     @property
     def made(self) -> bool:
@@ -98,6 +103,7 @@ class GameStore:
         self._db, self.game, self._token = db, game, token
         self._base = keys.game(game)
         self.backfills = BackfillStore(db, game, token)
+        self.standbys = StandbyStore(db, game, token)
 
     async def registration(self) -> Game | None:
         """The game as registered now; None where it is not. Raises msgspec.DecodeError where it cannot be read."""
@@ -145,12 +151,12 @@ class GameStore:
         return read
 
     async def developer_live(self, owner: str, now_ms: int) -> int:
-        """Live matches of the developer's other games, as their matchmakers last counted; tells ours on the way.
+        """Live matches, and servers without one, of the developer's other games, as last counted. Tells ours, too.
 
         Games live in different slots, so no function can count them in one step: the sum may be a second old.
         """
         key = keys.developer(owner)
-        live = int(await self._db.do("ZCARD", f"{self._base}:live"))
+        live = sum(await self._db.do_many([("ZCARD", f"{self._base}:{of}") for of in ("live", "standbys")]))
         await self._db.do("HSET", key, self.game, f"{live} {now_ms}")
         told = await self._db.do("HGETALL", key)
         counts = (map(int, text.split()) for game, text in told.items() if game != self.game)
@@ -249,7 +255,9 @@ class GameStore:
 
 def _claimed(match: Match, reply: list[Any]) -> Claimed:
     kind, *rest = reply
-    return Claimed(match, tuple(rest) if kind == "taken" else (), kind == "full")
+    return Claimed(
+        match, tuple(rest) if kind == "taken" else (), kind == "full", rest[0] if kind == "ok" and rest else ""
+    )
 
 
 def _scores(found: list[Any]) -> dict[str, int]:
@@ -260,7 +268,7 @@ def _scores(found: list[Any]) -> dict[str, int]:
 
 def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts | None:
     """Facts from the values of `FACT_FIELDS`; None where there is no such match."""
-    state, doc, server, created, attached, ready, beat, finished, failed, accept_until, agreed = row
+    state, doc, server, created, attached, ready, beat, finished, failed, accept_until, agreed, standby = row
     if state is None:
         return None
     try:
@@ -282,4 +290,5 @@ def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts 
         int(accept_until or 0),
         int(agreed or 0),
         head.server.ready.line if head.server.image is not None else "",
+        standby or "",
     )

@@ -18,11 +18,14 @@ from core import log
 from core.clock import now_ms
 from core.lifecycle import MatchState
 from core.model import Match
-from matchmaker.launch.base import EXIT_TURNED_AWAY, LaunchRefused, LaunchRetryable, Seen
+from matchmaker.arrivals import Durations
+from matchmaker.launch.base import Seen
 from matchmaker.lines import LineLooks
 from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Sight, Start, Stop, plan
 from matchmaker.shared import Contact, Shared
-from matchmaker.store import GameStore
+from matchmaker.standby_store import named
+from matchmaker.starts import Starts
+from matchmaker.store import Claimed, GameStore
 
 LOOKS: Final = 512  # matches in one round trip
 # While the launcher is blind a silent server may be one that ended well. Its players lose nothing by the wait: no other
@@ -40,44 +43,58 @@ class Watch:
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.watch").bind(game=store.game)
         self._lines = LineLooks(shared.launcher, store)
-        self._launching: dict[str, asyncio.Task[None]] = {}
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
-        self._refused: dict[str, str] = {}  # ... that this launcher cannot start, and why
-        self._postponed: dict[str, str] = {}  # ... could not start so far, and why
+        self._standbys: dict[str, str] = {}  # match -> the server that it took, where it has another name
+        self.starts = Starts(shared, store.game, self.ended)
+        self.start_s = Durations()  # of matches whose servers were started for them
         self._asked: set[str] = set()  # its players are asked
         self._live: set[str] = set()  # at the last step
         self._dirty: set[str] = set()
         self._round_at = -1  # place in the slow round; -1 before the first step
         self._round_due_ms = 0
 
-    def made(self, match: Match) -> None:
-        """A match was claimed: start its server, or keep room for it until its players have accepted."""
-        if match.acceptance_timeout_s is None:
-            self.launch(match)
-        else:
-            self._ask(match.id)
+    @property
+    def live(self) -> int:
+        """Live matches, as of the last look and the claims since."""
+        return len(self._live | self._placing | self._asked)
 
-    def launch(self, match: Match) -> None:
-        """Start the server of a match, in the background."""
-        if match.id in self._launching:
-            return
-        self._placing.add(match.id)
-        task = self._launching[match.id] = asyncio.create_task(self._start(match))
-        task.add_done_callback(lambda _: self._launching.pop(match.id, None))
+    @property
+    def asked(self) -> int:
+        """Matches whose players are asked."""
+        return len(self._asked)
+
+    def made(self, claim: Claimed) -> None:
+        """A match was claimed: start its server, or keep room for it until its players have accepted."""
+        match = claim.match
+        if match.acceptance_timeout_s is not None:
+            self._ask(match.id)
+        elif claim.standby:
+            self._took(match.id, claim.standby)
+        else:
+            self._launch(match)
+
+    def _took(self, match: str, standby: str) -> None:
+        self._placing.add(match)
+        self._standbys[match] = standby
+
+    def _launch(self, document: Match) -> None:
+        self._placing.add(document.id)
+        self.starts.begin(document)
 
     def mark(self, matches: Iterable[str]) -> None:
         """Look at these soon."""
         self._dirty.update(matches)
         self._rung.set()
 
+    def ended(self, server: str) -> None:
+        """The launcher saw this server end, or cannot start it."""
+        self.mark([server, *(match for match, standby in self._standbys.items() if standby == server)])
+
     async def close(self) -> None:
         """Drop launches under way; a match without a server is found by its next owner."""
         self._asked_no_more(set(self._asked))
         await self._lines.close()
-        tasks = list(self._launching.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.starts.close()
 
     async def step(self) -> float:
         """One look. Returns the seconds until the next if nobody rings. Raises Unavailable, Fenced."""
@@ -126,6 +143,7 @@ class Watch:
         chosen = {match for match, look_at in live.items() if look_at <= now}
         chosen |= {match for match in dirty | self._placing if match in live}
         chosen |= {match for match, server in seen.items() if server.ended and match in live}
+        chosen |= {match for match, its in self._standbys.items() if (there := seen.get(its)) and there.ended}
         if now >= self._round_due_ms:  # rings come many a second, and are no reason to go round faster
             self._round_due_ms = now + int(self._shared.settings.poll_s * 1000)
             chosen.update(self._next_in_round(live))
@@ -142,18 +160,17 @@ class Watch:
         """These are not live any more: whoever still starts a server for them need not."""
         for match in over:
             self._placing.discard(match)
-            self._refused.pop(match, None)
-            self._postponed.pop(match, None)
-            self._shared.launcher.settled(match)
+            self.starts.forget(self._standbys.get(match, match))
+            if match not in self._live:  # and never was, as far as a step saw
+                self._standbys.pop(match, None)
             self._lines.forget(match)
-            if (task := self._launching.get(match)) is not None:
-                task.cancel()
 
     async def _end_over(self, over: Iterable[str], seen: Mapping[str, Seen]) -> None:
         """The servers of matches that were over since the last step end now; the reaper is the net for all others."""
-        left = [match for match in over if (server := seen.get(match)) and (server.remains or not server.ended)]
+        names = {match: self._standbys.pop(match, match) for match in over}
+        left = [m for m, name in names.items() if (server := seen.get(name)) and (server.remains or not server.ended)]
         for facts in await self._store.facts(left, {}) if left else ():
-            await self._shared.launcher.stop(facts.match, facts.timers.drain_s)
+            await self._shared.launcher.stop(facts.name, facts.timers.drain_s)
 
     def _ask(self, match: str) -> None:
         self._asked.add(match)
@@ -163,45 +180,35 @@ class Watch:
         self._asked.difference_update(matches)
         self._shared.asked.difference_update(matches)
 
-    def _sight(self, match: str, seen: Mapping[str, Seen]) -> Sight:
-        if match in self._launching:
-            return Sight.STARTING
-        if match in self._refused:
-            return Sight.REFUSED
-        server = seen.get(match)
-        if server is None:
-            return Sight.NEVER
-        if not server.ended:
-            return Sight.STUCK if server.stuck else Sight.RUNS
-        if server.tells or server.exit_code is None:
-            return Sight.TURNED_AWAY if server.exit_code == EXIT_TURNED_AWAY else Sight.ENDED
-        return Sight.CRASHED if server.exit_code else Sight.EXITED
-
     async def _judge(self, facts: Facts, seen: Mapping[str, Seen], deadlines: Deadlines, now: int) -> None:
         if facts.state is MatchState.RUNNING and facts.match in self._placing:
             self._placing.discard(facts.match)
             self._lines.forget(facts.match)
-            self._shared.launcher.settled(facts.match)
+            self._shared.launcher.settled(facts.name)
             waited_s = max(0, facts.ready_ms - facts.placing_ms) / 1000
             self._shared.metrics.to_playable.labels(self._name).observe(waited_s)
+            if not facts.standby:
+                self.start_s.add(waited_s)
         if facts.state is MatchState.REQUIRES_ACCEPTANCE:
             self._ask(facts.match)
         elif facts.match in self._asked:
             self._asked_no_more({facts.match})
-        sight = self._sight(facts.match, seen)
+        if facts.standby:
+            self._standbys[facts.match] = facts.standby
+        server = seen.get(facts.name)
+        sight = self.starts.sight(facts.name, server)
         if facts.line and facts.state is MatchState.PLACING and sight is Sight.RUNS:
             self._lines.follow(facts.match, facts.line)
             self._placing.add(facts.match)
         for action in plan(facts, sight, deadlines, now):
-            if not await self._apply(action, facts, seen.get(facts.match)):
+            if not await self._apply(action, facts, server):
                 break
 
     async def _apply(self, action: Action, facts: Facts, server: Seen | None) -> bool:
         """Do it. Returns whether the plan still stands."""
         match action:
             case Start():
-                if (document := await self._store.match(facts.match)) is not None:
-                    self.launch(document)
+                await self._start(facts)
                 return True
             case Fail(reason):
                 return await self._fail(facts, reason, server)
@@ -213,15 +220,25 @@ class Watch:
                 self._shared.bell.ring("match", [self._store.game])
                 return True
             case Stop(grace_s):
-                await self._shared.launcher.stop(facts.match, grace_s)
+                await self._shared.launcher.stop(facts.name, grace_s)
                 return True
             case Postpone(look_at_ms):
                 await self._store.postpone(facts.match, look_at_ms)
                 return True
 
+    async def _start(self, facts: Facts) -> None:
+        """Give the match a server: the one that it took, one that waits for a match, or one of its own."""
+        standby = facts.standby or await self._store.standbys.allocate(facts.match, now_ms())
+        if standby and not facts.standby:
+            self._took(facts.match, standby)
+            self.mark([facts.match])
+        elif (document := await self._store.match(facts.match)) is not None:
+            self._placing.add(facts.match)
+            self.starts.begin(named(document, standby) if standby else document)
+
     async def _fail(self, facts: Facts, reason: str, server: Seen | None) -> bool:
-        words = await self._shared.launcher.tail(facts.match)
-        detail = self._why(facts.match, server)
+        words = await self._shared.launcher.tail(facts.name)
+        detail = self._why(facts.name, server)
         kept: dict[str, Any] = {"detail": detail, "output": words} if detail or words else {}
         if server is not None and server.ended and server.exit_code is not None and not server.tells:
             kept["exit_code"] = server.exit_code
@@ -236,30 +253,10 @@ class Watch:
         self._shared.bell.ring("match", [self._store.game])
         return True
 
-    def _why(self, match: str, server: Seen | None) -> str:
+    def _why(self, name: str, server: Seen | None) -> str:
         """What is known of why a match fails, for its developer."""
         if server is None:
-            return self._refused.get(match) or self._postponed.get(match, "")
+            return self.starts.why(name)
         if server.detail or not server.ended or server.exit_code is None:
             return server.detail
         return f"its server exited with code {server.exit_code}"
-
-    async def _start(self, match: Match) -> None:
-        """Start the server once. What fails for now is planned again at a later step, until the start timer is over."""
-        outcome = self._shared.metrics.launches
-        try:
-            await self._shared.launcher.start(match)
-            outcome.labels("started").inc()
-            self._postponed.pop(match.id, None)
-        except LaunchRetryable as error:
-            outcome.labels("postponed").inc()
-            self._postponed[match.id] = error.detail
-            self._log.warning("launch postponed", match=match.id, error=error.detail)
-        except LaunchRefused as error:
-            outcome.labels("refused").inc()
-            self._log.error("launch refused", match=match.id, error=error.detail)
-            self._refused[match.id] = error.detail
-            self.mark([match.id])
-        except Exception:
-            outcome.labels("error").inc()
-            self._log.exception("launch failed", match=match.id)

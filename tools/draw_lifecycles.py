@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, REFUSAL_REASONS, TICKET
+from core.lifecycle import FAIL_REASONS, FINISH_REASONS, MATCH, REFUSAL_REASONS, STANDBY, STANDBY_REASONS, TICKET
 from gamepod.sdk.state import SERVER
 
 PAGE = Path(__file__).parent.parent / "docs" / "lifecycle.md"
@@ -52,10 +52,16 @@ Reasons of `finish`: {", ".join(f"`{r}`" for r in FINISH_REASONS)}.
 Reasons of `fail`: {", ".join(f"`{r}`" for r in FAIL_REASONS)}; because of a player:
 {", ".join(f"`{r}`" for r in REFUSAL_REASONS)}.
 
+## Server without a match
+{diagram(STANDBY, "Starting")}
+
+Where a game's supply asks for servers before there are matches. Once Allocated it is its match's, for ever, and lives
+as that does. Reasons of `stop`: {", ".join(f"`{r}`" for r in STANDBY_REASONS)}.
+
 ## Game server
 {diagram(SERVER, "Scheduled")}
 
-As its SDK sees it; the states are Agones'. A server has its match from the start: once its players know the address,
+As its SDK sees it; the states are Agones'. A server started for its match has it: once its players know the address,
 `ready_told` and `allocated` follow each `ready_asked` at once. `reserved` for a time is followed by `reserve_over`,
 unless the game says something else before.
 """

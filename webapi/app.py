@@ -50,6 +50,7 @@ from webapi.store.personal import Stores
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.sessions import Sessions
+from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
 from webapi.streams import Streams
@@ -147,6 +148,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         versions=Versions(batch, games),
         tickets=tickets,
         queues=Queues(batch),
+        supplies=Supplies(batch),
         matches=Matches(batch),
         boards=boards,
         parties=parties,

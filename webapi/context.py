@@ -38,6 +38,7 @@ from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
+from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
 from webapi.streams import Streams
@@ -65,6 +66,7 @@ class Services:
     versions: Versions
     tickets: Tickets
     queues: Queues
+    supplies: Supplies
     matches: Matches
     boards: Boards
     parties: Parties

@@ -11,6 +11,18 @@ from core.lifecycle import MatchState
 from webapi.documents import Rfc3339
 
 
+class SupplyOverview(Struct, frozen=True):
+    """Servers without a match. `matches`: by the server they got, early, warm and cold. `wrong`: guesses."""
+
+    wanted: int
+    ready: int
+    starting: int
+    why: str
+    matches: tuple[int, int, int]
+    wrong: int
+    idle_s_per_match: float
+
+
 class PacksOverview(Struct, frozen=True):
     """Delayed commands of a game since the beginning, and what waits now."""
 
@@ -38,6 +50,7 @@ class GameOverview(Struct, frozen=True):
     online: int = 0
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
+    supply: SupplyOverview | UnsetType = UNSET
     packs: PacksOverview | UnsetType = UNSET
 
 

@@ -144,22 +144,25 @@ def ticket_record(game: str, ticket: str, found: Mapping[str, str]) -> TicketRec
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """Where a match is played, and the seat of one of its players."""
+    """Where a match is played, and the seat of one of its players. `server`: the name that its join key is made of."""
 
     connection: Connection
     seat: MatchPlayer
     arena: bool  # the built-in one
+    server: str
 
 
-def joining(found: Sequence[str | None], player: str) -> Joining | None:
-    """From a match's state, connection and doc: how `player` joins; None while (or after) nobody can."""
-    state, connection, doc = found
+def joining(match: str, found: Sequence[str | None], player: str) -> Joining | None:
+    """From a match's state, connection, doc and standby: how `player` joins; None while (or after) nobody can."""
+    state, connection, doc, standby = found
     if state != MatchState.RUNNING or not connection or not doc:
         return None
-    match = _match_seats.decode(doc)
-    for seat in match.players:
+    found_match = _match_seats.decode(doc)
+    for seat in found_match.players:
         if seat.id == player:
-            return Joining(connection_decoder.decode(connection), seat, match.server.arena is not None)
+            return Joining(
+                connection_decoder.decode(connection), seat, found_match.server.arena is not None, standby or match
+            )
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
-from core.lifecycle import MATCH, TICKET
+from core.lifecycle import MATCH, STANDBY, TICKET
 
 FOLDER: Final = os.path.join(os.path.dirname(__file__), "lua")
 
@@ -46,8 +46,8 @@ def build() -> Library:
         if kind == "lua":
             with open(file.path, "rb") as stream:  # as pathlib and text it takes three times as long
                 sources[stem] = stream.read().decode()
-    common = sources.pop("_common")
-    body = _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + common
+    common = sources.pop("_common") + sources.pop("_standby")
+    body = _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + _lua_table("STANDBY", STANDBY) + common
     # Each file is a block of its own: what it declares local stays there.
     body += "".join(f"do\n{sources[name]}end\n" for name in sorted(sources))
     digest = hashlib.sha256(body.encode()).hexdigest()[:10]

@@ -55,6 +55,11 @@ class Metadata:
         self.annotations[name], self._bytes = value, size
         return before != value
 
+    def tell_label(self, name: str, value: str) -> None:
+        """Set one of Muster's labels."""
+        self._own_labels += name not in self.labels
+        self.labels[name] = value
+
     def told(self) -> dict[str, dict[str, str]]:
         """What the game set."""
         return {

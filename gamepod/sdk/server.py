@@ -69,6 +69,14 @@ class ServerLife:
         elif self.state is ServerState.REQUEST_READY:
             self._settle()
 
+    def allocated(self) -> None:
+        """It has a match by now."""
+        self._match = True
+        if self.state is ServerState.READY:
+            self.apply(ServerEvent.ALLOCATED)
+        else:
+            self.changes.bump()  # one that is not ready yet is allocated as soon as it is
+
     def end(self, event: ServerEvent) -> None:
         """Come to an end by `event`; an end that was there before stays the reason."""
         if self.state in ALIVE:

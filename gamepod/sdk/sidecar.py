@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from core.errors import Misconfigured
 from core.gameenv import roster_text, settings_text
+from core.ids import is_id
 from core.model import Connection, HealthSpec, Match
 from gamepod.sdk.grpc_port import GrpcPort
 from gamepod.sdk.metadata import Metadata
@@ -35,7 +36,7 @@ class SdkPorts(NamedTuple):
 
 def match_life(match: Match) -> ServerLife:
     """The life of a server of `match`, which begins now."""
-    return ServerLife(time.monotonic(), health_rules(match.server.health))
+    return ServerLife(time.monotonic(), health_rules(match.server.health), match=not is_id("standby", match.id))
 
 
 def health_rules(spec: HealthSpec) -> HealthRules:
@@ -46,16 +47,26 @@ def health_rules(spec: HealthSpec) -> HealthRules:
 def match_sdk(match: Match, life: ServerLife, uid: str, connection: Callable[[], Connection]) -> Sdk:
     """The SDK of a match's server. The built-in arena speaks for itself: there it only tells."""
     server = match.server
-    own = {"game": match.game, "match": match.id, "version": str(match.game_version)}
+    waits = is_id("standby", match.id)
+    own = {"game": match.game, "version": str(match.game_version)} | ({} if waits else {"match": match.id})
     labels = {f"muster.dev/{name}": value for name, value in own.items()}
     return Sdk(
         Identity(match.id, match.game, uid or match.id, match.created_ms // 1000),
         life,
-        Metadata(labels, {ROSTER: roster_text(match), SETTINGS: settings_text(match)}),
+        Metadata(labels, {} if waits else {ROSTER: roster_text(match), SETTINGS: settings_text(match)}),
         Tallies(server.counters, server.lists, len(match.players)),
         connection,
         commands=server.arena is None,
     )
+
+
+def allocate(sdk: Sdk, match: Match) -> None:
+    """A server that waited for a match has it: its game is told by watch, for an environment cannot change."""
+    sdk.metadata.tell_label("muster.dev/match", match.id)
+    sdk.metadata.tell(ROSTER, roster_text(match))
+    sdk.metadata.tell(SETTINGS, settings_text(match))
+    sdk.tallies.players.capacity = max(sdk.tallies.players.capacity, len(match.players))
+    sdk.life.allocated()
 
 
 @asynccontextmanager

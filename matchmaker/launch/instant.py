@@ -17,10 +17,11 @@ from core import keys
 from core.clock import new_id, now_ms
 from core.doorbell import Doorbell
 from core.errors import MusterError, Unavailable
+from core.ids import is_id
 from core.model import Connection, Match, OpenPort
 from core.redis.batch import Batch
 from core.redis.client import Database, function_call
-from matchmaker.launch.base import LaunchRetryable, Seen
+from matchmaker.launch.base import LaunchRefused, LaunchRetryable, Seen
 
 PLAY_S: Final = 1.0  # a match is over after
 MOST: Final = 10_000
@@ -41,6 +42,8 @@ class InstantLauncher:
         return MOST - len(self._playing)
 
     async def start(self, match: Match) -> None:
+        if is_id("standby", match.id):
+            raise LaunchRefused("these servers take no time to start, and none starts before its match")
         if match.id in self._playing:
             return
         base, server, now = keys.game(match.game), new_id("server"), now_ms()

@@ -7,12 +7,14 @@ import json
 import random
 from collections.abc import Callable
 
-from core.model import Limits, Port, Ready, Resources, Server, Timers
+from core import keys
+from core.model import Limits, Port, Ready, Resources, Server, SupplySpec, Timers, WarmSpec
 from tests.docker.ground import GAME, Ground, spec
 from tests.docker.rig import TAG
 from tests.duel import join, throw
 from tests.matchmaker.support import match, over, queue, register, status, ticket
 from tests.support import eventually
+from tests.told_game import SOURCE
 
 
 async def test_a_match_of_the_arena_on_two_transports(ground: Ground) -> None:
@@ -141,6 +143,27 @@ async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
         return sorted(str(container.name) for container in ground.containers()) == sorted(matches)
 
     await eventually(one_each, within_s=30)
+
+
+async def test_a_game_that_waits_for_its_match(ground: Ground, program_image: Callable[[str], str]) -> None:
+    """Containers that are there before their match: it takes them, and the game's watch tells of match and roster."""
+    ground.start()
+    supply = SupplySpec(warm=WarmSpec(servers=1))
+    server = Server(image=program_image(SOURCE))
+    await register(ground.db, GAME, spec(server, limits=Limits(tries=1), supply=supply))
+
+    async def waits() -> str:
+        found = await ground.db.do("ZRANGE", f"{keys.game(GAME)}:standbys", 0, -1)
+        state = await ground.db.do("HGET", keys.standby(GAME, found[0]), "state") if len(found) == 1 else ""
+        return str(found[0]) if state == "Ready" else ""
+
+    name = await eventually(waits, within_s=60)
+    assert {c.name for c in ground.containers(name)} == {name, f"{name}-game"}
+    made, _ = await ground.running(await queue(ground.db, GAME, players=2))
+    assert (await match(ground.db, GAME, made))["standby"] == name
+    ended = await over(ground.db, GAME, made)
+    assert (ended["reason"], json.loads(ended["result"])) == ("exited", {"exit_code": 0})
+    await ground.gone(name)
 
 
 async def test_a_game_that_is_ready_after_its_line(ground: Ground, program_image: Callable[[str], str]) -> None:

@@ -94,8 +94,27 @@ class Stage:
         document = msgspec.json.encode(match).decode()
         tickets = [seat.ticket for seat in seats]
         claimed = await self.db.call("match_claim", base, token, now, now + 60_000, 100, match.id, document, *tickets)
-        assert claimed == ["ok"]
+        assert claimed[0] == "ok"
         return match
+
+    async def standby(self, server: Server, timers: Timers | None = None) -> Match:
+        """What is started before there is a match, written as the matchmaker does; `match` takes it."""
+        base, now = keys.game(GAME), now_ms()
+        waits = Match(new_id("standby"), GAME, 1, now, [], server, timers or Timers(drain_s=2), tries=3, move_ttl_s=30)
+        token = (await self.db.call("lease_take", base, "stage", 30_000))[0]
+        document = msgspec.json.encode(waits).decode()
+        made = await self.db.call("standby_create", base, token, now, waits.id, 1, "early", 10, document)
+        assert made == ["ok", "Starting"]
+        return waits
+
+    async def waits(self, standby: Match, state: str) -> dict[str, str]:
+        """The hash of a server without a match, once it is in `state`."""
+
+        async def look() -> dict[str, str] | None:
+            found = dict(await self.db.do("HGETALL", keys.standby(GAME, standby.id)))
+            return found if found["state"] == state else None
+
+        return await eventually(look) or {}
 
     def start(self, match: Match, **env: str) -> Pod:
         """Start a game server for `match` as the process launcher would."""
@@ -150,12 +169,12 @@ class Stage:
         assert [int(fields["batch"]) for fields in mine] == list(range(1, len(mine) + 1))
         return [one for fields in mine for one in unpack(fields["data"])]
 
-    def token(self, of: Match, seat: int = 0, **changed: Any) -> str:
-        """A join token for a seat of a match, with claims changed."""
+    def token(self, of: Match, seat: int = 0, *, server: str = "", **changed: Any) -> str:
+        """A join token for a seat of a match, with claims changed. `server` that was there before the match."""
         player = of.players[seat]
         claims = {"player": player.id, "match": of.id, "name": player.name, "team": player.team,
                   "expires_s": int(time.time()) + 60, **changed}  # fmt: skip
-        return mint(match_key(SECRET, of.id), JoinClaims(**claims))
+        return mint(match_key(SECRET, server or of.id), JoinClaims(**claims))
 
     def close(self) -> None:
         for pod in self.pods:

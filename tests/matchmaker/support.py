@@ -39,10 +39,10 @@ def spec(mode: str = "play", *, play_s: float | None = None, **changes: Any) -> 
     return GameSpec(**(defaults | changes))
 
 
-async def register(db: Database, game: str, wanted: GameSpec, *, owner: str = "") -> None:
+async def register(db: Database, game: str, wanted: GameSpec, *, owner: str = "", version: int = 1) -> None:
     """Register a game as webapi does."""
     now = now_ms()
-    document = Game(game, owner or new_id("player"), 1, now, now, wanted)
+    document = Game(game, owner or new_id("player"), version, now, now, wanted)
     await db.do("SET", keys.registration(game), msgspec.json.encode(document))
     await db.do("SADD", keys.GAMES, game)
 

@@ -3,7 +3,7 @@
 import { request } from "./muster.js";
 import { Arena } from "./arena/view.js";
 import { Boards } from "./boards.js";
-import { Charts, Matches, Queues, Servers, useOverview } from "./overview.js";
+import { Charts, Matches, Queues, Servers, Supply, useOverview } from "./overview.js";
 import { IDLE, Play } from "./play.js";
 import { PlayCard } from "./playview.js";
 import { html, render, useEffect, useRef, useState } from "./ui.js";
@@ -32,6 +32,7 @@ function App() {
       <div class="columns">
         <div>
           <${Queues} games=${overview?.games ?? []} />
+          <${Supply} games=${overview?.games ?? []} />
           <${Matches} matches=${overview?.matches ?? []} />
           <${Servers} launchers=${overview?.servers ?? []} />
         </div>

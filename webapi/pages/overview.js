@@ -12,8 +12,10 @@ const STOPPED = { live: false, error: "" };
 /**
  * @typedef {{median_s: number, p90_s: number}} Waits of the tickets matched in the last minutes
  * @typedef {{id: string, name: string, online: number, waiting: number, oldest_wait_s: number, live: number, matched?: number,
- *   waits?: Waits, packs?: Packs}} GameRow
+ *   waits?: Waits, packs?: Packs, supply?: SupplyRow}} GameRow
  * @typedef {{waiting: number, oldest_s: number, executed: number, failed: number, skipped: number}} Packs of commands
+ * @typedef {{wanted: number, ready: number, starting: number, why: string, matches: number[], wrong: number,
+ *   idle_s_per_match: number}} SupplyRow servers without a match, and what they came to
  * @typedef {{id: string, game: string, state: string, reason: string, players: number, created_at: string}} MatchRow
  * @typedef {{match: string, game: string, pid: number, rss_bytes: number, state: string}} ServerRow
  * @typedef {{launcher: string, total: number, servers: ServerRow[]}} Launcher
@@ -117,6 +119,31 @@ export function Queues({ games }) {
         </tbody>
       </table>
       ${!waiting && html`<p class="empty">No one is waiting: press Play in two tabs.</p>`}
+    <//>`;
+}
+
+/** Servers that are there before their match. @param {{games: GameRow[]}} props */
+export function Supply({ games }) {
+  const supplied = games.filter((game) => game.supply);
+  return supplied.length > 0 && html`
+    <${Card} title="Supply">
+      <table>
+        <thead><tr><th scope="col">Game</th><th scope="col" class="number" title="of those wanted">Ready</th>
+          <th scope="col">Why</th>
+          <th scope="col" class="number" title="matches by the server they got">Early / warm / cold</th>
+          <th scope="col" class="number" title="servers started early that no match took">Wrong</th>
+          <th scope="col" class="number">Idle a match</th></tr></thead>
+        <tbody>${supplied.map(({ id, name, supply }) => html`
+          <tr key=${id}>
+            <th scope="row">${name || id} <small>${id}</small></th>
+            <td class="number">${supply.ready}${supply.starting ? ` + ${supply.starting}` : ""} / ${supply.wanted}</td>
+            <td><small>${supply.why}</small></td>
+            <td class="number">${supply.matches.join(" / ")}</td>
+            <td class="number">${supply.wrong}</td>
+            <td class="number">${briefly(supply.idle_s_per_match)}</td>
+          </tr>`)}
+        </tbody>
+      </table>
     <//>`;
 }
 

@@ -27,6 +27,7 @@ from webapi.routes import (
     seasons,
     service,
     stream,
+    supply,
     tickets,
     versions,
 )
@@ -41,6 +42,7 @@ TABLES: Final[tuple[Table, ...]] = (
     versions.TABLE,
     tickets.TABLE,
     queues.TABLE,
+    supply.TABLE,
     matches.TABLE,
     relay.TABLE,
     boards.TABLE,

@@ -311,7 +311,7 @@ def _join_token(call: Call, record: TicketRecord, how: Joining | None) -> str:
     expires_s = now_ms() // 1000 + jointoken.LIFETIME_S
     claims = jointoken.JoinClaims(how.seat.id, record.match, how.seat.name, how.seat.team, expires_s)
     key = call.services.keyring.first
-    own = jointoken.match_key(key.secret, record.match)
+    own = jointoken.match_key(key.secret, how.server)
     if how.arena or call.services.settings.join_algorithm == "HS256":
         return jointoken.mint(own, claims)
     return jointoken.mint_signed(own, claims, key.kid, key.private.sign)

@@ -28,9 +28,13 @@ class Matches:
 
     async def way_in(self, game: str, match: str, player: str) -> tuple[Joining, bool] | None:
         """How `player` joins, and whether it is an arena; None where he has no seat, or nobody can join."""
-        found = await self._batch.do("HMGET", keys.match(game, match), "state", "connection", "doc")
-        how = joining(found, player)
+        found = await self._batch.do("HMGET", keys.match(game, match), "state", "connection", "doc", "standby")
+        how = joining(match, found, player)
         return None if how is None else (how, is_arena(found[2]))
+
+    async def server_name(self, game: str, match: str) -> str:
+        """What the join key of a match is made of, where its server was there before it; '' for the match's id."""
+        return await self._batch.do("HGET", keys.match(game, match), "standby") or ""
 
     async def ask(self, game: str, match: str, request: str, now_ms: int) -> None:
         """Ask for players by this request, '' to ask no more.

@@ -18,6 +18,8 @@ from webapi.overview_documents import GameOverview, MatchOverview, Overview, Pac
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.presence import Presence
 from webapi.store.queues import figures
+from webapi.store.supplies import numbers, told_of
+from webapi.supply_records import row_of
 
 GAMES_MOST: Final = 100  # shown; an overview is for eyes
 LIVE_MOST: Final = 50  # of a game
@@ -39,11 +41,13 @@ class OverviewReader:
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats, told = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told, plan, spent = found[i : i + ASKED]
             if text is None:
                 continue
             game = game_decoder.decode(text)
-            games.append(_game(game, waiting, oldest, live, stats, figures(told), now_ms))
+            shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
+            supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
+            games.append(replace(shown_game, supply=supply))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
@@ -93,6 +97,8 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("LRANGE", f"{base}:recent", 0, OVER_MOST - 1),
         ("HGETALL", f"{base}:stats"),
         ("GET", f"{base}:figures"),
+        ("GET", f"{base}:plan"),
+        ("HGETALL", f"{base}:supply"),
     ]
 
 

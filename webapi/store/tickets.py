@@ -97,7 +97,8 @@ class Tickets:
         if not record.match:
             return None
         key = keys.match(record.game, record.match)
-        return joining(await self._batch.do("HMGET", key, "state", "connection", "doc"), player)
+        found = await self._batch.do("HMGET", key, "state", "connection", "doc", "standby")
+        return joining(record.match, found, player)
 
     async def cancel(self, game: str, ticket: str, player: str, now_ms: int) -> list[str] | None:
         """End a ticket before its match can be played; the match that was found for it fails.

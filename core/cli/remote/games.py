@@ -82,6 +82,30 @@ def remove(to: Site, game: str) -> None:
     click.echo(f"removed {game}")
 
 
+@games.command("versions")
+@click.argument("game")
+@remote
+def versions(to: Site, game: str) -> None:
+    """Versions of GAME, newest first, and what came of their matches."""
+    document = to.call("GET", "games", game, "versions")
+    rows = [
+        (v["version"], v["state"], v["at"], *(v["matches"][of] for of in ("created", "judged", "faults")))
+        for v in document["versions"]
+    ]
+    show(document, rows, ("version", "state", "since", "matches", "judged", "faults"), none="nothing is kept")
+
+
+@games.command("rollback")
+@click.argument("game")
+@click.argument("version", type=int)
+@remote
+def rollback(to: Site, game: str, version: int) -> None:
+    """Make a new version of GAME that is equal to VERSION."""
+    there = to.call("GET", "games", game)["version"]
+    document = to.call("POST", "games", game, "rollback", body={"version": version}, version=there)
+    show_one(document, [("version", document["version"]), ("as", version)])
+
+
 def served_by(spec: dict[str, Any]) -> str:
     """What runs a match of it, in a word."""
     server = spec.get("server", {})

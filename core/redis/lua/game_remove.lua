@@ -7,9 +7,13 @@ register('game_remove', function(keys, args)
   local base = keys[1]
   local waiting, live = redis.call('ZCARD', base .. ':queue'), redis.call('ZCARD', base .. ':live')
   if waiting + live > 0 then return { 'busy', waiting, live } end
+  for _, id in ipairs(redis.call('ZRANGE', base .. ':standbys', 0, -1)) do
+    standby_close(base, id, redis.call('TIME')[1] * 1000, 'game_removed', '')
+  end
   redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent', base .. ':changes',
              base .. ':unrated', base .. ':feed', base .. ':feed:at', base .. ':hook', base .. ':hook:dead',
              base .. ':hook:order', base .. ':hook:again', base .. ':log', base .. ':readers',
-             base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes')
+             base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes',
+             base .. ':standbys', base .. ':supply', base .. ':plan')
   return { 'ok', 0, 0 }
 end)

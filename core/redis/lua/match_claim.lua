@@ -3,15 +3,19 @@
 -- KEYS[1] base of the game
 -- ARGV    fencing token, now_ms, look-at ms (when somebody must ask whether its players or its server are ready),
 --         most live matches, match id, match document (JSON of core.model.Match), ticket id...
--- Returns {'ok'} | {'taken', ticket id...} the ones that are not waiting any more | {'full', live matches}
+-- Returns {'ok'} | {'ok', standby, its state} where the match took a server that waits for one | {'taken', ticket id...} the ones that are not waiting any more | {'full', live matches}
 --         | error FENCED
 -- Keeps   a ticket is in at most one live match; a match exists with all its tickets or not at all;
---         only the holder of the lease claims; a repeat of the same call changes nothing.
+--         only the holder of the lease claims; a repeat of the same call changes nothing. A server that waits for a match
+--         is given to one only.
 register('match_claim', function(keys, args)
   local base, now, id = keys[1], args[2], args[5]
   if fenced(base, args[1]) then return redis.error_reply('FENCED the lease of this game has a new holder') end
   local key = match_key(base, id)
-  if redis.call('EXISTS', key) == 1 then return { 'ok' } end
+  if redis.call('EXISTS', key) == 1 then
+    local has = redis.call('HGET', key, 'standby')
+    return has and { 'ok', has, '' } or { 'ok' }
+  end
   local taken = { 'taken' }
   for i = 7, #args do
     local state = redis.call('HGET', ticket_key(base, args[i]), 'state')
@@ -23,6 +27,7 @@ register('match_claim', function(keys, args)
   if #taken > 1 then return taken end
   local live = redis.call('ZCARD', base .. ':live')
   if live >= tonumber(args[4]) then return { 'full', live } end
+  local standby, was = '', ''
   local document = cjson.decode(args[6])
   local asks = document.acceptance_timeout_s
   if type(asks) == 'number' then
@@ -36,6 +41,7 @@ register('match_claim', function(keys, args)
   else
     for i = 7, #args do ticket_step(base, args[i], 'claimed', now, '', id) end
     redis.call('HSET', key, 'state', 'PLACING', 'doc', args[6], 'created_ms', now, 'reason', '')
+    standby, was = standby_take(base, id, now)
   end
   redis.call('ZADD', base .. ':live', args[3], id)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
@@ -43,5 +49,5 @@ register('match_claim', function(keys, args)
   for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
   fact(base, id, 'new_match_created', now, { version = document.game_version, players = players })
   outcome(base, document.game_version, 'created')
-  return { 'ok' }
+  return standby ~= '' and { 'ok', standby, was } or { 'ok' }
 end)

@@ -35,6 +35,9 @@ def read(**fields: Any) -> GameSpec:
         {"server": {"image": "x", "ready": {"when": "delay", "delay_s": 59}}},
         {"server": {"image": "x", "counters": {"rooms": {"count": 10, "capacity": 10}}, "lists": {"maps": {}}}},
         {"server": {"image": "x", "health": {"period_s": 1, "failure_threshold": 10, "disabled": True}}},
+        {"supply": {"early": {}}},
+        {"supply": {"warm": {"share": 0.1, "cover": 0.99}, "early": {"idle_s": 2}, "idle_most": 5}},
+        {"supply": {"warm": {"schedule": [{"from": "22:00", "to": "02:00", "servers": 4, "days": ["sat"]}]}}},
     ],
 )
 def test_good_games(fields: dict[str, Any]) -> None:
@@ -46,6 +49,25 @@ def test_good_games(fields: dict[str, Any]) -> None:
     ("game", "fields", "pointer"),
     [
         ("Tanks", {}, "/id"),
+        ("tanks", {"supply": {"warm": {}}}, "/supply/warm"),
+        (
+            "tanks",
+            {"supply": {"early": {}}, "server": {"image": "x", "ready": {"when": "log", "line": "up"}}},
+            "/supply",
+        ),
+        ("tanks", {"supply": {"early": {}}, "server": {"agones": {"fleet": "f"}}}, "/supply"),
+        ("tanks", {"supply": {"warm": {"servers": 11}}}, "/supply/warm/servers"),
+        ("tanks", {"supply": {"warm": {"servers": 3}}, "limits": {"servers": 2}}, "/supply/warm/servers"),
+        (
+            "tanks",
+            {"supply": {"warm": {"schedule": [{"from": "18:00", "to": "20:00", "servers": 11}]}}},
+            "/supply/warm/schedule/0/servers",
+        ),
+        (
+            "tanks",
+            {"supply": {"warm": {"schedule": [{"from": "18:00", "to": "18:00", "servers": 1}]}}},
+            "/supply/warm/schedule/0/to",
+        ),
         ("tanks", {"server": {}}, "/server"),
         ("tanks", {"server": {"arena": {}, "image": "x"}}, "/server"),
         ("tanks", {"server": {"command": ["serve"]}}, "/server/command"),

@@ -77,12 +77,15 @@ def test_a_match_can_be_joined_only_while_it_runs_and_by_its_players() -> None:
     """Without a connection, before, after, or for a stranger there is no way in."""
     doc = '{"players": [{"id": "p-1", "name": "Ann", "team": "red", "ticket": "t-1"}], "more": 1}'
     connection = '{"address": "10.0.0.1", "ports": []}'
-    how = records.joining(["RUNNING", connection, doc], "p-1")
+    how = records.joining("m-1", ["RUNNING", connection, doc, None], "p-1")
     assert how is not None
-    assert (how.connection.address, how.seat.team) == ("10.0.0.1", "red")
-    assert records.joining(["RUNNING", connection, doc], "p-2") is None
-    for found in (["PLACING", None, doc], ["ENDED", connection, doc], [None, None, None]):
-        assert records.joining(found, "p-1") is None
+    assert (how.connection.address, how.seat.team, how.server) == ("10.0.0.1", "red", "m-1")
+    warm = records.joining("m-1", ["RUNNING", connection, doc, "w-1"], "p-1")
+    assert warm is not None
+    assert warm.server == "w-1"  # a server that was there before its match: its join key is its own name's
+    assert records.joining("m-1", ["RUNNING", connection, doc, None], "p-2") is None
+    for found in (["PLACING", None, doc, None], ["ENDED", connection, doc, None], [None] * 4):
+        assert records.joining("m-1", found, "p-1") is None
 
 
 def test_what_runs_is_shown_to_its_owner_only() -> None:

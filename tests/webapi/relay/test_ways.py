@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosedOK
+from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
+from core import keys
 from core.model import OpenPort
+from core.redis.client import Database
 from tests.support import eventually
 from tests.webapi.relay.ground import Ground, Open, closed
 from tests.webapi.support import claim, end, make_ready
@@ -16,6 +18,17 @@ from tests.webapi.support import claim, end, make_ready
 async def ground(open_ground: Open) -> Ground:
     """A running match, and webapi with its defaults."""
     return await open_ground()
+
+
+async def test_a_token_of_a_server_that_was_there_before_its_match(ground: Ground, db: Database) -> None:
+    """Such a server's join tokens are under a key of its own name: the relay takes these, and no other server's."""
+    await db.do("HSET", keys.match("tanks", ground.match), "standby", "w-1")
+    async with ground.enter(token=ground.join_token(server="w-1")) as client:
+        await client.send("by its server's key")
+        assert await client.recv() == "by its server's key"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(ground.url(f"?token={ground.join_token(server='w-2')}"), proxy=None)
+    assert refused.value.response.status_code == 401
 
 
 async def test_a_websocket_reaches_the_game_as_it_is(ground: Ground) -> None:

@@ -1,0 +1,55 @@
+-- Servers without a match; not a function itself. After _common.lua, for every function.
+
+-- Servers without a match: one that is ready comes before one that starts, the oldest first.
+local STANDBYS_LOOKED = 64  -- of them, for one of the match's version that gave a sign of life
+local STANDBY_STALE_MS = 5000 -- a ready one beats each 2 s
+local STARTS_LAST = 2 ^ 42  -- added to the ms of those that start
+
+local function standby_key(base, id) return base .. ':standby:' .. id end
+
+-- What the idle time of a server came to. `reason` '' where it was for a match.
+local function standby_idled(base, kind, ready, now, used)
+  local idle = ready and math.max(0, tonumber(now) - tonumber(ready)) or 0
+  redis.call('HINCRBY', base .. ':supply', 'idle_' .. kind .. '_ms', idle)
+  if used then redis.call('HINCRBY', base .. ':supply', 'used_' .. kind, 1)
+  else redis.call('HINCRBY', base .. ':supply', 'unused_' .. kind, 1) end
+end
+
+-- Give a match a server that waits for one, for ever: in the same step the server is no other match's. Returns its id and
+-- the state that it was in; '' and '' where there is none.
+local function standby_take(base, match, now)
+  local key, waiting = match_key(base, match), redis.call('ZRANGE', base .. ':standbys', 0, STANDBYS_LOOKED - 1)
+  local version = waiting[1] and tostring(cjson.decode(redis.call('HGET', key, 'doc')).game_version)
+  for _, id in ipairs(waiting) do
+    local own = standby_key(base, id)
+    local state, its, kind, server, beat, ready = unpack(
+      redis.call('HMGET', own, 'state', 'version', 'kind', 'server', 'beat_ms', 'ready_ms'))
+    local after = state and STANDBY[state] and STANDBY[state].allocate
+    local fresh = not ready or tonumber(now) - tonumber(beat or 0) <= STANDBY_STALE_MS
+    if not state then redis.call('ZREM', base .. ':standbys', id) end
+    if after and its == version and fresh then
+      redis.call('HSET', own, 'state', after, 'match', match, 'allocated_ms', now)
+      redis.call('HDEL', own, 'doc')  -- the match's says the same from now on
+      redis.call('EXPIRE', own, PLAYED_KEPT_S)
+      redis.call('ZREM', base .. ':standbys', id)
+      redis.call('RPUSH', base .. ':bell:' .. id, match)
+      redis.call('EXPIRE', base .. ':bell:' .. id, OVER_KEPT_S)
+      redis.call('HSET', key, 'standby', id)
+      if server then redis.call('HSET', key, 'server', server, 'attached_ms', now) end
+      standby_idled(base, kind, ready, now, true)
+      return id, state
+    end
+  end
+  redis.call('HINCRBY', base .. ':supply', 'cold', 1)
+  return '', ''
+end
+
+-- A server without a match ends.
+local function standby_close(base, id, now, reason, detail)
+  local key = standby_key(base, id)
+  local state, kind, ready = unpack(redis.call('HMGET', key, 'state', 'kind', 'ready_ms'))
+  redis.call('HSET', key, 'state', STANDBY[state].stop, 'reason', reason, 'detail', detail, 'end_ms', now)
+  redis.call('EXPIRE', key, OVER_KEPT_S)
+  redis.call('ZREM', base .. ':standbys', id)
+  standby_idled(base, kind, ready, now, false)
+end
