@@ -32,6 +32,9 @@ async def live(api: Api, db: Database, other: str) -> dict[str, Any]:
     await api.ticket(session, GAME)
     await db.do("ZADD", f"{keys.game(GAME)}:cancels:{player}", now, "m-1")
     await db.do("HSET", f"{keys.game(GAME)}:playing", player, "m-2", other, "m-2")
+    fact = {"event": "new_match_created", "players": [{"id": player, "name": "Zoë Wanderer"}]}
+    for text in (json.dumps(fact, ensure_ascii=False), json.dumps({"event": "match_failed"})):
+        await db.do("XADD", f"{keys.game(GAME)}:log", "*", "match", "m-2", "batch", "0", "count", "0", "data", text)
     await commands(api, db, session)
     played = keys.presence(keys.presence_number(player))
     await db.do("HSET", f"{played}:days:{player}", f"{GAME}/20000", 5000)

@@ -147,6 +147,7 @@ async def test_nothing_is_left_of_an_erased_player(both: tuple[Api, Database]) -
     assert [key for key, text in after.items() if player in text and not stays(key)] == []
     assert [key for key, text in after.items() if "Wanderer" in text and ":ticket:" not in key] == []
     assert await db.do("HGET", f"{keys.items(GAME)}:owners", "excalibur") is None
+    assert await db.do("XLEN", f"{keys.game(GAME)}:log") == 1
     # Nobody else lost anything, and the audit still makes the inventories that there are.
     assert await Inventories(db, GAME).rebuild() == {}
     assert [(item.kind, item.quantity) for item in await Inventories(db, GAME).inventory(other)] == [("gold", 8)]

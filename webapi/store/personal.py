@@ -4,9 +4,9 @@ A piece of the installation is asked once, a piece of a game once for each game.
 adds a piece here. Keys that carry the player's id in their name are found and removed by `webapi.erasing` in any case;
 pieces are for what stands within keys that others share, and for telling it.
 
-What stays carries the player's id alone, which leads to nobody any more: the logs of interactions and of matches, the
-audit of items, events of presence, feeds and the webhook's deliveries that were given up, and, for a day after its end,
-a match's document. What the match's sidecar keeps goes with its end.
+What stays carries the player's id alone, which leads to nobody any more: the log of interactions, the audit of items,
+events of presence, feeds, and the webhook's deliveries that were given up. His tickets and the documents of his matches
+have his name until they end by themselves, 25 hours after they were over; what a match's sidecar keeps ends with it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from webapi.store.tickets import Tickets
 
 TAKES_MOST: Final = 64  # of what a player has, 32 kinds each; somebody may give him more meanwhile
 ERASURE: Final = "erasure"
+FACTS_AT_ONCE: Final = 500  # of the log of a game's matches: half a ms of Redis
+FACTS_STEPS: Final = 100  # ... which has 40,000 at most
 COMMANDS_TOLD: Final = ("state", "version", "accepted", "done", "epoch", "error", "clock", "ran")
 TOLD_AS_JSON: Final = {"state", "error"}
 
@@ -159,6 +161,14 @@ async def _tell_seat(stores: Stores, game: str, player: str) -> Told:
 async def _erase_seat(stores: Stores, game: str, player: str) -> None:
     base = keys.game(game)
     await stores.batch.do_many([("HDEL", f"{base}:playing", player), ("DEL", f"{base}:cancels:{player}")])
+    start = "-"
+    for _ in range(
+        FACTS_STEPS
+    ):  # facts of his matches have his name; what a sink has not carried goes in the last look
+        _, last = await stores.batch.call("facts_forget", base, player, start, FACTS_AT_ONCE)
+        if not last:
+            break
+        start = f"({last}"
 
 
 async def _tell_commands(stores: Stores, game: str, player: str) -> Told:
