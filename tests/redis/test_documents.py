@@ -74,25 +74,34 @@ async def test_account_write(client: Caller, data: Database) -> None:
 
 
 async def test_session_open(client: Caller, data: Database) -> None:
-    """A player has a bounded number of sessions: ended ones go first, then the oldest."""
-    assert await client.call("session_open", KEY, "ses-1", "d", NOW, NOW + 10, 2) == 1
+    """A player has a bounded number of sessions: ended ones go first, then the oldest; who opens one hears of it."""
+    key = "muster:sessions:{p-1}"
+    assert await client.call("session_open", key, "ses-1", "d", NOW, NOW + 10, 2) == ["ok"]
     later = NOW * 2  # Redis drops the key when, by its own clock, the last session has ended
-    assert await client.call("session_open", KEY, "ses-2", "d", NOW + 20, later, 2) == 1
-    assert await client.call("session_open", KEY, "ses-3", "d", NOW + 20, later, 2) == 2
-    assert await client.call("session_open", KEY, "ses-4", "d", NOW + 20, later, 2) == 2
-    assert sorted(await data.do("HKEYS", KEY)) == ["ses-3", "ses-4"]
+    assert await client.call("session_open", key, "ses-2", "d", NOW + 20, later, 2) == ["ok"]
+    assert await client.call("session_open", key, "ses-3", "d", NOW + 20, later, 2) == ["ok"]
+    assert await client.call("session_open", key, "ses-4", "d", NOW + 20, later, 2) == ["ok", "ses-2"]
+    assert sorted(await data.do("HKEYS", key)) == ["ses-3", "ses-4"]
+    await data.do("HSET", "muster:account:{p-1}", "erased_ms", NOW)
+    assert await client.call("session_open", key, "ses-5", "d", NOW + 20, later, 2) == ["erased"]
+    assert sorted(await data.do("HKEYS", key)) == ["ses-3", "ses-4"]
 
 
 async def test_session_rotate(client: Caller, data: Database) -> None:
-    """A refresh token is good once: an old one that comes back ends the session."""
-    # As above: far from now.
-    until = NOW * 2
-    await client.call("session_open", KEY, "ses-1", "one", NOW, until, 5)
-    assert await client.call("session_rotate", KEY, "ses-1", "one", "two", NOW, until) == "ok"
-    assert await client.call("session_rotate", KEY, "ses-1", "one", "two", NOW, until) == "ok"
-    assert json.loads(await data.do("HGET", KEY, "ses-1"))["digest"] == "two"
-    assert await client.call("session_rotate", KEY, "ses-1", "one", "three", NOW, until) == "reused"
-    assert await client.call("session_rotate", KEY, "ses-1", "two", "four", NOW, until) == "gone"
+    """A refresh token is good once, and once more while nobody used its successor; any other ends the session."""
+    key, until, grace = "muster:sessions:{p-1}", NOW * 2, 60_000  # as above: far from now
+
+    async def rotate(given: str, follows: str, other: str, at: int = NOW) -> str:
+        return str(await client.call("session_rotate", key, "ses-1", given, follows, other, at, until, grace))
+
+    await client.call("session_open", key, "ses-1", "one", NOW, until, 5)
+    assert await rotate("one", "two", "x1") == "next"
+    assert await rotate("one", "two", "x2", NOW + grace) == "next"  # the answer was lost; the same token again
+    assert json.loads(await data.do("HGET", key, "ses-1"))["digest"] == "two"
+    assert await rotate("one", "two", "x3", NOW + grace + 1) == "other"  # late: another, and the lost one is void
+    assert await rotate("one", "two", "x3", NOW + grace + 1) == "other"  # the same call again
+    assert await rotate("two", "three", "x4") == "reused"
+    assert await rotate("x3", "four", "x5") == "gone"
 
 
 async def test_try_begin(client: Caller) -> None:

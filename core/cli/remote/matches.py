@@ -10,6 +10,7 @@ from core.cli.remote.shown import duration, remote, show, show_one
 from core.cli.remote.site import Site
 
 WAITS = ("median_s", "p90_s", "longest_s")
+OF_SUPPLY = ("early_matches", "warm_matches", "cold_matches", "early_unused", "idle_s_per_match")
 OF_MATCH = ("id", "state", "reason", "game_version", "created_at", "ready_at", "ended_at")
 
 
@@ -43,6 +44,21 @@ def queue(to: Site, game: str) -> None:
         (f"matches in {lately.get('window_s', 0)} s", lately.get("matches")),
         ("wait: median, 90 %, longest", ", ".join(duration(waits[k]) for k in WAITS if waits)),
         ("turned away by", ", ".join(f"{rule} ({times})" for rule, times in rejections[:5])),
+    ])  # fmt: skip
+
+
+@click.command()
+@click.argument("game")
+@remote
+def supply(to: Site, game: str) -> None:
+    """Servers of GAME that stand ready before they have a match: how many, why, and what they cost."""
+    document = to.call("GET", "games", game, "supply")
+    now, total = document.get("now") or {}, document["total"]
+    show_one(document, [
+        ("policy", ", ".join(document["policy"]) or "on demand"),
+        *((name.replace("_", " "), now.get(name)) for name in ("wanted", "ready", "starting", "held", "detail")),
+        ("a start takes", duration(now.get("start_s"))),
+        *((name.replace("_", " "), total[name]) for name in OF_SUPPLY),
     ])  # fmt: skip
 
 
@@ -121,4 +137,4 @@ def _median(game: dict[str, Any]) -> str:
     return duration((game.get("waits") or {}).get("median_s"))
 
 
-COMMANDS = (status, queue, matches, match, why, board, player)
+COMMANDS = (status, queue, supply, matches, match, why, board, player)
