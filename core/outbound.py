@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import errno
 import hashlib
 import hmac
-import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import Final
@@ -20,43 +20,14 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from core.errors import Misconfigured
+from core.addresses import Network, may_call, may_name
 
 CONNECTIONS: Final = 64  # of one process at once
 CONNECTIONS_HOST: Final = 8
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Refused(Exception):
     """The call was not made, or its answer is of no use; the text says why."""
-
-
-def networks(text: str, setting: str) -> tuple[Network, ...]:
-    """Networks separated by commas. Raises Misconfigured naming the setting."""
-    try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
-    except ValueError as error:
-        raise Misconfigured(str(error), setting=setting) from None
-
-
-def may_call(address: str, allowed: Sequence[Network]) -> bool:
-    """Whether an address is one of the Internet at large, or one that the operator allows."""
-    found = _meant(ipaddress.ip_address(address.partition("%")[0]))
-    if any(found.version == net.version and found in net for net in allowed):
-        return True
-    return bool(found.is_global) and not found.is_multicast
-
-
-def _meant(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The IPv4 address that an IPv6 one leads to, where it is a translated or tunnelled one."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    tunnel = address.teredo[1] if address.teredo else None
-    return address.ipv4_mapped or address.sixtofour or tunnel or address
 
 
 class _Resolver(AbstractResolver):
@@ -72,11 +43,33 @@ class _Resolver(AbstractResolver):
         found = await self._names.resolve(host, port, family)
         good = [entry for entry in found if may_call(entry["host"], self._allowed)]
         if not good:
-            raise OSError(f"{host} is no address that may be called from here")
+            raise OSError(errno.EACCES, f"{host} is not a public address")
         return good
 
     async def close(self) -> None:
         await self._names.close()
+
+
+def open_session(
+    allowed: Sequence[Network], *, most: int, most_host: int = 0, agent: str = "muster", keep: bool = True
+) -> aiohttp.ClientSession:
+    """A client that connects to addresses of the Internet, and `allowed` ones. To be closed by who made it.
+
+    `most` connections at once, `most_host` of them to one host (0: as many); `keep` open between calls. Callers bound
+    time and size, follow no redirect, and ask `may_name` of the host: no resolver is asked about an address.
+    """
+    connector = aiohttp.TCPConnector(
+        resolver=_Resolver(allowed), limit=most, limit_per_host=most_host, use_dns_cache=False, force_close=not keep
+    )
+    # What is read is bounded as it comes: so nothing is asked for, or taken, that grows as it is unpacked.
+    headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        auto_decompress=False,
+        trust_env=False,
+    )
 
 
 class Outbound:
@@ -84,20 +77,13 @@ class Outbound:
 
     def __init__(self, allowed: Sequence[Network]) -> None:
         self._allowed = allowed
-        connector = aiohttp.TCPConnector(
-            resolver=_Resolver(allowed), limit=CONNECTIONS, limit_per_host=CONNECTIONS_HOST, use_dns_cache=False
-        )
-        self._session = aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+        self._session = open_session(allowed, most=CONNECTIONS, most_host=CONNECTIONS_HOST)
 
     async def post(self, url: str, body: bytes, headers: dict[str, str], *, within_s: float, most: int) -> bytes:
         """Send JSON and read the answer, at most `most` bytes. Raises Refused for anything but a 2xx in time."""
         host = urlsplit(url).hostname or ""
-        try:
-            # aiohttp asks no resolver about an address.
-            if not may_call(host, self._allowed):
-                raise Refused(f"{host} is no address that may be called from here")
-        except ValueError:
-            pass
+        if not may_name(host, self._allowed):
+            raise Refused(f"{host} is not a public address")
         try:
             async with asyncio.timeout(within_s):
                 return await self._post(url, body, headers, most)
@@ -107,7 +93,7 @@ class Outbound:
             raise Refused(f"it cannot be reached: {str(error) or type(error).__name__}"[:300]) from None
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str], most: int) -> bytes:
-        sent = {"Content-Type": "application/json", "User-Agent": "muster", **headers}
+        sent = {"Content-Type": "application/json", **headers}
         async with self._session.post(url, data=body, headers=sent, allow_redirects=False) as answer:
             if not 200 <= answer.status < 300:
                 raise Refused(f"it answered {answer.status}")

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core.commandspec import ArgType, CommandKind, CommandsSpec
-from core.errors import Conflict, Invalid, TooMany
+from core.errors import Conflict, Invalid, NotFound, TooMany
 
 PACK_COMMANDS: Final = 100  # of one pack
 PACK_BYTES: Final = 32_768  # of one pack, as it is stored
@@ -168,6 +168,8 @@ def accept_refused(code: str, pack: NewPack, args: Sequence[str]) -> Exception:
         return Conflict(
             f"pack {pack.seq} came long ago, and is not remembered any more: {args[0]} came last", code="forgotten"
         )
+    if code == "erased":
+        return NotFound("there is no such player any more", code="no-such-player")
     if code == "future-epoch":
         return Conflict(f"the epoch is {args[0]}: no state of epoch {pack.epoch} was ever given", code="future-epoch")
     if code == "backwards":

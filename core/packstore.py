@@ -14,6 +14,7 @@ A player's facts are one hash and one list in the shard of that player, so each 
 | `asked` | ms since which the profile is waited for |
 | `d<seq>`, `o<seq>` | digest and position, outcome (`e`, `f`, `s`) of the last 64 packs |
 | `rev` | counts the changes, for who watches |
+| `erased` | alone in the hash: the player was erased a moment ago, and nothing is written of him |
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from core import keys
 from core.commandspec import CommandsSpec
 from core.packs import BALANCES_KEPT, OUTCOMES, PACKS_WAITING, Failure, NewPack, Outcome, accept_refused, digest
 
+ERASED_S: Final = 600  # a player's own requests that were under way as he was erased are over by then
 TAKE_BYTES: Final = 1_048_576  # of states and packs in one answer; one player's more may be above it
 
 
@@ -95,7 +97,7 @@ _failure: Final = msgspec.json.Decoder(Failure)
 async def accept(
     db: Caller, game: str, player: str, pack: NewPack, text: bytes, *, realtime: bool, waiting: int = PACKS_WAITING
 ) -> Accepted:
-    """Store a checked pack. Raises Reload; Conflict, Invalid or TooMany for what its row does not take; Unavailable."""
+    """Store a checked pack. Raises Reload; what `accept_refused` makes for what its row does not take; Unavailable."""
     commands = pack.commands
     times = commands[0].at_ms, commands[-1].at_ms
     how, *told = await db.call(
@@ -118,6 +120,11 @@ async def look(db: Caller, game: str, player: str, *, profile: bool = False, ini
     found = await db.call("packs_look", base, player, "profile" if profile else "", initial)
     failure = _failure.decode(found[10]) if found[10] else None
     return Look(*[*found[:4], bool(found[4]), *found[5:10], failure, *found[11:]])
+
+
+async def forget(db: Caller, game: str, player: str) -> None:
+    """Erase a player's state and row; whoever is at them is refused. Raises Unavailable."""
+    await db.call("packs_forget", keys.shard(game, player), player, ERASED_S)
 
 
 async def outcome(db: Caller, game: str, player: str, seq: int) -> tuple[Outcome, int]:

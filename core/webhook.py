@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from msgspec import Raw, Struct
 
+from core.addresses import may_call
 from core.errors import Invalid
 
 TRIES: Final = 10  # of a delivery: the last one eight and a half minutes after the first
@@ -27,8 +27,6 @@ FRESH_S: Final = 300  # how old a signature a receiver should take
 
 SIGNATURE: Final = "Muster-Signature"
 DELIVERY: Final = "Muster-Delivery"
-
-NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 class Dead(Struct, frozen=True):
@@ -95,30 +93,10 @@ def check_url(url: str, *, private: bool) -> str:
     return url
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public Internet, also where it wraps one of IPv4."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    return all(it.is_global and not it.is_multicast and not it.is_reserved for it in _wrapped(found))
-
-
-def _wrapped(address: IPv4Address | IPv6Address) -> list[Any]:
-    if isinstance(address, IPv4Address):
-        return [address]
-    if address in NAT64:
-        return [IPv4Address(int(address) & 0xFFFFFFFF)]
-    if address.ipv4_mapped is not None:
-        return [address.ipv4_mapped]
-    inner = [it for it in (address.sixtofour, *(address.teredo or ())) if it is not None]
-    return [address, *inner]
-
-
 def _may_be_outside(host: str) -> bool:
     """Whether a host may be public as far as its text tells; what a name resolves to is seen at each attempt."""
     try:
-        ip_address(host)
+        return may_call(host)
     except ValueError:
         # Resolvers take 127.1, 0x7f000001 and 2130706433 for addresses; no public name's last part is a number.
         last = host.rstrip(".").rpartition(".")[2]
@@ -127,4 +105,3 @@ def _may_be_outside(host: str) -> bool:
             and not last[:1].isdigit()
             and last.lower() not in ("localhost", "local", "internal")
         )
-    return is_public(host)

@@ -7,11 +7,11 @@ the attempt. Redirects are not followed, proxies of the environment not used, an
 from __future__ import annotations
 
 import asyncio
-import errno
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from core.addresses import ANYWHERE
 from core.errors import Invalid
-from core.webhook import check_url, is_public
+from core.webhook import check_url
 
 if TYPE_CHECKING:
     from aiohttp import ClientSession
@@ -33,8 +33,11 @@ class Outgoing:
         """Post JSON; '' where it was taken (2xx), else what is wrong. Never raises but for cancellation."""
         import aiohttp  # most matchmakers have no webhook to call, and need not hold 10 MB for it
 
+        from core.outbound import open_session
+
         if self._session is None:
-            self._session = _session(self._private)
+            allowed = ANYWHERE if self._private else ()
+            self._session = open_session(allowed, most=CONNECTIONS, most_host=CONNECTIONS_HOST, agent="muster-webhook")
         try:
             check_url(url, private=self._private)
             async with asyncio.timeout(ATTEMPT_S):
@@ -57,34 +60,3 @@ class Outgoing:
         if self._session is not None:
             session, self._session = self._session, None
             await session.close()
-
-
-def _session(private: bool) -> ClientSession:
-    import aiohttp
-    from aiohttp.abc import AbstractResolver, ResolveResult
-
-    class PublicOnly(AbstractResolver):
-        """Names of public addresses; another one does not resolve."""
-
-        def __init__(self) -> None:
-            self._inner = aiohttp.ThreadedResolver()
-
-        async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:
-            found = await self._inner.resolve(host, port, family)
-            if not private and not all(is_public(it["host"]) for it in found):
-                raise OSError(errno.EACCES, "not a public address")
-            return found
-
-        async def close(self) -> None:
-            await self._inner.close()
-
-    connector = aiohttp.TCPConnector(
-        limit=CONNECTIONS, limit_per_host=CONNECTIONS_HOST, resolver=PublicOnly(), use_dns_cache=False
-    )
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=ATTEMPT_S),
-        auto_decompress=False,
-        headers={"User-Agent": "muster-webhook"},
-    )

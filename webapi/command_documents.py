@@ -104,9 +104,9 @@ def processing(player: str, found: Look) -> Processing:
     )
 
 
-def profile(player: str, found: Look, balance: int) -> Profile:
-    """A drained player's profile. The state is passed on as it is stored."""
-    state: Any = Raw(found.state.encode())
+def profile(player: str, found: Look, balance: int, initial: str) -> Profile:
+    """A drained player's profile. The state is passed on as it is stored, `initial` where he has none."""
+    state: Any = Raw((found.state or initial).encode())
     return Profile(
         player=player,
         state=state,

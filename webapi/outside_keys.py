@@ -1,7 +1,7 @@
 """Public keys of outside issuers: read from where a developer says they are, kept for a while, and never trusted far.
 
-The address is a stranger's word. So: https alone; no redirect; every address that the name has must be a public one,
-and the connection goes to those very addresses; a bounded answer in a bounded time; few at once. A set is used for
+The address is a stranger's word. So: https alone; no redirect; connections to public addresses alone, whatever the name
+resolves to (`core.outbound`); a bounded answer in a bounded time; few at once. A set is used for
 `FRESH_S`, and for `STALE_S` while its issuer does not answer. A key that is not in it is looked for again, `AGAIN_S`
 after the last look at the soonest: so keys rotate, and made-up names of keys cost nobody a fetch each.
 """
@@ -9,9 +9,6 @@ after the last look at the soonest: so keys rotate, and made-up names of keys co
 from __future__ import annotations
 
 import asyncio
-import errno
-import ipaddress
-import socket
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -23,10 +20,11 @@ from urllib.parse import urlsplit
 import aiohttp
 import jwt
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
 
+from core.addresses import ANYWHERE, may_name
 from core.errors import Invalid, Unavailable
 from core.log import get
+from core.outbound import open_session
 
 log = get("issuers")
 
@@ -41,7 +39,6 @@ STALE_S: Final = 86_400.0
 AGAIN_S: Final = 30.0
 RSA_BITS: Final = (2048, 8192)
 CURVES: Final = {"ES256": "P-256", "ES384": "P-384", "EdDSA": "Ed25519"}
-TRANSLATED: Final = (ipaddress.ip_network("64:ff9b::/32"), ipaddress.ip_network("2002::/16"))  # an IPv4 one within
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +87,6 @@ def _key(row: dict[str, Any]) -> OutsideKey | None:
     return OutsideKey(kid, str(row.get("crv")), algorithm, key)
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is of the open internet: not of this host, this network, or a way into either. PURE."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            parsed = parsed.ipv4_mapped
-        elif parsed.teredo is not None or any(parsed in network for network in TRANSLATED):
-            return False
-    return parsed.is_global and not parsed.is_multicast
-
-
 def check_url(url: str, *, private: bool) -> None:
     """Raise Invalid where keys may not be read from `url`. `private` allows http and addresses of one's own network."""
     wrong = Invalid("jwks_url is https://host/path, without user and fragment", pointer="/jwks_url")
@@ -112,30 +98,8 @@ def check_url(url: str, *, private: bool) -> None:
     schemes = ("https", "http") if private else ("https",)
     if parts.scheme not in schemes or not host or parts.username is not None or parts.fragment or not url.isascii():
         raise wrong
-    try:
-        literal = is_public(host)
-    except ValueError:
-        return  # a name: looked at when it is resolved
-    if not literal and not private:
+    if not private and not may_name(host):
         raise Invalid("jwks_url is not of a public address", pointer="/jwks_url")
-
-
-class _PublicResolver(AbstractResolver):
-    """Resolves names to public addresses alone: the connection is made to what was looked at."""
-
-    def __init__(self) -> None:
-        self._inner = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        if not all(is_public(one["host"]) for one in found):
-            raise OSError(errno.EACCES, f"{host} is not of a public address")
-        return found
-
-    async def close(self) -> None:
-        await self._inner.close()
 
 
 @dataclass(slots=True)
@@ -200,7 +164,8 @@ class OutsideKeys:
 
     async def _fetch(self, url: str) -> bytes:
         check_url(url, private=self._private)
-        async with asyncio.timeout(FETCH_S), self._session.get(url, allow_redirects=False) as answer:
+        headers = {"Accept": "application/json"}
+        async with asyncio.timeout(FETCH_S), self._session.get(url, headers=headers, allow_redirects=False) as answer:
             if answer.status != 200:
                 raise ValueError(f"it answers {answer.status}")
             body = b""
@@ -214,8 +179,5 @@ class OutsideKeys:
 @asynccontextmanager
 async def open_outside_keys(*, private: bool) -> AsyncIterator[OutsideKeys]:
     """Keys for the length of the block. `private`: issuers may be in one's own network, and speak plain HTTP."""
-    resolver = None if private else _PublicResolver()
-    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False, limit=FETCHES, force_close=True)
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "muster"}
-    async with aiohttp.ClientSession(connector=connector, headers=headers, auto_decompress=False) as session:
+    async with open_session(ANYWHERE if private else (), most=FETCHES, keep=False) as session:
         yield OutsideKeys(session, private=private)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.addresses import Network, networks
 from core.commandspec import modules
 from core.errors import Misconfigured
-from core.outbound import Network, networks
 from core.settings import setting
 
 

@@ -11,11 +11,12 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from core import keys, packstore
+from core.addresses import networks
 from core.clock import now_ms
 from core.commandspec import CommandKind, CommandsSpec
 from core.doorbell import open_doorbell
 from core.model import Game, GameSpec, Server
-from core.outbound import Outbound, networks
+from core.outbound import Outbound
 from core.packs import Command, NewPack, check_pack
 from core.redis.client import Database
 from gamepod.worker.calls import Calls

@@ -54,3 +54,17 @@ async def test_a_proposal_that_is_turned_down_has_failed(game: Game) -> None:
     await claim(game, await lease(game), "m1", "t1", "t2", ask_s=30)
     await step(game, "m1", "fail", reason="acceptance_timed_out")
     assert [one["event"] for one in await facts(game)] == ["new_match_created", "match_failed"]
+
+
+async def test_facts_that_name_an_erased_player_are_taken_out(game: Game) -> None:
+    """Others stay, and what a reader has yet to carry away; a step looks at so many, and tells where it stopped."""
+    await duel(game)
+    await step(game, "m1", "finish", server="s1", reason="score")
+    assert await game.call("reader_join", "sink", "oldest") == ["0-0", 0]
+    assert await game.call("facts_forget", "p1", "-", 500) == [0, ""]
+    rows = await game.do("XRANGE", "log", "-", "+")
+    await game.call("reader_commit", "sink", rows[0][0])
+    assert await game.call("facts_forget", "p", "-", 1) == [0, rows[0][0]]
+    assert await game.call("facts_forget", "p1", "-", 500) == [1, ""]
+    assert [one["event"] for one in await facts(game)] == ["session_created", "session_removed"]
+    assert await game.call("facts_forget", "p1", "-", 500) == [0, ""]

@@ -292,6 +292,30 @@ async def test_a_wait_for_a_profile_ends_with_the_client_and_at_its_bound(villag
     assert msgspec.json.encode((await village.ask("/packs")).body)
 
 
+async def test_streams_and_waits_end_soon_after_their_logout(village: Village) -> None:
+    """The player's stream and his wait for the profile end with his session; the developer's stream goes on."""
+    await village.send(1, "add")
+    path, token = f"{village.path}/packs/events", village.me["access_token"]
+    streams = [await village.api.open("GET", path, token=it["access_token"]) for it in (village.me, village.developer)]
+    for stream in streams:
+        assert await next_event(stream) is not None
+    waits = asyncio.ensure_future(village.ask("/profile?wait_s=20"))
+    await eventually(lambda: _watched(village, 3))
+    assert (await village.api.ask("POST", "/v1/logout", token=token)).status == 204
+    async with asyncio.timeout(20):
+        assert await next_event(streams[0]) is None
+        assert (await waits).problem == "token-revoked"
+    async with running(village.db):
+        told = await next_event(streams[1])
+    assert told is not None
+    for stream in streams:
+        stream.close()
+
+
+async def _watched(village: Village, count: int) -> bool:
+    return sum(map(len, village.api.services.pack_streams._watchers.values())) == count
+
+
 async def _nobody(village: Village) -> bool:
     return not village.api.services.pack_streams._watchers
 

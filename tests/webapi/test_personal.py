@@ -9,24 +9,19 @@ from typing import Any
 
 import pytest
 
-from core import keys
+from core import keys, packstore
 from core.clock import new_id, now_ms
 from core.errors import Unavailable
-from core.interactions import Attack, Columns, Move, States
 from core.inventory import Inventories
-from core.items import Item
-from core.leaderboard import bucket_of, count_args, score_args, slot_of
-from core.near import near_calls
+from core.leaderboard import score_args
 from core.redis.client import Database, open_database
-from core.views import Views, view_calls
 from tests.redis.backends import cluster
 from tests.support import eventually
+from tests.webapi.lives import COMMANDS, GAME, commands, live, offline, pack, take
 from tests.webapi.support import PASSWORD, Api, open_api
 from webapi import erasing as work
 from webapi.auth import Tokens
 from webapi.store import personal
-
-GAME = "tanks"
 
 
 @pytest.fixture(scope="module", params=["one node", "cluster"])
@@ -57,51 +52,6 @@ async def _emptied(db: Database) -> bool:
     return True
 
 
-async def live(api: Api, db: Database, other: str) -> dict[str, Any]:
-    """A player who did all that a player can do; his session."""
-    session = await api.account("Zoë Wanderer", "developer")
-    player, token, now = session["player"], session["access_token"], now_ms()
-    await api.ask("POST", "/v1/keys", {"name": "ci", "scopes": ["games:write"]}, token=token)
-    await api.ask("POST", "/v1/login", {"name": "zoë wanderer", "password": PASSWORD})
-    await api.ask("POST", "/v1/login", {"name": "zoë wanderer", "password": "a wrong one"})
-    await api.ask("POST", "/v1/parties", {}, token=token)
-    await api.ticket(session, GAME)
-    await db.do("ZADD", f"{keys.game(GAME)}:cancels:{player}", now, "m-1")
-    played = keys.presence(keys.presence_number(player))
-    await db.do("HSET", f"{played}:days:{player}", f"{GAME}/20000", 5000)
-    await db.do("LPUSH", f"{played}:sessions:{player}", json.dumps({"game": GAME, "since_ms": 1, "until_ms": 2}))
-    await db.do("SADD", f"{played}:limited", f"{GAME}/{player}")
-    await boards(db, now, player, other)
-    moves = [Move(f"w-{i}", now, one, 48.0, 2.0) for i, one in enumerate((player, other))]
-    views = Views()
-    views.add(Columns([*moves, Attack("a-1", now, player, other, 3.0), Attack("a-2", now, other, player, 4.0)]))
-    views.add_states(States(now, ("hp",), [(player, "3"), (other, "4")]), "m-1")
-    for base, args in view_calls(GAME, views, move_ttl_ms=60_000):
-        await db.call("views_write", base, *args)
-    for base, args in near_calls(GAME, moves, ttl_s=60):
-        await db.call("near_add", base, *args)
-    items = Inventories(db, GAME)
-    await items.grant(player, [Item("gold", 5), Item("sword", 1, "excalibur")])
-    await items.grant(other, [Item("gold", 7)])
-    await items.exchange(player, other, give=[Item("gold", 1)])
-    return session
-
-
-async def boards(db: Database, now: int, *players: str) -> None:
-    """Counts, a score, a rating, and the same in a season that is over."""
-    base, slot = keys.boards(GAME), slot_of(now)
-    for args in score_args([(player, 12.5) for player in players], now):
-        await db.call("boards_add", base, "", 0, *args)
-    for args in count_args({(bucket_of(slot, player), player): 4 for player in players}):
-        await db.call("boards_add", base, "", 0, *args)
-    for mode in ("", "duel"):
-        for player in players:
-            await db.call("ratings_write", base, new_id("match"), mode, 1, now, player, "", "1500 500 1 1", 7)
-    await db.call("season_end", base, 1, now, 1, 5)
-    for args in score_args([(player, 13.5) for player in players], now):
-        await db.call("boards_add", base, "", 0, *args)
-
-
 async def told(api: Api, path: str, token: str) -> list[dict[str, Any]]:
     """What is known of a player, a line each."""
     async with await api.open("GET", path, token=token) as answer:
@@ -128,23 +78,33 @@ async def whole(db: Database) -> dict[str, str]:
 STAYS = (":audit", ":ticket:", ":match:", ":feed", "}:events")
 
 
+def stays(key: str) -> bool:
+    """Whether a key may have the id in it after that."""
+    return any(it in key for it in STAYS)
+
+
 async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
     """One call has account, sessions, party, ticket, boards, views, items and their trail; and no secrets."""
     api, db = both
-    await api.game(GAME, near=True)
+    await api.game(GAME, near=True, commands=COMMANDS)
     other = (await api.guest())["player"]
     session = await live(api, db, other)
     lines = await told(api, "/v1/me/data", session["access_token"])
     parts = {line["part"] for line in lines}
     assert parts == {
-        "account", "played_ms", "played", "play_limited", "session", "api_key", "party", "ticket", "state", "position",
-        "activity", "score", "rating", "season", "item", "move",
+        "account", "played_ms", "played", "play_limited", "online", "session", "api_key", "party", "ticket", "playing",
+        "turned_down", "commands", "pack", "state", "position", "activity", "score", "rating", "season", "item", "move",
     }  # fmt: skip
     assert {line.get("game", "") for line in lines} == {"", GAME}
     by_part = {line["part"]: line["data"] for line in lines}
     assert by_part["account"]["name"] == "Zoë Wanderer"
     assert (by_part["score"], by_part["activity"]) == (13.5, 4.0)
     assert by_part["state"]["hp"] == "3"
+    kept = by_part["commands"]
+    assert (kept["state"], kept["accepted"], kept["done"]) == ({"coins": 60}, "3", "1")
+    assert [line["data"][0] for line in lines if line["part"] == "pack"] == [2, 3]
+    assert (by_part["playing"], by_part["turned_down"]["match"]) == ({"match": "m-2"}, "m-1")
+    assert by_part["online"]["since_ms"] <= by_part["online"]["heard_ms"]
     text = json.dumps(lines)
     assert "argon2" not in text
     assert "digest" not in text
@@ -158,19 +118,24 @@ async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
 async def test_nothing_is_left_of_an_erased_player(both: tuple[Api, Database]) -> None:
     """At once nobody comes in as him; then no key has his id or name, and what stays has the id alone."""
     api, db = both
-    await api.game(GAME, near=True)
+    await api.game(GAME, near=True, commands=COMMANDS)
     other = (await api.guest("Other"))["player"]
     session = await live(api, db, other)
     player, token = session["player"], session["access_token"]
     before = await whole(db)
     assert len([key for key in before if player in key]) >= 10
     assert (await api.ask("DELETE", "/v1/me", {"password": "a wrong one"}, token=token)).problem == "wrong-credentials"
+    (taken,) = await take(db, player)
     assert (await api.ask("DELETE", "/v1/me", {"password": PASSWORD}, token=token)).status == 202
     assert (await api.ask("GET", "/v1/me", token=token)).problem == "token-revoked"
     assert (await api.ask("POST", "/v1/refresh", {"refresh_token": session["refresh_token"]})).status == 401
     assert (await api.ask("POST", "/v1/login", {"name": "Zoë Wanderer", "password": PASSWORD})).status == 401
     erasing = api.services.erasing
     await eventually(lambda: _worked(erasing, now_ms()))
+    # A worker that had his packs is late, and he goes offline only now.
+    name, base, args = packstore.done_call(taken, 2, 2, '{"coins":1}', now_ms(), None)
+    assert await db.call(name, base, *args) == ["fenced"]
+    await offline(db, player)
     # A match that still runs writes on; the last look takes that too.
     await db.call("boards_add", keys.boards(GAME), "", 0, *next(iter(score_args([(player, 99.0)], now_ms()))))
     assert await erasing.work(now_ms() + work.LATE_MS + 1000) == 1
@@ -179,9 +144,10 @@ async def test_nothing_is_left_of_an_erased_player(both: tuple[Api, Database]) -
     for key in tried:
         assert 0 < await db.do("TTL", key) <= 300
     assert [key for key in after if player in key or ("zoë wanderer" in key and key not in tried)] == []
-    assert [key for key, text in after.items() if player in text and not any(it in key for it in STAYS)] == []
+    assert [key for key, text in after.items() if player in text and not stays(key)] == []
     assert [key for key, text in after.items() if "Wanderer" in text and ":ticket:" not in key] == []
     assert await db.do("HGET", f"{keys.items(GAME)}:owners", "excalibur") is None
+    assert await db.do("XLEN", f"{keys.game(GAME)}:log") == 1
     # Nobody else lost anything, and the audit still makes the inventories that there are.
     assert await Inventories(db, GAME).rebuild() == {}
     assert [(item.kind, item.quantity) for item in await Inventories(db, GAME).inventory(other)] == [("gold", 8)]
@@ -201,7 +167,7 @@ async def test_an_erasure_that_died_is_gone_on_with(
 ) -> None:
     """Killed at any piece, another worker goes on after the lease; killed before the tombstone, it is put then."""
     api, db = both
-    await api.game(GAME, near=True)
+    await api.game(GAME, near=True, commands=COMMANDS)
     session = await live(api, db, (await api.guest())["player"])
     player, erasing, now = session["player"], api.services.erasing, now_ms()
     await db.do("ZADD", keys.ERASING, now, player)  # and the process died
@@ -223,9 +189,47 @@ async def test_an_erasure_that_died_is_gone_on_with(
         assert (await api.ask("GET", "/v1/me", token=session["access_token"])).problem == "token-revoked"
         assert await erasing.work(now + work.LEASE_MS - 1) == 0
         now += work.LEASE_MS
+    await offline(db, player)
     assert await erasing.work(now) == 1
     assert await erasing.work(now + work.LATE_MS) == 1
-    assert [key for key in await whole(db) if player in key] == []
+    assert [key for key, text in (await whole(db)).items() if player in key + text and not stays(key)] == []
+
+
+async def test_delayed_commands_of_an_erased_player_are_refused_at_the_write(both: tuple[Api, Database]) -> None:
+    """Workers and requests that were at them write nothing back; nobody else's packs go; none waits for ever."""
+    api, db = both
+    developer = await api.game(GAME, commands=COMMANDS)
+    gone, other = await api.guest(), await api.guest()
+    for session in (gone, other):
+        await commands(api, db, session)
+    player, base = gone["player"], keys.shard(GAME, gone["player"])
+    (taken,) = [it for it in await take(db, player) if it.player == player]
+    for _ in range(2):
+        await packstore.forget(db, GAME, player)  # and once more after a crash
+    # His access token is good for a moment: as a request that was let in before the tombstone.
+    late = await pack(api, gone, 4)
+    assert (late.status, late.problem) == (404, "no-such-player")
+    path = f"/v1/games/{GAME}/players"
+    seen = await api.ask("GET", f"{path}/{player}/profile", token=gone["access_token"])
+    assert (seen.status, seen.body["state"]) == (200, {"coins": 100})
+    for name, at, args in (
+        packstore.done_call(taken, 2, 2, '{"coins":1}', now_ms(), None),
+        packstore.return_call(taken, 0, "slow"),
+    ):
+        assert await db.call(name, at, *args) in (["fenced"], 0)
+    key = f"{base}:commands:{player}"
+    assert await db.do("HGETALL", key) == {"erased": "1"}
+    assert 0 < await db.do("TTL", key) <= packstore.ERASED_S
+    for index in ("packs-due", "packs-since"):
+        assert player not in await db.do("ZRANGE", f"{base}:{index}", 0, -1)
+    every = [await db.do("HMGET", f"{it}:packs-stats", *packstore.STATS) for it in keys.shards(GAME)]
+    assert sum(map(packstore.waiting_of, every)) == 2
+    assert await db.do("LLEN", f"{keys.shard(GAME, other['player'])}:packs:{other['player']}") == 2
+    # A developer who looks for him later brings no key back.
+    await db.do("DEL", key)
+    token = developer["access_token"]
+    assert (await api.ask("GET", f"{path}/{player}/profile", token=token)).body["state"] == {"coins": 100}
+    assert not await db.do("EXISTS", key)
 
 
 async def test_a_login_under_way_does_not_bring_an_erased_player_back(both: tuple[Api, Database]) -> None:

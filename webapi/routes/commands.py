@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct
 
 from core import keys, packstore
 from core.commandspec import CommandsSpec
-from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unavailable
+from core.errors import Conflict, Forbidden, Invalid, NotFound, TooMany, Unauthorized, Unavailable
 from core.log import get
 from core.packs import BACK_MOST_S, BACK_S, NewPack, Outcome, check_pack
 from core.packstore import Look
@@ -99,24 +99,27 @@ async def profile(call: Call, query: ProfileQuery) -> doc.Profile | web.Response
     initial = packstore.initial_text(await _commands(call))
     await _may_look(call)
     deadline = time.monotonic() + query.wait_s
-    found = await packstore.look(call.services.batch, game, player, profile=True, initial=initial)
+    # Written for the player alone: whom a developer asks for may be nobody, or nobody any more.
+    written = initial if player == call.caller.player else ""
+    found = await packstore.look(call.services.batch, game, player, profile=True, initial=written)
     _check_epoch(query, found)
     if found.waiting:
         call.services.bell.ring("commands", [f"{game}.{keys.shard_number(player)}"])
     if found.waiting and query.wait_s:
         asks = player != call.caller.player  # who only looks is no sign of the player's life
-        with call.services.pack_streams.watch((game, player), call.caller.player, 0, asks=asks) as watcher:
-            while (
-                found.waiting and (left_s := deadline - time.monotonic()) > 0 and not call.services.pack_streams.closing
-            ):
+        streams, session = call.services.pack_streams, call.caller.session
+        with streams.watch((game, player), call.caller.player, 0, asks=asks, session=session) as watcher:
+            while found.waiting and (left_s := deadline - time.monotonic()) > 0 and not streams.closing:
                 watcher.seq = found.rev
                 await watcher.waker.wait(left_s)
-                found = await packstore.look(call.services.batch, game, player, profile=True, initial=initial)
+                if watcher.ended:
+                    raise Unauthorized("the session has ended: log in again", code="token-revoked")
+                found = await packstore.look(call.services.batch, game, player, profile=True, initial=written)
         _check_epoch(query, found)  # an error may have come to light
     if found.waiting:
         return _come_back(call, player, found)
     balance, _ = await call.services.packs.balances(game, call.now_ms)
-    return doc.profile(player, found, balance)
+    return doc.profile(player, found, balance, initial)
 
 
 @TABLE.route("GET", PLAYER + "/packs", who=PLAYERS, errors=(NotFound, Forbidden))
@@ -143,8 +146,10 @@ async def events(call: Call) -> web.StreamResponse:
     await _commands(call)
     await _may_look(call)
     game, player = call.path("game"), call.path("player")
-    seen, asks = last_event_id(call.request), player != call.caller.player
-    with call.services.pack_streams.watch((game, player), call.caller.player, seen, asks=asks) as watcher:
+    seen, asks, session = last_event_id(call.request), player != call.caller.player, call.caller.session
+    with call.services.pack_streams.watch(
+        (game, player), call.caller.player, seen, asks=asks, session=session
+    ) as watcher:
         stream = EventStream(call.request, call.services.metrics)
         try:
             await stream.open()
@@ -155,7 +160,7 @@ async def events(call: Call) -> web.StreamResponse:
 
 
 async def _follow(call: Call, stream: EventStream, watcher: Watcher) -> None:
-    while not call.services.pack_streams.closing:
+    while not call.services.pack_streams.closing and not watcher.ended:
         try:
             found = await packstore.look(call.services.batch, *watcher.address)
         except Unavailable:

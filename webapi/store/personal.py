@@ -5,7 +5,8 @@ adds a piece here. Keys that carry the player's id in their name are found and r
 pieces are for what stands within keys that others share, and for telling it.
 
 What stays carries the player's id alone, which leads to nobody any more: the log of interactions, the audit of items,
-and, for a day after its end, a match's document.
+events of presence, feeds, and the webhook's deliveries that were given up. His tickets and the documents of his matches
+have his name until they end by themselves, 25 hours after they were over; what a match's sidecar keeps ends with it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from typing import Any, Final
 
 import msgspec
 
-from core import keys
+from core import keys, packstore
 from core.clock import now_ms
 from core.errors import NotFound, Refused
 from core.inventory import MOST_ENTRIES, Inventories
 from core.items import MOST_ITEMS
+from core.packs import read_pack
 from core.presence import member
 from core.redis.batch import Batch
 from webapi.store.boards import Boards
@@ -29,6 +31,10 @@ from webapi.store.tickets import Tickets
 
 TAKES_MOST: Final = 64  # of what a player has, 32 kinds each; somebody may give him more meanwhile
 ERASURE: Final = "erasure"
+FACTS_AT_ONCE: Final = 500  # of the log of a game's matches: half a ms of Redis
+FACTS_STEPS: Final = 100  # ... which has 40,000 at most
+COMMANDS_TOLD: Final = ("state", "version", "accepted", "done", "epoch", "error", "clock", "ran")
+TOLD_AS_JSON: Final = {"state", "error"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +83,18 @@ async def _erase_account(stores: Stores, _: str, player: str) -> None:
 async def _tell_play(stores: Stores, game: str, player: str) -> Told:
     base = keys.presence(keys.presence_number(player))
     if game:
-        if await stores.batch.do("SISMEMBER", f"{base}:limited", member(game, player)):
+        known = member(game, player)
+        limited, heard, since = await stores.batch.do_many(
+            [
+                ("SISMEMBER", f"{base}:limited", known),
+                ("ZSCORE", f"{base}:heard", known),
+                ("HGET", f"{base}:since", known),
+            ]
+        )
+        if limited:
             yield "play_limited", True
+        if heard:
+            yield "online", {"heard_ms": int(float(heard)), "since_ms": int(since or 0)}
         return
     days, sessions = await stores.batch.do_many(
         [("HGETALL", f"{base}:days:{player}"), ("LRANGE", f"{base}:sessions:{player}", 0, -1)]
@@ -129,7 +145,49 @@ async def _erase_ticket(stores: Stores, game: str, player: str) -> None:
     ticket = await stores.batch.do("HGET", f"{base}:open", player)
     if ticket:
         await stores.tickets.cancel(game, ticket, "", now_ms())
-    await stores.batch.do("DEL", f"{base}:cancels:{player}")
+
+
+async def _tell_seat(stores: Stores, game: str, player: str) -> Told:
+    base = keys.game(game)
+    match, cancels = await stores.batch.do_many(
+        [("HGET", f"{base}:playing", player), ("ZRANGE", f"{base}:cancels:{player}", 0, -1, "WITHSCORES")]
+    )
+    if match:
+        yield "playing", {"match": match}
+    for turned_down, at_ms in cancels:
+        yield "turned_down", {"match": turned_down, "at_ms": int(float(at_ms))}
+
+
+async def _erase_seat(stores: Stores, game: str, player: str) -> None:
+    base = keys.game(game)
+    await stores.batch.do_many([("HDEL", f"{base}:playing", player), ("DEL", f"{base}:cancels:{player}")])
+    start = "-"
+    for _ in range(
+        FACTS_STEPS
+    ):  # facts of his matches have his name; what a sink has not carried goes in the last look
+        _, last = await stores.batch.call("facts_forget", base, player, start, FACTS_AT_ONCE)
+        if not last:
+            break
+        start = f"({last}"
+
+
+async def _tell_commands(stores: Stores, game: str, player: str) -> Told:
+    base = keys.shard(game, player)
+    known, packs = await stores.batch.do_many(
+        [("HGETALL", f"{base}:commands:{player}"), ("LRANGE", f"{base}:packs:{player}", 0, -1)]
+    )
+    # Not which worker has them, nor what repeats are recognised by.
+    told = {name: known[name] for name in COMMANDS_TOLD if name in known}
+    for name in TOLD_AS_JSON & told.keys():
+        told[name] = msgspec.json.decode(told[name])
+    if told:
+        yield "commands", told
+    for text in packs:
+        yield "pack", msgspec.to_builtins(read_pack(text))
+
+
+async def _erase_commands(stores: Stores, game: str, player: str) -> None:
+    await packstore.forget(stores.batch, game, player)
 
 
 async def _tell_views(stores: Stores, game: str, player: str) -> Told:
@@ -226,6 +284,8 @@ INSTALLATION: Final = (
 OF_A_GAME: Final = (
     Piece(_tell_play, _erase_play),
     Piece(_tell_ticket, _erase_ticket),
+    Piece(_tell_seat, _erase_seat),
+    Piece(_tell_commands, _erase_commands),
     Piece(_tell_views, _erase_views),
     Piece(_tell_boards, _erase_boards),
     Piece(_tell_items, _erase_items),

@@ -3,12 +3,13 @@
 -- ARGV    player, seq, epoch, ms of its first command, ms of its last, '1' to be executed at once, digest, most that may
 --         wait, number of commands, pack
 -- Returns {'ok' | 'repeat', position among those that waited, done, epoch} | {'refused', code, what it tells of}
--- Keeps   a row has no gap and no pack twice, and only packs of the epoch that it is in; the index names every player
+-- Keeps   a row has no gap and no pack twice, and only packs of the epoch that it is in; who was erased has none; the index names every player
 --         with a waiting pack, and one that a worker has, or that is to be tried later, is left where it is.
 register('pack_accept', function(keys, args)
   local base, player, seq, epoch = keys[1], args[1], tonumber(args[2]), tonumber(args[3])
   local key = base .. ':commands:' .. player
-  local accepted, done, now_in, clock, known = unpack(redis.call('HMGET', key, 'accepted', 'done', 'epoch', 'clock', 'd' .. args[2]))
+  local accepted, done, now_in, clock, known, erased = unpack(redis.call('HMGET', key, 'accepted', 'done', 'epoch', 'clock', 'd' .. args[2], 'erased'))
+  if erased then return { 'refused', 'erased', '' } end
   accepted, done, now_in = tonumber(accepted) or 0, tonumber(done) or 0, tonumber(now_in) or 0
   if seq <= accepted then
     local digest, position = string.match(known or '', '^(%S+) (%S+)$')
