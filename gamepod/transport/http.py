@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -20,6 +20,8 @@ from gamepod.transport.http_reader import BadRequest, RequestReader
 from gamepod.transport.http_types import Handler, HttpLimits, Request, Response, plain, response_head
 
 log = logging.getLogger(__name__)
+
+LINGER_S: Final = 0.5  # a client that still sends is heard so long after it was refused
 
 Upgrade = Callable[[Request], asyncio.Protocol]
 """Makes the protocol that takes over the connection of a WebSocket request."""
@@ -161,6 +163,12 @@ class HttpConnection(asyncio.Protocol):
             self._transport.close()
             self._loop.call_later(self._limits.write_timeout_s, self._transport.abort)
 
+    def _linger(self) -> None:
+        """Close for writing, and take what still comes for a moment: to close with bytes unread resets the connection,
+        and a client that still sends would lose the answer that says why."""
+        self._transport.write_eof()
+        self._loop.call_later(LINGER_S, self._end)
+
     def _refuse(self, status: int, text: str) -> None:
         self._deaf = True
         self._last_word = self._last_word or plain(status, text)
@@ -195,7 +203,7 @@ class HttpConnection(asyncio.Protocol):
             if self._last_word is not None and not self._transport.is_closing():
                 self._transport.write(response_head(self._last_word, close=True, chunked=False))
                 self._transport.write(self._last_word.body)
-                self._end()
+                self._linger()
         except Exception as error:
             # The head is already sent, so the only honest answer left is to break off.
             if not isinstance(error, TimeoutError):
@@ -203,7 +211,7 @@ class HttpConnection(asyncio.Protocol):
             self._transport.abort()
         finally:
             self._task = None
-            if not self._transport.is_closing():
+            if not self._transport.is_closing() and not self._deaf:
                 limits = self._limits
                 self._arm(limits.request_timeout_s if self._reader.reading else limits.keep_alive_s)
 

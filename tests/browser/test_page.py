@@ -47,7 +47,7 @@ async def test_the_keyboard_alone_can_queue_and_cancel(open_tab: OpenTab, regist
     await page.get_by_role("button", name="Play", exact=True).focus()
     await page.keyboard.press("Enter")
     await page.locator(".steps .now").wait_for()
-    waiting = page.get_by_role("row", name=game).locator("td").first
+    waiting = page.get_by_role("row", name=game).locator("td").nth(1)  # after who is online
     await waiting.filter(has_text="1").wait_for()
     await page.get_by_role("button", name="Cancel").focus()
     await page.keyboard.press("Enter")

@@ -50,8 +50,8 @@ def test_the_api_server_takes_everything_that_is_rendered(
     documents: list[Document] = [document for document in rendered if document]
     with cluster.namespace(f"{namespace}-games") as games:
         for document in documents:
-            # The all-options file names a namespace for the games; here it has the test's own.
-            if document["metadata"].get("namespace") == "everything-games":
+            # The all-options file names namespaces for the games and their fleets; here they have the test's own.
+            if document["metadata"].get("namespace") not in (None, namespace):
                 document["metadata"]["namespace"] = games
         bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
         dry = ["--server-side", "--dry-run=server", "--validate=strict", "--filename=-"]

@@ -83,23 +83,24 @@ def shared_libraries(programs: Sequence[Path]) -> dict[str, Source]:
 
 
 def project_dependencies() -> list[str]:
-    """Names of the distributions that pyproject.toml requires; the project itself need not be installed."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line).name for line in project["dependencies"]]
+    """What pyproject.toml requires, as it says it; the project itself need not be installed."""
+    return [str(line) for line in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]]
 
 
-def requirements(names: Iterable[str]) -> set[str]:
-    """Names of all distributions that these require on this machine, themselves included. Extras are not followed."""
-    seen: set[str] = set()
-    open_ends = list(names)
+def requirements(lines: Iterable[str]) -> set[str]:
+    """Names of all distributions that these need on this machine, themselves and what their extras need included."""
+    seen: set[tuple[str, str]] = set()  # a distribution, and an extra of it or ""
+    open_ends = [(one.name, extra) for one in map(Requirement, lines) for extra in ("", *one.extras)]
     while open_ends:
-        name = re.sub(r"[-_.]+", "-", open_ends.pop()).lower()
-        if name in seen:
+        name, extra = open_ends.pop()
+        name = re.sub(r"[-_.]+", "-", name).lower()
+        if (name, extra) in seen:
             continue
-        seen.add(name)
-        needed = [Requirement(line) for line in importlib.metadata.requires(name) or []]
-        open_ends += [need.name for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})]
-    return seen
+        seen.add((name, extra))
+        for need in map(Requirement, importlib.metadata.requires(name) or []):
+            if need.marker is None or need.marker.evaluate({"extra": extra}):
+                open_ends += [(need.name, wanted) for wanted in ("", *need.extras)]
+    return {name for name, _ in seen}
 
 
 def top_level(names: Iterable[str]) -> set[Path]:

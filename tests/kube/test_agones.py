@@ -142,7 +142,8 @@ async def test_a_crash_after_an_allocation_leaks_nothing(db: Database, stack: Ma
 
     await eventually(dead, within_s=30)
     fleets.answered = lambda: None
-    assert (await ticket(db, GAME, placed))["state"] == "PLACING"
+    # The signal may come a moment after it wrote the allocation down; then there is nothing left to find.
+    assert (await ticket(db, GAME, placed))["state"] in ("PLACING", "COMPLETED")
     stack.start()
     made, _ = await running(db, placed)
     assert len(fleets.asked) == len(fleets.of(made)) == 1
