@@ -41,13 +41,16 @@ async def check(place: Place, name: str, manifest: Manifest, folder: Path, told:
 async def restore(place: Place, name: str, url: str, *, replace: bool, told: Told = lambda _text: None) -> int:
     """Put the backup `name` into the Redis at `url`; returns how many keys it now has.
 
-    Nothing is touched before every file was checked. A Redis that holds keys is refused with Conflict, or emptied where
-    `replace`. Cut off in the middle it left a part: run it again with `replace`.
+    Nothing is touched before every file was checked, and read once by a server of our own. A Redis that holds keys is
+    refused with Conflict, or emptied where `replace`. Cut off in the middle it left a part: run it again that way.
     """
     name, manifest = choose(place, name)
     with tempfile.TemporaryDirectory(prefix="muster-restore-") as scratch:
         folder = Path(scratch)
         await check(place, name, manifest, folder, told)
+        for file in manifest.files:
+            async with reading(folder / file.file, folder, manifest.database):
+                told(f"{file.file}: can be read here")
         if held := await count_keys(url):
             if not replace:
                 raise Conflict(f"the Redis to restore into holds {held} keys: empty it first, or say --replace")

