@@ -77,7 +77,9 @@ def test_service_name_resolves_and_routes_inside_a_pod(
         cluster.wait_for_pod(name, namespace)
     call = f"import socket; print(socket.create_connection(('echo.{namespace}', {pods.ECHO_PORT}), 5).recv(9))"
     for name in ("echo", "other"):
-        until(partial(answers, cluster, namespace, name, call), f"Service from {name}", within_s=20)
+        until(
+            partial(answers, cluster, namespace, name, call), f"Service from {name}", within_s=90
+        )  # a DNS server that lost its API server waits a while
     address = cluster.api.get(f"/api/v1/namespaces/{namespace}/services/echo")["spec"]["clusterIP"]
     assert ask_udp(address, pods.ECHO_PORT) == b"hello from echo"
 
