@@ -71,7 +71,8 @@ kubectl create secret generic muster --namespace games \\
 ```
 
 The images (`make images`): `muster/gamepod`, which every node with matches has, adds 30 MB to its base image
-(7 of them for gRPC); `muster/service`, for webapi and matchmaker, 268 MB: 122 of the Kubernetes client, 73 of numpy.
+(7 of them for gRPC); `muster/service`, for webapi and matchmaker, 317 MB: 122 of the Kubernetes client, 73 of numpy,
+32 of cryptography for tokens and buckets.
 
 For many players: two replicas of each service, `webapi.autoscaling`, an Ingress with a certificate, your own Redis, a
 namespace of its own for the servers (`games.namespace`), and `games.imagePrefixes`.
