@@ -42,6 +42,7 @@ SECTIONS = [
     ("events to brokers (`python -m core.sinks`)", core.sinks.settings.Settings),
     ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
+    ("muster login, games, matches and the like", core.cli.settings.RemoteSettings),
 ]
 
 

@@ -17,6 +17,15 @@ MAX_WORKERS: Final = 64  # of one machine
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteSettings:
+    """Of commands that speak to a Muster anywhere."""
+
+    url: str = setting("MUSTER_URL", "")  # empty: the stack that runs here, else that of the last login
+    token: str = setting("MUSTER_TOKEN", "", secret=True)  # access token or API key, instead of a login
+    config_dir: str = setting("MUSTER_CONFIG_DIR", "")  # folder of kept sessions; empty: the system's for this user
+
+
+@dataclass(frozen=True, slots=True)
 class StackSettings:
     """What `muster up` reads. Every port can be moved; the services get whatever else is set as it is."""
 

@@ -75,6 +75,20 @@ class ByHand:
         assert found is not None
         return cls(db, store, found)
 
+    @classmethod
+    async def take_when_free(cls, db: Database, game: str) -> ByHand:
+        """The same, once the lease of a killed one has run out."""
+
+        async def free() -> ByHand | None:
+            try:
+                return await cls.take(db, game)
+            except KeyError:
+                return None
+
+        taken = await eventually(free)
+        assert taken is not None
+        return taken
+
     async def create(self) -> str:
         """Write that a server is to be started, and start none."""
         name = new_id("standby")

@@ -46,15 +46,7 @@ async def test_killed_right_after_the_claim_the_players_are_told_all_the_same(db
     first.kill()
     first.wait()
     one, _ = await queue(db, "duel"), await queue(db, "duel")
-
-    async def free() -> ByHand | None:
-        try:
-            return await ByHand.take(db, "duel")
-        except KeyError:
-            return None
-
-    by_hand = await eventually(free)
-    assert by_hand is not None
+    by_hand = await ByHand.take_when_free(db, "duel")
     made, took = await by_hand.claim()
     assert took == name
     assert (await status(db, "duel", one, "COMPLETED"))["match"] == made.id
@@ -94,15 +86,7 @@ async def test_a_server_killed_just_before_a_match_takes_it(db: Database, stack:
     first.wait()
     (await stack.server_of(name)).kill()
     one, _ = await queue(db, "duel"), await queue(db, "duel")
-
-    async def free() -> ByHand | None:
-        try:
-            return await ByHand.take(db, "duel")
-        except KeyError:
-            return None
-
-    by_hand = await eventually(free)
-    assert by_hand is not None
+    by_hand = await ByHand.take_when_free(db, "duel")
     made, took = await by_hand.claim()
     if took:  # it beat a moment ago
         stack.start(**GAMEPOD)

@@ -21,7 +21,7 @@ import msgspec
 
 from core.cli.folder import replace_private, running
 from core.cli.rest import Answer, Rest
-from core.cli.settings import StackSettings
+from core.cli.settings import RemoteSettings, StackSettings
 from core.errors import Misconfigured, Unauthorized
 from core.settings import from_env
 
@@ -134,11 +134,13 @@ def read(content: bytes) -> Sessions:
 
 def site(url: str = "", env: Mapping[str, str] = os.environ) -> Site:
     """The Muster that is meant. Raises Misconfigured for a URL that is none."""
-    file = Path(env.get("MUSTER_CONFIG_DIR") or click.get_app_dir("muster")) / FILE
+    settings = from_env(RemoteSettings, env)
+    url = url or settings.url
+    file = Path(settings.config_dir or click.get_app_dir("muster")) / FILE
     state = None if url else running(from_env(StackSettings, env).data)
     kept = read(file.read_bytes()).current if file.exists() else ""
     found = (url or (state.url if state else "") or kept or DEFAULT_URL).rstrip("/")
     parts = urlsplit(found)
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise Misconfigured(f"{found[:100]!r} is no http:// or https:// address", setting="MUSTER_URL")
-    return Site(found, env.get("MUSTER_TOKEN", ""), file)
+    return Site(found, settings.token, file)
