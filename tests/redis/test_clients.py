@@ -22,7 +22,14 @@ ELSEWHERE = {
     "gamepod/test_plain_games.py": ("match_said",),
     "webapi/test_keys.py": ("invitation_take",),
     "webapi/test_parties.py": ("invite_put",),
-    "webapi/test_personal.py": ("account_erase", "boards_forget", "erasing_claim", "items_forget", "login_erase"),
+    "webapi/test_personal.py": (
+        "account_erase",
+        "boards_forget",
+        "erasing_claim",
+        "items_forget",
+        "login_erase",
+        "packs_forget",
+    ),
     "webapi/test_sessions.py": ("guest_claim", "guest_write", "login_password"),
 }
 

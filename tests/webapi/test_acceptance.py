@@ -74,8 +74,9 @@ async def test_a_rejection(api: Api, db: Database) -> None:
     await api.game()
     (ann, bob), (first, second) = await _waiting(api, 2)
     match = await claim(db, "tanks", first, second, ask_s=30)
+    another = match[:-1] + ("x" if match[-1] != "x" else "y")
     for accept in (True, False):
-        other_match = {"accept": accept, "match": match[:-1] + "x"}
+        other_match = {"accept": accept, "match": another}
         late = await api.ask("POST", _path(first) + "/acceptance", other_match, token=ann["access_token"])
         assert (late.status, late.problem) == (409, "past-acceptance")
     for _ in range(2):
