@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.sinks.catalogue import KINDS, VERSION
+import json
+
+from core.sinks.catalogue import COMMON, KINDS, VERSION, Kind, example
 from core.sinks.rabbitmq import EXCHANGE
 
 PAGE = Path(__file__).parent.parent / "docs" / "events.md"

@@ -39,7 +39,8 @@ class Entry(NamedTuple):
 class LogReader:
     """A reader of all shards of one game. All methods raise Unavailable. One at a time reads under one name.
 
-    With `facts` it reads the log of the game's matches too: what became of each, by the steps that decided it.
+    With `facts` it reads what steps in Redis told too: of the game's matches, tickets, presence and delayed commands.
+    The last three are written from its first `register` on. Of game '' it reads who tried to come in.
     """
 
     db: Database
@@ -77,13 +78,17 @@ class LogReader:
         """
         if not self.cursors:
             raise NotFound(f"reader {self.name!r} is not registered", code="reader-gone")
-        share = max(1, min(most, MAX_READ) // len(self.cursors))
-        commands = [("XRANGE", f"{base}:log", f"({at}", "+", "COUNT", share) for base, at in self.cursors.items()]
+        page = self.page(most)
+        commands = [("XRANGE", f"{base}:log", f"({at}", "+", "COUNT", page) for base, at in self.cursors.items()]
         replies = await self.db.do_many(commands)
         found = [entry(base, row) for base, rows in zip(self.cursors, replies, strict=True) for row in rows]
         if not found and time.monotonic() - self._alive_s >= ALIVE_S:
             await self._commit(self.cursors)
         return found
+
+    def page(self, most: int = MAX_READ) -> int:
+        """How many of one shard `read` gives at most: where it gives so many, there may be more."""
+        return max(1, min(most, MAX_READ) // len(self.cursors))
 
     async def commit(self, entries: list[Entry]) -> None:
         """These entries, and all before them in their shards, are done with. Raises NotFound as `read` does."""
@@ -95,7 +100,10 @@ class LogReader:
         self.cursors = {}
 
     def _bases(self) -> list[str]:
-        return [*keys.shards(self.game), *([keys.game(self.game)] if self.facts else [])]
+        if not self.game:
+            return [keys.AUDIT]
+        shards, game = keys.shards(self.game), keys.game(self.game)
+        return shards if not self.facts else [*shards, game, keys.facts(game), *map(keys.facts, shards)]
 
     async def _commit(self, cursors: dict[str, str]) -> None:
         # All shards are told: a shard of which nothing came must know that its reader lives.

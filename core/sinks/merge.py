@@ -29,6 +29,15 @@ def in_order(pages: Mapping[str, Sequence[Entry]], *, now_ms: int, full: int) ->
     return sorted(found, key=_place)
 
 
+def first(entries: Sequence[Entry], room: int) -> list[Entry]:
+    """As many of `entries` as hold `room` interactions and facts, at least one entry."""
+    for count, entry in enumerate(entries):
+        room -= max(1, entry.size)
+        if room < 0:
+            return list(entries[: max(1, count)])
+    return list(entries)
+
+
 def by_stream(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     """Entries by the stream they are of."""
     pages: dict[str, list[Entry]] = {}

@@ -24,13 +24,15 @@ from core.errors import Invalid, MusterError, NotFound
 from core.log import get
 from core.redis.client import Database
 from core.redis.logreader import Entry, LogReader, entry_ms
-from core.sinks.catalogue import Message, messages
-from core.sinks.merge import by_stream, in_order
+from core.sinks.catalogue import Message
+from core.sinks.merge import by_stream, first, in_order
 from core.sinks.metrics import Metrics
 from core.sinks.outlet import Outlet
+from core.sinks.reading import messages
 
 POLL_S: Final = 0.2  # between rounds that found nothing
-PAGE: Final = 340  # entries of one round of a game: 20 of each of its streams, 1 MB where all are full
+MESSAGES: Final = 20_000  # of one send, 5 MB: well under a broker's time-out. An entry more a game at most
+INSTALLATION: Final = ""  # its own log, beside those of games
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 GAMES_S: Final = 2.0  # how late a new game is seen
@@ -88,7 +90,8 @@ class Shipper:
         games = sorted(self._held_until_s)
         for start in range(0, len(games), GAMES_AT_ONCE):
             now_ms = await self._redis_ms()
-            rounds = [await self._read(game, now_ms) for game in games[start : start + GAMES_AT_ONCE]]
+            some = games[start : start + GAMES_AT_ONCE]
+            rounds = [await self._read(game, now_ms, MESSAGES // len(some)) for game in some]
             todo = [one for one in rounds if one.entries]
             batch = [message for one in todo for message in one.messages]
             if batch:
@@ -101,17 +104,16 @@ class Shipper:
             sent += len(batch)
         return sent
 
-    async def _read(self, game: str, now_ms: int) -> _Round:
+    async def _read(self, game: str, now_ms: int, room: int) -> _Round:
         reader = self._readers[game]
         try:
             if not reader.cursors:
                 await reader.register(start="oldest")
-            found = await reader.read(PAGE)
+            found = await reader.read()
         except NotFound:  # it was silent for too long, and is dropped: what was trimmed meanwhile is counted as lost
             reader.cursors = {}
             return _Round(reader, [], [])
-        full = max(1, PAGE // len(reader.cursors))
-        entries = in_order(by_stream(found), now_ms=now_ms, full=full)
+        entries = first(in_order(by_stream(found), now_ms=now_ms, full=reader.page()), room)
         made: list[Message] = []
         for entry in entries:
             try:
@@ -142,7 +144,7 @@ class Shipper:
         now = time.monotonic()
         if now - self._looked_s < min(GAMES_S, self.lease_s / 3):
             return
-        games = sorted(await self.db.do("SMEMBERS", keys.GAMES))
+        games = [INSTALLATION, *sorted(await self.db.do("SMEMBERS", keys.GAMES))]
         args = (self.owner, int(self.lease_s * 1000), 0)
         replies = await self.db.call_many([("lease_take", keys.sink(self.outlet.name, game), args) for game in games])
         self._held_until_s = {

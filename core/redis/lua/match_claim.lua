@@ -47,7 +47,7 @@ register('match_claim', function(keys, args)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
   local players = {}
   for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
-  fact(base, id, 'new_match_created', now, { version = document.game_version, players = players })
+  fact(base, id, 'new_match_created', now, { game_version = document.game_version, players = players })
   outcome(base, document.game_version, 'created')
   return standby ~= '' and { 'ok', standby, was } or { 'ok' }
 end)

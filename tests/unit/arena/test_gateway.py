@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gamepod.arena import ArenaSettings
-from gamepod.arena.events import PLAYER_LEFT
+from core.interactions import PLAYER_LEFT
 from gamepod.transport.auth_types import JoinRefused
 from gamepod.transport.gateway import OVER_REPEAT_TICKS, Gateway
 from gamepod.transport.limits import TransportLimits

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from core.errors import Invalid
 from core.interactions import Exchange, pack
 from core.redis.logreader import Entry, entry_ms
-from core.sinks.catalogue import KINDS, messages
+from core.sinks.catalogue import KINDS, VERSION
 from core.sinks.merge import SETTLED_MS, by_stream, in_order
+from core.sinks.reading import messages
 
 MOMENTS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from(["batch", "open", "close"])), max_size=40
@@ -64,7 +65,7 @@ def test_an_exchange_is_told() -> None:
     [message] = messages("duel", Entry("s", "1-1", "m-1", 1, 1, pack([row]).decode()))
     assert (message.topic, message.key, message.id) == (KINDS["items_exchanged"].topic, "m-1", "x-1")
     assert json.loads(message.body) == {
-        "event": "items_exchanged", "id": "x-1", "at_ms": 5, "game": "duel", "match": "m-1",
+        "event": "items_exchanged", "id": "x-1", "at_ms": 5, "version": VERSION, "game": "duel", "match": "m-1",
         "player": "a", "other": "b", "exchange": "audit-1", "gave": "shell:3", "got": "sword#1:1",
     }  # fmt: skip
 
