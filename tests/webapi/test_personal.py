@@ -93,8 +93,8 @@ async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
     parts = {line["part"] for line in lines}
     assert parts == {
         "account", "played_ms", "played", "play_limited", "online", "session", "api_key", "party", "ticket", "playing",
-        "turned_down", "commands", "attempt", "pack", "state", "position", "activity", "score", "rating", "season", "item",
-        "move",
+        "turned_down", "commands", "attempt", "pack", "state", "position", "activity", "score", "rating", "season",
+        "item", "move",
     }  # fmt: skip
     assert {line.get("game", "") for line in lines} == {"", GAME}
     by_part = {line["part"]: line["data"] for line in lines}
