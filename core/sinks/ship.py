@@ -87,7 +87,7 @@ class Shipper:
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     def lag_s(self) -> float:
-        """Age of the oldest event of the last round; grows while the broker does not take it. 0 when all are through."""
+        """Age of the oldest event of the last round; grows while the broker does not take it. 0 if all are through."""
         return 0.0 if self._oldest_s is None else time.monotonic() - self._oldest_s
 
     async def turn(self) -> int:
