@@ -1,4 +1,4 @@
-"""What a load test found: a table for people, JSON for scripts, and one page with plots that needs nothing beside it."""
+"""What a load test found: a table for people, JSON for scripts, one page with its plots inside."""
 
 from __future__ import annotations
 
