@@ -51,6 +51,7 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_settings
 	@$(BIN)/python -m tools.draw_events
 	@$(BIN)/python -m tools.draw_chart
+	@$(BIN)/python -m tools.draw_scale
 
 proto: install  ## Make the modules of the sidecar's gRPC messages from their .proto files
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. gamepod/sdk/proto/*.proto
