@@ -37,6 +37,7 @@ GAMES = 6
 DAY_S = 48.0  # an hour in two seconds
 NIGHT_PER_S, EVENING_PER_S = 20.0, 160.0
 WRITERS, WRITER_PLAYERS = 40, 10
+IDLE_S = 10.0
 LEAD_S = 3.0  # before what is measured
 FLUSH_HZ = 30.0
 TRIES = 5
@@ -137,6 +138,9 @@ async def _bench(report: Report, services: Stack, ports: list[int], url: str, no
     for number in range(GAMES):
         game = {"id": f"bench{number}", "players_per_match": 2, "server": {"arena": {}}, "limits": {"servers": 10_000}}
         rest.call("POST", "/v1/games", game)
+    idle = _cpu_s(services, nodes)
+    await asyncio.sleep(IDLE_S)
+    idle = {name: (used - idle[name]) / IDLE_S for name, used in _cpu_s(services, nodes).items()}
     times = arrivals(random.Random(20261121))
     tokens = await guests(ports[0], len(times))
     say(f"a day in {DAY_S:g} s: {len(times)} players of {GAMES} games, {WRITERS} matches that write")
@@ -157,6 +161,7 @@ async def _bench(report: Report, services: Stack, ports: list[int], url: str, no
     model = _model(len(times) / DAY_S)
     for name in before:
         cores = (after[name] - before[name]) / DAY_S
+        report.figure(f"{name}: cores when nobody is there", idle[name], "cores")
         report.figure(f"{name}: cores used", cores, "cores")
         report.figure(f"{name}: cores the model says", model[name], "cores")
         report.figure(f"{name}: used / model", cores / model[name], "ratio", at_most=TOO_HOPEFUL)
