@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
+import aiohttp
 import docker
 from docker.models.containers import Container
 
@@ -25,7 +26,7 @@ from tests.dockerd import Docker
 from tests.duel import join
 
 SMALL = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
-OWN_PROFILES = {"docker-reader", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
+OWN_PROFILES = {"backup", "docker-reader", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
 SEEN_S = 60.0  # a look at the daemon, and a scrape or two
 PORT, LINES_PORT, PROMETHEUS_PORT = 22548, 22550, 9090
 
@@ -89,6 +90,15 @@ def placed(url: str, game: str) -> list[dict[str, Any]]:
     """The COMPLETED tickets of two new players."""
     waiting = [queue(url, name, game) for name in ("Ada", "Grace")]
     return [completed(player, ticket, game) for player, ticket in waiting]
+
+
+async def welcomed(url: str, game: str, ticket: dict[str, Any]) -> str:
+    """What a player is told first who joins through the edge and webapi, over a WebSocket."""
+    place = f"{url}/v1/matches/{game}/{ticket['match']}/ws"
+    protocols = ("muster.v1", f"muster.token.{ticket['join_token']}")
+    async with aiohttp.ClientSession() as session, session.ws_connect(place, protocols=protocols) as socket:
+        await socket.send_json({"type": "join", "token": ticket["join_token"]})
+        return str((await socket.receive_json(timeout=SEEN_S))["type"])
 
 
 def query(address: str, promql: str) -> list[dict[str, Any]]:
@@ -156,12 +166,13 @@ def test_secrets_are_on_no_command_line(small: Compose, client: docker.DockerCli
 
 
 async def test_the_whole_stack(full: Compose, dockerd: Docker, client: docker.DockerClient) -> None:
-    """Both brokers acknowledge a match's events; Prometheus scrapes services and the match's server, and has rules."""
+    """A browser's way into a match; brokers acknowledge its events; Prometheus scrapes it, and has the rules."""
     assert running(full) == dict.fromkeys(SMALL | OWN_PROFILES, "healthy")
     url = f"http://{dockerd.address}:{PORT}"
     rest = await asyncio.to_thread(admin, full, url)
     await asyncio.to_thread(duel, rest, "long", 120)
-    await asyncio.to_thread(placed, url, "long")
+    ticket, _ = await asyncio.to_thread(placed, url, "long")
+    assert await welcomed(url, "long", ticket) == "welcome"
 
     def ask(promql: str, wanted: int, *, within_s: float = SEEN_S) -> list[dict[str, Any]]:
         def found() -> list[dict[str, Any]] | None:
@@ -204,9 +215,19 @@ def test_game_servers_reach_what_they_need_and_no_more(full: Compose, client: do
     assert len(places) >= len(ports)
 
 
-def test_down_leaves_nothing(full: Compose, client: docker.DockerClient) -> None:
-    """A match is on, and its server ends with the matchmaker; containers, networks and volumes are gone."""
+def test_a_backup_is_put_back(full: Compose, dockerd: Docker, client: docker.DockerClient) -> None:
+    """A matchmaker that stops ends its servers; a Redis that lost everything has its account and game again."""
     assert len(servers(client)) == 1
+    full("stop", "webapi", "matchmaker", "worker", "sinks")
+    assert not servers(client)
+    full("exec", "-T", "redis", "valkey-cli", "FLUSHALL")
+    full("run", "--rm", "backup", "core.cli", "restore", "--from", "/backups", "--replace")
+    full("up", "--detach", "--wait")
+    assert admin(full, f"http://{dockerd.address}:{PORT}").call("GET", "/v1/games/tanks")["id"] == "tanks"
+
+
+def test_down_leaves_nothing(full: Compose, client: docker.DockerClient) -> None:
+    """Containers, networks and volumes are gone."""
     full("--profile", "full", "down", "--volumes")
     assert not servers(client)
     assert not client.containers.list(all=True, filters={"label": "com.docker.compose.project=muster"})
