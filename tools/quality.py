@@ -20,7 +20,9 @@ from tests.tidy import MAX_FILE_LINES, MAX_FUNCTION_LINES, ROOT, tracked
 
 PACKAGES: Final = ("core", "matchmaker", "gamepod", "webapi", "tests", "bench", "tools", "examples")
 MADE: Final = ("_pb2.py", "_pb2.pyi")  # by other programs
-NO_CODE: Final = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING)
+NO_CODE: Final = (
+    tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER,
+)  # fmt: skip
 Function: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

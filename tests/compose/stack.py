@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
+import tempfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.cluster.binaries import COMPOSE, program
+from tests.cluster.binaries import COMPOSE, cache, program
 
 ROOT: Final = Path(__file__).parents[2]
 SECRETS: Final = ROOT / "compose" / "secrets.sh"
 UP_S: Final = 240  # every part of it starts on two busy cores
 # Another stack's must not change what is tested.
 OURS: Final = ("MUSTER_", "REDIS_", "RABBITMQ_", "KAFKA_", "GRAFANA_", "PROMETHEUS_", "COMPOSE_", "DOCKER_")
+
+
+def podman_compose() -> Path:
+    """Folder of podman-compose, fetched once. It is nobody's dependency: its licence is none of ours (GPL-2.0)."""
+    wanted = Path(__file__).parent / "podman-compose.txt"
+    folder = cache() / f"podman-compose-{zlib.crc32(wanted.read_bytes()):08x}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=cache()) as unfinished:
+            install = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--target", unfinished]
+            subprocess.run([sys.executable, "-m", "pip", *install, "-r", str(wanted)], check=True)
+            shutil.copytree(unfinished, folder, dirs_exist_ok=True)
+    return folder
 
 
 def drawn_secrets(path: Path) -> dict[str, str]:

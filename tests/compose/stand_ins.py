@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import docker
 
+from core.redis.embedded import find_server
 from tests.chart.local_edge import STREAM
 from tests.cluster.images import Layer, write_image
 from tests.sinks.brokers import kafka_jars
@@ -69,7 +70,7 @@ def load_stand_ins(client: docker.DockerClient, named: dict[str, str], folder: P
         **{f"{path}/": b"" for path in ("/usr", "/tmp", "/opt/kafka/libs")},
     }
     of_own: dict[str, tuple[Layer, dict[str, Any]]] = {
-        "redis": ({"/own/valkey-server": "/usr/bin/redis-server", "/own/valkey-cli": "/usr/bin/redis-cli",
+        "redis": ({"/own/valkey-server": Path(find_server()), "/own/valkey-cli": "/usr/bin/redis-cli",
                    "/data/": b""}, {"user": 999}),
         "edge": ({"/own/nginx": script(NGINX, folder, "nginx")}, {"user": 0}),
         "prometheus": ({"/prometheus/": b""}, {"user": 65534, "entrypoint": ["/usr/bin/prometheus"]}),

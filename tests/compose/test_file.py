@@ -16,7 +16,7 @@ import yaml
 from core.setting_names import NAMES
 from tests.chart.rendered import default_image
 from tests.cluster.binaries import HELM3, program
-from tests.compose.stack import ROOT, Compose, drawn_secrets
+from tests.compose.stack import ROOT, Compose, drawn_secrets, podman_compose
 from tools.draw_compose import drawn
 
 SMALL = {"docker-launcher", "edge", "gamepod", "matchmaker", "redis", "webapi"}
@@ -150,7 +150,7 @@ def test_podman_compose_reads_the_same(compose: Compose, services: dict[str, Any
     podman.write_text(PODMAN)
     podman.chmod(0o755)
     command = [sys.executable, "-m", "podman_compose", "--env-file", str(compose.env_file), "--profile", "full"]
-    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path), "PYTHONPATH": str(podman_compose())}
     done = subprocess.run([*command, "config"], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     found = yaml.safe_load(done.stdout)["services"]
     assert set(found) == set(services)
