@@ -4,9 +4,10 @@ BIN := .venv/bin
 B ?=
 I ?=
 T ?=
+L ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo check static unit test test-deps images docs compose proto package sbom audit bench fmt lock clean
+.PHONY: help install run demo check static unit test test-deps images docs compose proto package sbom audit bench load fmt lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +52,7 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_settings
 	@$(BIN)/python -m tools.draw_events
 	@$(BIN)/python -m tools.draw_chart
+	@$(BIN)/python -m tools.draw_scale
 	@$(BIN)/python -m tools.licences
 
 compose: install  ## Draw what compose.yaml takes from the chart, with a Helm that is compiled once
@@ -70,6 +72,9 @@ audit: install  ## Ask an advisory service about what the locks name; it fails w
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)
+
+load: install  ## A load test with locust and bots, with a report; L='--users 200 --bots 50 --url https://...'
+	@$(BIN)/python -m bench.loadtest $(L)
 
 fmt: install  ## Format, and fix what the linter can
 	@$(BIN)/ruff format --quiet .

@@ -24,8 +24,8 @@ VENDORED: Final = ROOT / "webapi" / "pages" / "vendor" / "README.md"
 # All let Muster be given away under Apache-2.0. MPL-2.0 binds who changes its files; we change none.
 ALLOWED: Final = frozenset(
     {
-        "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MPL-2.0", "PSF-2.0",
-        "Unlicense", "Zlib",
+        "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "MIT-CMU",
+        "MPL-2.0", "PSF-2.0", "Unlicense", "ZPL-2.1", "Zlib",
     }
 )  # fmt: skip
 WORDS: Final = {
@@ -41,6 +41,12 @@ WORDS: Final = {
 BY_HAND: Final = {
     "agones-python-sdk": "MIT",  # its repository's LICENSE
     "colorama": "BSD-3-Clause",  # its metadata, on Windows alone
+    # Texts of LICENSE in the package, of which the metadata says "BSD".
+    "contourpy": "BSD-3-Clause",
+    "cycler": "BSD-3-Clause",
+    "itsdangerous": "BSD-3-Clause",
+    "jinja2": "BSD-3-Clause",
+    "kiwisolver": "BSD-3-Clause",
     "pywin32": "PSF-2.0",  # its metadata, on Windows alone
 }
 
