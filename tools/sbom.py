@@ -108,7 +108,7 @@ def _written(name: str, bom: Bom) -> None:
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{name.replace('/', '-').replace(':', '-')}.cdx.json"
     path.write_text(text(bom) + "\n")
-    click.echo(f"{path.relative_to(ROOT)}: {len(bom.components)} components")
+    click.echo(f"{path}: {len(bom.components)} components")
 
 
 @click.command()

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import jsonschema_rs
 import pytest
+from click.testing import CliRunner
 
+from tools import sbom
 from tools.licences import PAGE, ROOT, licence, locked, normal, page, parts, refused, told, vendored
 from tools.sbom import package_bom, text
 
@@ -106,6 +108,15 @@ def test_the_package_s_bill_of_materials() -> None:
     assert all(found["licenses"] for found in components.values())
     assert set(components["uvloop"]["hashes"][0]) == {"alg", "content"}
     assert {found["content"] for found in components["uvloop"]["hashes"]} == set(locked("run")["uvloop"][1])
+
+
+def test_the_command_writes_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says that no image was named, so that nobody takes one document for all."""
+    monkeypatch.setattr(sbom, "FOLDER", tmp_path)
+    done = CliRunner().invoke(sbom.main, [])
+    assert done.exit_code == 0, done.output
+    assert "images: none was named" in done.output
+    assert faults((tmp_path / "muster.cdx.json").read_text()) == []
 
 
 def test_the_schema_finds_faults() -> None:
