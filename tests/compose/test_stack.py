@@ -10,6 +10,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ import docker
 from docker.models.containers import Container
 
 from core.cli.rest import Rest
+from core.errors import MusterError
 from matchmaker.launch.docker_documents import INSTALLATION
 from tests.chart.players import completed, queue
 from tests.cluster.api import until
@@ -82,8 +84,8 @@ def admin(compose: Compose, url: str) -> Rest:
 
 def duel(rest: Rest, game: str, time_limit_s: int) -> None:
     """Register the arena for two under this name."""
-    arena = {"server": {"arena": {"time_limit_s": time_limit_s}}, "players_per_match": 2}
-    rest.call("POST", "/v1/games", {"id": game, **arena})
+    server, timers = {"arena": {"time_limit_s": time_limit_s}}, {"drain_s": 1}
+    rest.call("POST", "/v1/games", {"id": game, "players_per_match": 2, "server": server, "timers": timers})
 
 
 def placed(url: str, game: str) -> list[dict[str, Any]]:
@@ -222,8 +224,14 @@ def test_a_backup_is_put_back(full: Compose, dockerd: Docker, client: docker.Doc
     assert not servers(client)
     full("exec", "-T", "redis", "valkey-cli", "FLUSHALL")
     full("run", "--rm", "backup", "core.cli", "restore", "--from", "/backups", "--replace")
-    full("up", "--detach", "--wait")
-    assert admin(full, f"http://{dockerd.address}:{PORT}").call("GET", "/v1/games/tanks")["id"] == "tanks"
+    full("start", "webapi")
+
+    def game() -> Any:
+        with suppress(MusterError):  # webapi starts
+            return admin(full, f"http://{dockerd.address}:{PORT}").call("GET", "/v1/games/tanks")
+        return None
+
+    assert until(game, "the game is there", within_s=SEEN_S)["id"] == "tanks"
 
 
 def test_down_leaves_nothing(full: Compose, client: docker.DockerClient) -> None:
