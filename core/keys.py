@@ -96,6 +96,7 @@ the rest from it; all of them hash to that slot.
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
 | `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:drains` | hash | game, or `*` for all -> what makes no new match, and how (JSON of core.drain.Drain) |
 | `muster:games_ever` | set | ids of games that were ever registered |
 | `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
 | `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
@@ -127,6 +128,7 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
+DRAINS: Final = "muster:drains"
 INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.

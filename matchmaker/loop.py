@@ -11,7 +11,9 @@ from contextlib import suppress
 from typing import Final
 
 from core import keys, log
+from core.drain import read_orders
 from core.errors import MusterError
+from core.stored_versions import as_mapping
 from matchmaker.engine import Engine
 from matchmaker.leases import Lease, Leases
 from matchmaker.presence import Presence
@@ -74,7 +76,10 @@ class Matchmaker:
         return min(TURN_S, self._leases.due_s())
 
     async def _games(self) -> list[str]:
-        return sorted(await self._shared.db.do("SMEMBERS", keys.GAMES))
+        """Registered games; and what is drained is read with them, so that an order is followed within a turn."""
+        games, drains = await self._shared.db.do_many([("SMEMBERS", keys.GAMES), ("HGETALL", keys.DRAINS)])
+        self._shared.drains.read(read_orders(as_mapping(drains)))
+        return sorted(games)
 
     async def _align(self) -> None:
         """One engine for each lease, and none for a lease that is lost or has changed its token."""
