@@ -13,6 +13,8 @@ from typing import Final
 from core import keys, log
 from core.drain import read_orders
 from core.errors import MusterError
+from core.migrations import Migrator
+from core.release import version
 from core.stored_versions import as_mapping
 from matchmaker.engine import Engine
 from matchmaker.leases import Lease, Leases
@@ -33,6 +35,7 @@ class Matchmaker:
         self._reaper_contact = Contact()
         self._reaper = Reaper(shared, self._reaper_contact)
         self._presence = Presence(shared, owner)
+        self._migrator = Migrator(shared.db, owner, version(), hold=shared.settings.schema_hold)
         self._engines: dict[str, Engine] = {}
         self._turn = asyncio.Event()
 
@@ -55,6 +58,7 @@ class Matchmaker:
                 keep_doing(self._reaper.step, asyncio.Event(), self._reaper_contact, self._log, self._trouble)
             ),
             asyncio.create_task(self._presence.run()),
+            asyncio.create_task(keep_doing(self._migrator.step, asyncio.Event(), Contact(), self._log, self._trouble)),
         ]
         try:
             await stop.wait()

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
-from contextlib import suppress
-from importlib import metadata
-from pathlib import Path
 
 import click
 from click.shell_completion import get_completion_class
@@ -17,16 +13,9 @@ from core.cli.remote import accounts, drain, games, matches
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
+from core.release import version
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
-
-
-def version() -> str:
-    """The installed version; in a source tree that nobody installed, the one that would be."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("muster")
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else "unknown"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
