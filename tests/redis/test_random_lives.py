@@ -70,7 +70,7 @@ class World:
     async def end(self) -> str:
         if not (name := await self._ticket()):
             return "nobody"
-        event = self.chance.choice(("cancelled", "rejected", "rejected", "timed_out", "vanished", "unfit", "drained"))
+        event = self.chance.choice(("cancelled", "rejected", "rejected", "timed_out", "vanished", "unfit"))
         args = self.now if event == "vanished" else ""
         return f"{event} {name}: {await self.game.call('ticket_end', name, event, self.now, event, args, '')}"
 
