@@ -1,4 +1,4 @@
-"""Replicas of two releases behind a real Nginx: started, stopped in turn, replaced by the other release's.
+"""Replicas of two releases, webapis behind a real Nginx: started, stopped in turn, replaced by the other release's.
 
 The other release is a copy of this one whose function library has another name, as any change of a Lua file gives it.
 """
@@ -29,6 +29,7 @@ PACKAGES: Final = ("core", "gamepod", "matchmaker", "webapi")
 STARTS_S: Final = 60.0
 STOPS_S: Final = 40.0
 REPLICAS: Final = 2
+MODULES: Final = {"sinks": "core.sinks"}
 
 CONFIGURATION: Final = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log stderr crit;
@@ -61,10 +62,11 @@ def other_release(folder: Path) -> Path:
 
 @dataclass
 class Releases:
-    """Two webapis and two matchmakers on one Redis, and what Nginx makes of the webapis."""
+    """Two webapis, two matchmakers and a carrier of events on one Redis."""
 
     folder: Path
     redis_url: str
+    kafka: str
     trees: dict[str, Path]
     env: dict[str, str] = field(default_factory=dict)
     ports: list[int] = field(default_factory=lambda: [free_port() for _ in range(REPLICAS)])
@@ -82,6 +84,8 @@ class Releases:
             "MUSTER_WEBAPI_METRICS_PORT": "0",
             "MUSTER_MATCHMAKER_METRICS_PORT": "0",
             "MUSTER_WEBAPI_AUTH_PORT": "0",
+            "MUSTER_SINKS_METRICS_PORT": "0",
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka,
         }
 
     @property
@@ -90,7 +94,8 @@ class Releases:
 
     @property
     def names(self) -> list[str]:
-        return [f"{kind}-{number}" for kind in ("webapi", "matchmaker") for number in range(REPLICAS)]
+        """Those that read what others write come first, as docs/upgrading.md asks."""
+        return ["sinks-0", *(f"{kind}-{number}" for kind in ("webapi", "matchmaker") for number in range(REPLICAS))]
 
     def start(self, name: str, release: str) -> None:
         """Start a replica of a release, and wait until it is ready."""
@@ -101,7 +106,7 @@ class Releases:
             env["MUSTER_WEBAPI_PORT"] = str(self.ports[int(number)])
         with (self.folder / f"{name}.log").open("wb") as log:  # of this process alone
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", kind], cwd=tree, env=env, stdout=log, stderr=log
+                [sys.executable, "-m", MODULES.get(kind, kind)], cwd=tree, env=env, stdout=log, stderr=log
             )
         until(lambda: self._ready(name), f"{name} of {release} is ready", within_s=STARTS_S)
 
@@ -123,7 +128,7 @@ class Releases:
         process = self.running[name]
         assert process.poll() is None, self.log(name)
         kind, _, number = name.partition("-")
-        if kind == "matchmaker":
+        if kind != "webapi":
             return "ready" in self.log(name)
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[int(number)]}/readyz", timeout=5):
@@ -133,9 +138,9 @@ class Releases:
 
 
 @contextmanager
-def releases(folder: Path, redis_url: str) -> Iterator[Releases]:
+def releases(folder: Path, redis_url: str, kafka: str) -> Iterator[Releases]:
     """All replicas of the release `old`, behind Nginx; nothing is left of them afterwards."""
-    made = Releases(folder, redis_url, {"new": ROOT, "old": other_release(folder / "old")})
+    made = Releases(folder, redis_url, kafka, {"new": ROOT, "old": other_release(folder / "old")})
     servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in made.ports)
     conf = folder / "nginx.conf"
     conf.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=made.port))

@@ -19,12 +19,15 @@ from core.redis.client import Database, open_database
 from core.redis.library import LIBRARY
 from tests.e2e.releases import Releases, releases
 from tests.redis.backends import valkey
+from tests.sinks.brokers import tansu
+from tests.sinks.listeners import Heard, KafkaListener
 from tests.support import eventually
 
 PLAYERS = 4
 TRIES = 40
 AGAIN_S = 0.1
 SHORT, LONG = "short", "long"
+TOLD = ("new_match_created", "session_created", "session_removed")
 AGAIN = frozenset({429, 502, 503, 504})  # what docs/upgrading.md tells clients to ask again
 
 
@@ -60,7 +63,11 @@ class Patient(Bot):
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Releases]:
     """Replicas of the older release on a Redis of their own, behind Nginx."""
-    with valkey(tmp_path / "redis") as redis_url, releases(tmp_path, redis_url) as made:
+    with (
+        valkey(tmp_path / "redis") as redis_url,
+        tansu(tmp_path) as broker,
+        releases(tmp_path, redis_url, broker.address) as made,
+    ):
         yield made
 
 
@@ -108,13 +115,27 @@ async def sound(db: Database, tales: list[Tale]) -> None:
     assert int(stats["tickets_created"]) == len(tales) == 2 * int(stats["matches_created"])
 
 
+async def all_told(heard: list[Heard], matches: set[str]) -> None:
+    """Each of these matches was told to the broker, from its beginning to its end."""
+    wanted = {(event, match) for event in TOLD for match in matches}
+
+    async def told() -> bool:
+        return {(it["event"], it["match"]) for it in heard} >= wanted
+
+    await eventually(told, within_s=30)
+
+
 async def test_every_replica_is_replaced_under_load_forth_and_back(rig: Releases) -> None:
     """No request fails but those that a client asks again, all tickets get their match, and matches in play go on.
 
     Both releases, each with a function library of its own, work on the same Redis all the while; then some go back.
     """
     timeout = aiohttp.ClientTimeout(total=40)
-    async with aiohttp.ClientSession(timeout=timeout) as session, open_database(rig.redis_url) as db:
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        open_database(rig.redis_url) as db,
+        KafkaListener(rig.kafka).listening(SHORT) as heard,
+    ):
         await register(rig.url, session, SHORT, 1.0)
         await register(rig.url, session, LONG, 600.0)
         lasting = [bot(rig, session, LONG, number) for number in range(2)]
@@ -126,7 +147,7 @@ async def test_every_replica_is_replaced_under_load_forth_and_back(rig: Releases
         await eventually(playing, within_s=30)
         over = asyncio.Event()
         load = [asyncio.create_task(play_on(rig, session, number, over)) for number in range(PLAYERS)]
-        back = [name for name in rig.names if name.endswith("-0")]  # some: the two releases are left side by side
+        back = ["webapi-0", "matchmaker-0"]  # some: the two releases are left side by side
         for name, release in [*((name, "new") for name in rig.names), *((name, "old") for name in back)]:
             seen = [it.tale.snapshots for it in lasting]
             await asyncio.to_thread(rig.replace, name, release)
@@ -136,6 +157,7 @@ async def test_every_replica_is_replaced_under_load_forth_and_back(rig: Releases
         over.set()
         tales = [tale for one in await asyncio.gather(*load) for tale in one]
         await sound(db, tales)
+        await all_told(heard, {tale.match for tale in tales})
         assert not any(task.done() for task in long_play), [it.tale for it in lasting]
         assert [(await db.do("ZCARD", f"{keys.game(LONG)}:live"))] == [1]
         for task in long_play:
