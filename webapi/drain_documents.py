@@ -34,7 +34,7 @@ class DrainOrder(Struct, frozen=True):
 class GameDrain(Struct, frozen=True):
     """A game's drain: its own order and the installation's together; without `drain` there is none.
 
-    `done`: it is drained, nothing runs or stands ready, and where its queue is to end, nobody waits.
+    `done`: it is drained for some seconds, nothing runs or stands ready, and where its queue is to end, nobody waits.
     """
 
     game: str

@@ -18,6 +18,8 @@ from webapi.store.drains import Left
 TABLE: Final = Table("drain")
 
 SHOWN_MOST: Final = 1000  # games
+# Nothing counts as done before: a matchmaker that stalled may make a match until its lease (3 s) is over.
+SETTLED_MS: Final = 5000
 OF_GAME: Final = "/v1/games/{game}/drain"
 
 
@@ -76,30 +78,36 @@ async def _own(call: Call) -> str:
 
 
 async def _game(call: Call, game: str) -> doc.GameDrain:
-    return _state((await call.services.drains.left([game]))[0], await call.services.drains.orders())
+    orders = await call.services.drains.orders()
+    return _state((await call.services.drains.left([game]))[0], orders, call.now_ms)
 
 
 async def _everything(call: Call) -> doc.InstallationDrain:
     drains = call.services.drains
     orders = await drains.orders()
-    states = [_state(it, orders) for it in await drains.left(await drains.games())]
+    states = [_state(it, orders, call.now_ms) for it in await drains.left(await drains.games())]
     shown = [it for it in states if it.game in orders or it.waiting_tickets or it.live_matches or it.idle_servers]
     return doc.InstallationDrain(
         sum(it.waiting_tickets for it in states),
         sum(it.live_matches for it in states),
         sum(it.idle_servers for it in states),
-        EVERYTHING in orders and all(it.done for it in states),
+        EVERYTHING in orders and _settled(orders[EVERYTHING], call.now_ms) and all(it.done for it in states),
         shown[:SHOWN_MOST],
         _shown(orders.get(EVERYTHING)),
     )
 
 
-def _state(left: Left, orders: Mapping[str, Drain]) -> doc.GameDrain:
+def _state(left: Left, orders: Mapping[str, Drain], now_ms: int) -> doc.GameDrain:
     order = applying(orders, left.game)
+    settled = order is not None and _settled(order, now_ms)
     empty = not (left.live or left.idle or (left.waiting and order is not None and order.queue == "end"))
     return doc.GameDrain(
-        left.game, EVERYTHING in orders, left.waiting, left.live, left.idle, order is not None and empty, _shown(order)
+        left.game, EVERYTHING in orders, left.waiting, left.live, left.idle, settled and empty, _shown(order)
     )
+
+
+def _settled(order: Drain, now_ms: int) -> bool:
+    return now_ms - order.since_ms >= SETTLED_MS
 
 
 def _shown(order: Drain | None) -> doc.DrainOrder | UnsetType:
