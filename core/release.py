@@ -22,6 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from core import keys, log
+from core.clock import now_ms
 from core.errors import Misconfigured, MusterError
 from core.redis.client import Database
 from core.redis.library import LIBRARY
@@ -37,6 +38,7 @@ class Who(Struct, frozen=True):
 
     service: str
     release: str
+    host: str
 
 
 def version() -> str:
@@ -53,13 +55,13 @@ class Membership:
     def __init__(self, db: Database, service: str, reads: Reads = READS, release: str = "") -> None:
         self._db, self._reads = db, reads
         self._id = f"{service}-{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-        self._who = Who(service, release or version())
+        self._who = Who(service, release or version(), socket.gethostname())
 
     async def join(self) -> Data:
         """Say that it runs; what form the data has. Raises Unavailable; Misconfigured where it must not run here."""
         told, newest, oldest, by, place = await self._db.call(
             "schema_join", keys.SCHEMA, self._id, self._reads.oldest, self._reads.newest, int(KEPT_S * 1000),
-            msgspec.json.encode(self._who), LIBRARY.name,
+            msgspec.json.encode(self._who), LIBRARY.name, now_ms(),
         )  # fmt: skip
         data = Data(int(newest), int(oldest), by, place)
         if told == "refused":

@@ -13,7 +13,7 @@ import uvloop
 
 from core import keys
 from core.cli.doctor_data import data_findings
-from core.cli.finding import Finding
+from core.cli.finding import SKEW_MS, Finding
 from core.cli.folder import running
 from core.cli.ports import holder, is_free
 from core.cli.settings import StackSettings
@@ -24,7 +24,6 @@ from core.redis.client import Database, open_database
 from core.redis.embedded import find_server
 from core.settings import SECRET_BYTES
 
-SKEW_MS: Final = 1000  # waits and deadlines compare hosts' clocks
 SLOW_MS: Final = 5.0  # of a round trip to Redis in the same network
 ROUND_TRIPS: Final = 20
 OLDEST: Final = (7, 0)  # of Redis, whose functions Muster is made of

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from core import keys
-from core.cli.finding import Finding
+from core.cli.finding import SKEW_MS, Finding
 from core.drain import EVERYTHING, read_orders
 from core.migrations import look
 from core.redis.client import Database
-from core.release import version
+from core.release import Who, version
 from core.schema import READS, refusal
 
 GUIDE = "docs/upgrading.md"
@@ -41,17 +41,25 @@ async def _schema(db: Database) -> Finding:
 
 
 async def _services(db: Database) -> list[Finding]:
-    """Which releases of which services run."""
+    """Which releases of which services run, and whose clocks are wrong."""
     now, found = await db.now_ms(), dict(await db.do("HGETALL", f"{keys.SCHEMA}:services"))
     running = [told for told in map(_told, found.values()) if told.get("till", 0) >= now]
     if not running:
         return []
-    who = [msgspec.json.decode(told["who"]) for told in running]
-    counts = Counter(f"{it['service']} {it['release']}" for it in who)
+    who = [msgspec.json.decode(told["who"], type=Who) for told in running]
+    late = [
+        Finding(
+            "clock", "bad", f"{it.service} on {it.host}: {told['skew_ms']:+} ms beside that of Redis", "run NTP there"
+        )
+        for told, it in zip(running, who, strict=True)
+        if abs(told["skew_ms"]) >= SKEW_MS
+    ]
+    counts = Counter(f"{it.service} {it.release}" for it in who)
     said = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
-    if len({it["release"] for it in who}) == 1:
-        return [Finding("services", "good", said)]
-    return [Finding("services", "note", said, f"releases are mixed: fine during an upgrade ({GUIDE}), not for long")]
+    if len({it.release for it in who}) == 1:
+        return [Finding("services", "good", said), *late]
+    mixed = f"releases are mixed: fine during an upgrade ({GUIDE}), not for long"
+    return [Finding("services", "note", said, mixed), *late]
 
 
 def _told(text: str) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Verdict = Literal["good", "note", "bad"]
+
+SKEW_MS: Final = 1000  # waits and deadlines compare hosts' clocks
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from core.cli.doctor import examine, run
 from core.cli.doctor_data import data_findings
 from core.cli.finding import Finding
 from core.cli.settings import StackSettings
+from core.clock import now_ms
 from core.redis.client import open_database
 from core.release import Membership, version
 from core.schema import READS, Reads
@@ -102,8 +103,8 @@ def test_a_launcher_without_what_it_needs(
     assert finding.what == what
 
 
-async def test_the_version_of_the_data_and_who_runs_on_it(redis_url: str) -> None:
-    """Services are counted by release; mixed releases, a migration and a drain are noted; newer data is bad."""
+async def test_the_version_of_the_data_and_who_runs_on_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services are counted by release, wrong clocks named; mixed releases, a migration and a drain are noted; newer data is bad."""
     newer = Reads(READS.oldest, READS.newest + 1)
     async with open_database(redis_url) as db:
         one, other = Membership(db, "webapi"), Membership(db, "matchmaker", newer, "9.0.0")
@@ -113,6 +114,10 @@ async def test_the_version_of_the_data_and_who_runs_on_it(redis_url: str) -> Non
         assert found["services"].verdict == "note"
         assert f"1 webapi {version()}" in found["services"].found
         assert "1 matchmaker 9.0.0" in found["services"].found
+        monkeypatch.setattr("core.release.now_ms", lambda: now_ms() + 5000)
+        await one.join()
+        [wrong] = [it for it in await data_findings(db) if it.verdict == "bad"]
+        assert f"webapi on {socket.gethostname()}: +" in wrong.found
         await db.do("HSET", keys.DRAINS, "*", "{}")
         state = f"{keys.SCHEMA}:state"
         await db.do("HSET", state, "newest", READS.newest, "oldest", READS.oldest, "place", "half")
