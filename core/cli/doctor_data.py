@@ -47,12 +47,11 @@ async def _services(db: Database) -> list[Finding]:
     if not running:
         return []
     who = [msgspec.json.decode(told["who"], type=Who) for told in running]
+    skews = ((f"{it.service} on {it.host}", told["skew_ms"]) for told, it in zip(running, who, strict=True))
     late = [
-        Finding(
-            "clock", "bad", f"{it.service} on {it.host}: {told['skew_ms']:+} ms beside that of Redis", "run NTP there"
-        )
-        for told, it in zip(running, who, strict=True)
-        if abs(told["skew_ms"]) >= SKEW_MS
+        Finding("clock", "bad", f"{name}: {skew_ms:+} ms beside that of Redis", "run NTP there")
+        for name, skew_ms in skews
+        if abs(skew_ms) >= SKEW_MS
     ]
     counts = Counter(f"{it.service} {it.release}" for it in who)
     said = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))

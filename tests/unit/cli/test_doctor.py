@@ -104,7 +104,7 @@ def test_a_launcher_without_what_it_needs(
 
 
 async def test_the_version_of_the_data_and_who_runs_on_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Services are counted by release, wrong clocks named; mixed releases, a migration and a drain are noted; newer data is bad."""
+    """Services by release, and wrong clocks; mixed releases, a migration and a drain are noted; newer data is bad."""
     newer = Reads(READS.oldest, READS.newest + 1)
     async with open_database(redis_url) as db:
         one, other = Membership(db, "webapi"), Membership(db, "matchmaker", newer, "9.0.0")
