@@ -18,7 +18,7 @@ import msgspec
 import orjson
 
 from core.doorbell import Doorbell
-from core.errors import Conflict, Misconfigured, Unavailable
+from core.errors import Conflict, Unavailable
 from core.gameenv import roster_text
 from core.lifecycle import MatchState
 from core.model import Connection, Match
@@ -28,8 +28,9 @@ from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
+from gamepod.inbox import Inbox
 from gamepod.memory import Memory
-from gamepod.metrics import MetricsPage
+from gamepod.metrics import MetricsPage, listen_metrics
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
@@ -38,8 +39,6 @@ from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 from gamepod.standby import Standby
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
-from gamepod.transport.http import HttpServer, serve_http
-from gamepod.transport.http_types import Handler
 from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
@@ -97,6 +96,7 @@ class Life:
         """Play the match. Returns the exit code."""
         await self._memory.recall()
         async with self._ports() as game:
+            self._inbox = Inbox(self._store, game.command)
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
             try:
@@ -106,7 +106,7 @@ class Life:
                 log.info("the server ends")
                 beating.cancel()
                 flushing.cancel()
-                await asyncio.gather(beating, flushing, return_exceptions=True)
+                await asyncio.gather(beating, flushing, self._inbox.close(), return_exceptions=True)
                 await game.close()
 
     @asynccontextmanager
@@ -126,8 +126,7 @@ class Life:
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
             page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
-            where = (settings.metrics_bind, settings.metrics_port)
-            exposed = await _listen(page, *where, "MUSTER_METRICS_PORT")
+            exposed = await listen_metrics(page, settings.metrics_bind, settings.metrics_port)
             try:
                 extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
                 log.info("attached", extra=extra)
@@ -324,6 +323,8 @@ class Life:
         if self._running and game.asks:
             await self._backfill.follow()
         if self._running:
+            if self._store.called:
+                self._inbox.wake()
             await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:
@@ -340,10 +341,3 @@ class Life:
         standings(self._roster.match.players, report)
         await self._store.report(text)
         self._scores = {it.player: it.score for it in report.players if it.score is not None}
-
-
-async def _listen(handler: Handler, host: str, port: int, setting: str) -> HttpServer:
-    try:
-        return await serve_http(handler, host, port)
-    except OSError as error:
-        raise Misconfigured(f"port {port} on {host} cannot be opened: {error}", setting=setting) from None
