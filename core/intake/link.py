@@ -137,6 +137,7 @@ class Link:
     async def _ack(self, taken: Taken) -> None:
         await self._told(taken.message.ack)
         self._open.pop(taken.tag, None)
+        self._metrics.unacked.labels(self.name).set(len(self._open))
 
     async def _told(self, tell: Callable[[], Awaitable[Any]]) -> None:
         self.check()

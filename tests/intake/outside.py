@@ -146,7 +146,10 @@ class Outside:
                 found.append((one.message_id, one.headers["x-muster-reason"]))
             return len(found) >= count
 
-        await eventually(look, within_s=60)
+        try:
+            await eventually(look, within_s=30)
+        except AssertionError:
+            raise AssertionError(f"{count} dead letters were to come, and these came: {found}") from None
         return found
 
 
