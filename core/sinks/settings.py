@@ -33,4 +33,6 @@ class Settings:
             address = URL(self.rabbitmq if "://" in self.rabbitmq else f"amqp://{self.rabbitmq}/")
         except ValueError as error:
             raise Misconfigured(f"{self.rabbitmq!r} is no host: {error}", setting="RABBITMQ_HOST") from None
-        return str(address) if address.user else str(address.with_user(self.rabbitmq_user).with_password(self.rabbitmq_password))
+        if not address.user:
+            address = address.with_user(self.rabbitmq_user).with_password(self.rabbitmq_password)
+        return str(address)
