@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import re
 import sys
 from typing import Any
 
@@ -12,11 +15,12 @@ from core import keys
 from core.redis.client import Database
 from tests.gamepod.stage import TcpPlayer
 from tests.intake.outside import COMMANDS, EVENTS, Intake, Outside
-from tests.stack import Player, Refused, Visit
+from tests.stack import ROOT, Player, Refused, Visit
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
 
+PAGE = ROOT / "docs" / "intake.md"
 DRIVE = {"type": "move", "throttle": 1.0}
 TEAMS = [{"name": name, "min_players": 1, "max_players": 2} for name in ("red", "blue")]
 
@@ -149,3 +153,22 @@ async def test_a_game_of_ones_own_takes_no_commands(here: Visit, sender: Outside
     await current(here, game_id, player)
     await sender.send(COMMANDS, {"game": game_id, "player": player.id, "command": DRIVE}, "one")
     assert await sender.dead(COMMANDS) == [("one", "takes-no-commands")]
+
+
+@pytest.mark.parametrize("language", ["python", "sh"])
+async def test_the_examples_of_the_page_do_what_it_says(
+    here: Visit, sender: Outside, intake: Intake, game_id: str, language: str
+) -> None:
+    """Taken out of it as they stand there: a match of the two players; in a shell a command too."""
+    await here.register({"id": game_id, "teams": TEAMS, "server": {"arena": {}}})
+    ada, bob = await here.guest("Ada"), await here.guest("Bob")
+    (program,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    env = {"RABBITMQ_URL": intake.url, "GAME": game_id, "ADA": ada.id, "BOB": bob.id, "MINE": f"mine-{game_id}"}
+    command = [sys.executable, "-c", program] if language == "python" else ["bash", "-eu", "-c", program]
+    process = await asyncio.create_subprocess_exec(*command, env=os.environ | env)
+    assert await process.wait() == 0
+    ticket = await current(here, game_id, ada)
+    assert (await current(here, game_id, bob))["match"] == ticket["match"]
+    if language == "sh":  # before the player has joined, or before the match has begun
+        ((_, reason),) = await sender.dead(COMMANDS)
+        assert reason in ("not-in-match", "not-begun", "no-match")
