@@ -18,6 +18,7 @@ from aio_pika import DeliveryMode
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import AMQPException, ChannelInvalidStateError, ChannelNotFoundEntity
 from aiormq.exceptions import ChannelAccessRefused
+from yarl import URL
 
 from core.errors import Unavailable
 from core.intake.metrics import Metrics
@@ -188,9 +189,9 @@ class Inlet:
                         reading.set(1)
                         log.info("reading", queue=self._name)
                         await _either(asyncio.ensure_future(self._work(link)), stopped)
-                except ChannelAccessRefused:
+                except ChannelAccessRefused as error:  # another one reads it; or we may not, which the words tell
                     if not waits:
-                        log.info("another process reads it; waiting for a turn", queue=self._name)
+                        log.warning("waiting for a turn to read", queue=self._name, broker=str(error))
                     waits, pause_s = True, TURN_S
                 except Unavailable as error:
                     log.warning("the broker is away", queue=self._name, error=error.detail, again_s=pause_s)
@@ -209,7 +210,7 @@ class Inlet:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     # Not the connection that mends itself: who reads must know what was lost, and begins again.
-                    connection = await aio_pika.connect(self._url, heartbeat=HEARTBEAT_S)
+                    connection = await aio_pika.connect(URL(self._url) % {"heartbeat": HEARTBEAT_S})
                     for name in (self._name, self._name + DEAD, *self._beside):
                         await _declare(connection, name, {} if name == self._name else {"x-max-length": KEPT})
                     channel = await connection.channel()

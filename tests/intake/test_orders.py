@@ -163,7 +163,13 @@ async def test_the_examples_of_the_page_do_what_it_says(
     await here.register({"id": game_id, "teams": TEAMS, "server": {"arena": {}}})
     ada, bob = await here.guest("Ada"), await here.guest("Bob")
     (program,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    env = {"RABBITMQ_URL": intake.url, "GAME": game_id, "ADA": ada.id, "BOB": bob.id, "MINE": f"mine-{game_id}"}
+    env = {
+        "RABBITMQ_URL": intake.url.rstrip("/"),
+        "GAME": game_id,
+        "ADA": ada.id,
+        "BOB": bob.id,
+        "MINE": f"mine-{game_id}",
+    }
     command = [sys.executable, "-c", program] if language == "python" else ["bash", "-eu", "-c", program]
     process = await asyncio.create_subprocess_exec(*command, env=os.environ | env)
     assert await process.wait() == 0
