@@ -20,7 +20,7 @@ from gamepod.store import Store
 
 LOOK_S: Final = 0.02
 SHARE: Final = 0.1  # of the time since the last command: so late the next may be
-SLOWEST_S: Final = 1.0
+SLOWEST_S: Final = 0.25
 QUIET_S: Final = 60.0  # without a command; then the beats tell
 AT_ONCE: Final = 256  # that are taken and not answered
 HELD_S: Final = 2.0  # a command waits so long for its player to be allowed another
