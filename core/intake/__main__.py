@@ -19,6 +19,7 @@ from core.intake.settings import IntakeSettings
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.redis.client import open_database
+from core.release import member
 from core.serve import run
 from core.settings import Common, from_env
 from core.sinks.catalogue import MATCHES
@@ -45,6 +46,7 @@ async def main(stop: asyncio.Event) -> None:
     where = (registry, settings.metrics_host, settings.metrics_port)
     async with (
         open_database(common.redis_url) as db,
+        member(db, "intake", stop),
         open_doorbell(db) as bell,
         metrics_server(*where, setting="MUSTER_INTAKE_METRICS_PORT"),
     ):

@@ -39,7 +39,7 @@ REASONS: Final = {
     "player-busy": "a player waits already, or plays",
     "wrong-teams": "these teams are not those of the game",
     "other-match": "another match was made by this id",
-    "game-closed": "the game takes no players",
+    "game-closed": "the game takes no players, or is drained",
     "no-room": "the game has as many servers as it may",
 }
 

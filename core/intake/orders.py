@@ -15,6 +15,7 @@ import msgspec
 from core import keys
 from core.clock import new_id, now_ms
 from core.doorbell import Doorbell
+from core.drain import applying, read_orders
 from core.errors import Invalid, MusterError, Refused, Unavailable
 from core.intake.link import Link, Taken
 from core.intake.matches import NotFit, digest_of, match_of
@@ -113,11 +114,17 @@ class Orders:
 
     async def _version(self, name: str, match: str) -> Game:
         """The registration that a new match gets. Raises NotFit."""
-        text, row = await self._db.do_many(
-            [("GET", keys.registration(name)), ("HMGET", f"{keys.game(name)}:canary", *CANARY_FIELDS)]
+        text, row, drains = await self._db.do_many(
+            [
+                ("GET", keys.registration(name)),
+                ("HMGET", f"{keys.game(name)}:canary", *CANARY_FIELDS),
+                ("HGETALL", keys.DRAINS),
+            ]
         )
         if text is None:
             raise NotFit("no such game is registered", code="unknown-game")
+        if (drain := applying(read_orders(as_mapping(drains)), name)) is not None:
+            raise NotFit(f"the game makes no new matches, it is drained: {drain.note}", code="game-closed")
         try:
             game = _game.decode(text)
             canary = read_canary(row)

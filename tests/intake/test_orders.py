@@ -119,6 +119,10 @@ async def test_an_order_that_cannot_be_played_is_refused(
         "unknown-a-player": "unknown-player", "too-many-blue": "wrong-teams", "green": "wrong-teams",
         "twice": "bad-form", "event": "bad-form", "with a blank": "bad-form",
     }  # fmt: skip
+    await redis.do("HSET", keys.DRAINS, game_id, '{"since_ms": 1}')
+    await sender.send(EVENTS, created(game_id, players[:2]), "drained")
+    assert await sender.dead(EVENTS) == [("drained", "game-closed")]
+    await redis.do("HDEL", keys.DRAINS, game_id)
     assert await redis.do("HLEN", f"{keys.game(game_id)}:open") == 0
     await sender.send(EVENTS, created(game_id, players[:2], id="first"))
     await current(here, game_id, players[0])
