@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,7 @@ async def test_a_silent_server_holds_up_only_its_own(redis: Database, intake: In
 async def test_nothing_is_lost_or_played_twice_whoever_dies(
     redis: Database, rabbit: Broker, intake: Intake, sender: Outside, stack: Stack, tmp_path: Path
 ) -> None:
-    """Under load an intake is killed, then the broker, which comes back; each player's order holds."""
+    """Under load an intake is killed, the broker, which comes back, and Redis stalls; each player's order holds."""
     servers = [PlayedServer(redis, PLAYED, f"m-load-{n}") for n in range(3)]
     for server in servers:
         await server.begin()
@@ -113,6 +115,10 @@ async def test_nothing_is_lost_or_played_twice_whoever_dies(
         await asyncio.to_thread(rabbit.kill)
         await asyncio.sleep(0.5)
         await asyncio.to_thread(rabbit.start)
+        await progress(150)
+        os.kill(stack.pid("redis"), signal.SIGSTOP)
+        await asyncio.sleep(2.5)  # longer than a call is waited for
+        os.kill(stack.pid("redis"), signal.SIGCONT)
         await progress(150)
         stop.set()
         await loading
