@@ -20,6 +20,8 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:inbox:<match>` | stream | commands from outside for its server; `:told` id -> answer, `:ids` in order |
+| `muster:{game}:order:<id>` | string | match that an outside matchmaker ordered by that id, and a digest of the order |
 | `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
