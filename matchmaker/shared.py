@@ -15,6 +15,7 @@ from core.clock import now_ms
 from core.doorbell import Doorbell
 from core.errors import Fenced, Unavailable
 from core.redis.client import Database
+from matchmaker.crowd import Crowd
 from matchmaker.launch.base import Launcher
 from matchmaker.metrics import Metrics
 from matchmaker.outgoing import Outgoing
@@ -39,6 +40,7 @@ class Shared:
     asked: set[str] = field(default_factory=set)
     secret: str = ""  # of the installation: what webhooks are signed with is derived from it
     outgoing: Outgoing = field(default_factory=Outgoing)
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 class Contact:

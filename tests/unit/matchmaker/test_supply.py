@@ -91,6 +91,9 @@ def worlds(draw: st.DrawFn) -> Facts:
         matches=draw(rates),
         budget_s=draw(st.floats(-10, 100)),
         start_s=draw(st.floats(0.05, 30)),
+        starts=draw(st.integers(1, 50)),
+        give=draw(st.integers(0, 5)),
+        crowded=draw(st.booleans()),
     )
 
 
@@ -101,6 +104,10 @@ def test_never_above_any_bound(world: Facts) -> None:
     made: Plan = plan(world)
     left = len(world.standbys) - len(made.end)
     assert len(made.start) <= world.room
+    starting = sum(not it.ready_ms for it in world.standbys if it.id not in made.end)
+    assert len(made.start) <= max(made.early, world.starts - starting, 0)
+    assert list(made.end.values()).count("gave_way") <= world.give
+    assert not (world.crowded and made.start)
     if made.start:
         assert left + len(made.start) <= min(world.supply.idle_most, world.servers_most - world.running)
     assert 0 <= made.want <= min(world.supply.idle_most, max(0, world.servers_most - world.running))
@@ -145,6 +152,30 @@ def test_one_that_starts_is_left_to_finish(world: Facts) -> None:
     for it in world.standbys:
         if not it.ready_ms and it.id in made.end:
             assert made.end[it.id] != "unneeded"
+
+
+def test_a_large_pool_is_filled_some_at_a_time() -> None:
+    """At most `starts` of it start together; what groups that fill need now does not wait for them."""
+    assert plan(facts(warm(servers=40), starts=8)).start == ["warm"] * 8
+    there = [waits(f"w-{i}", ready_s=None, kind="warm") for i in range(6)]
+    assert plan(facts(warm(servers=40), *there, starts=8)).start == ["warm"] * 2
+    both = SupplySpec(early=EarlySpec(), warm=WarmSpec(servers=40), idle_most=50)
+    assert len(plan(facts(both, asked=12, starts=8)).start) == 12
+
+
+def test_who_waits_for_a_match_gives_way_to_one_without_room() -> None:
+    """As many as are lacking end, the longest idle first and then the last begun; none is started meanwhile."""
+    there = [
+        waits("w-1", ready_s=5, kind="warm"),
+        waits("w-2", ready_s=9, kind="warm"),
+        waits("w-3", ready_s=None, kind="warm", created_ms=NOW - 4 * SECOND),
+        waits("w-4", ready_s=None, kind="warm", created_ms=NOW - 2 * SECOND),
+    ]
+    crowded = facts(warm(servers=10), *there, give=3, crowded=True)
+    made = plan(crowded)
+    assert made.end == {"w-2": "gave_way", "w-1": "gave_way", "w-4": "gave_way"}
+    assert (list(made.start), made.held) == ([], "gives_way")
+    assert plan(replace(crowded, give=0, crowded=False)).start == ["warm"] * 6
 
 
 @given(rates, st.integers(0, 300), st.floats(0, 100), st.floats(0, 100))
