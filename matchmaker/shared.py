@@ -38,6 +38,7 @@ class Shared:
     metrics: Metrics
     # Matches whose players are asked: each needs a server soon, so room is kept for it.
     asked: set[str] = field(default_factory=set)
+    keys: str = ""  # names the keys of join tokens
     secret: str = ""  # of the installation: what webhooks are signed with is derived from it
     outgoing: Outgoing = field(default_factory=Outgoing)
     crowd: Crowd = field(default_factory=Crowd)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from core import log
@@ -143,6 +144,7 @@ class Supplier:
             budget_s=self._budget.turn(early or EarlySpec(), spent.matches, spent.idle_early_ms),
             silent_ms=silent_ms,
             starts=self._shared.settings.pool_starts,
+            keys=self._shared.keys,
             give=give,
             crowded=crowded,
         )
@@ -150,9 +152,7 @@ class Supplier:
     def _judged(self, it: Standby, server: Seen | None) -> Standby:
         sight = self._watch.starts.sight(it.id, server)
         dead = sight in OVER or sight is Sight.STUCK
-        return Standby(
-            it.id, it.state, it.kind, it.version, it.created_ms, it.ready_ms, it.beat_ms, dead, sight is Sight.REFUSED
-        )
+        return replace(it, seen_dead=dead, refused=sight is Sight.REFUSED)
 
     async def _end(self, wanted: Plan, there: Mapping[str, tuple[Standby, str]], seen: Mapping[str, Seen]) -> None:
         for name, reason in wanted.end.items():
@@ -169,7 +169,7 @@ class Supplier:
             return
         for kind in wanted.start[:STARTS_AT_ONCE]:
             document = standby_document(game, new_id("standby"), now)
-            if not await self._store.create(document, kind, game.spec.supply.idle_most, now):
+            if not await self._store.create(document, kind, game.spec.supply.idle_most, now, self._shared.keys):
                 return
             # Known from now on: one that dies before the next look has failed, too.
             self._known[document.id] = Standby(document.id, StandbyState.STARTING, kind, game.version, now)

@@ -104,6 +104,7 @@ class Standby:
     beat_ms: int = 0
     seen_dead: bool = False
     refused: bool = False
+    keys: str = ""  # of join tokens that it knows
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Facts:
     silent_ms: int | None = None  # a ready one that beat before then is lost; None: nobody is judged by silence
     starts: int = STARTS  # of the pool at once
     give: int = 0  # matches have no room for want of so many servers
+    keys: str = ""  # of join tokens, as they are now
     crowded: bool = False  # somebody lacks room, so none is started
 
 
@@ -146,7 +148,7 @@ def plan(facts: Facts) -> Plan:
     """What to do now. Level-triggered: it follows from the facts alone."""
     supply = facts.supply
     end = _broken(facts)
-    there = [it for it in facts.standbys if it.id not in end and it.version == facts.version]
+    there = [it for it in facts.standbys if it.id not in end]
     warm = 0 if supply.warm is None else _warm(supply.warm, facts)
     early, best, short = (0, None, "") if supply.early is None else _early(supply.early, facts, there)
     wanted = max(warm, early)
@@ -183,6 +185,8 @@ def _broken(facts: Facts) -> dict[str, str]:
             found[it.id] = "server_lost" if it.ready_ms else "died_early"
         elif it.version != facts.version:
             found[it.id] = "old_version"
+        elif it.keys != facts.keys:
+            found[it.id] = "old_keys"
         elif not it.ready_ms and since_s >= facts.timers.start_s:
             found[it.id] = "never_ready"
         elif it.ready_ms and facts.silent_ms is not None and it.beat_ms < facts.silent_ms:

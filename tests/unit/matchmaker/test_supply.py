@@ -305,6 +305,7 @@ def test_a_pool_that_shrinks_does_so_slowly() -> None:
     ("there", "reason"),
     [
         (waits(version=2), "old_version"),
+        (waits(keys="of another secret"), "old_keys"),
         (waits(ready_s=None, refused=True), "launch_failed"),
         (waits(ready_s=None, seen_dead=True), "died_early"),
         (waits(seen_dead=True), "server_lost"),
