@@ -51,6 +51,17 @@ async def test_a_change_is_a_version_and_can_be_rolled_back(api: Api) -> None:
     assert (await dev.ask("POST", "/rollback", {"version": 9})).problem == "no-such-version"
 
 
+async def test_the_same_registration_again_is_the_same_version(api: Api) -> None:
+    """A repeat changes nothing, whatever order its fields are in; a canary beside it goes on."""
+    dev = await studio(api)
+    first = await dev.ask("PUT", "", SHORT)
+    again = await dev.ask("PUT", "", dict(reversed(SHORT.items())), at=2)
+    assert (again.status, again.body, again.headers["ETag"]) == (200, first.body, '"2"')
+    await dev.ask("PUT", "/canary", {"percent": 5, "spec": LONG})
+    assert (await dev.ask("PUT", "", SHORT)).body["version"] == 2
+    assert (await dev.versions())["canary"]["version"] == 3
+
+
 async def test_the_last_versions_are_kept(api: Api) -> None:
     """Twenty of them, whoever changes a game however often."""
     dev = await studio(api)
@@ -91,7 +102,7 @@ async def test_a_canary_is_tried_and_promoted(api: Api, db: Database) -> None:
 async def test_a_canary_is_aborted(api: Api) -> None:
     """It is tried no more, and who promotes too late is told; its number is used up. A roll-back aborts one too."""
     dev = await studio(api)
-    await dev.ask("PUT", "/canary", {"percent": 100, "spec": SHORT})
+    await dev.ask("PUT", "/canary", {"percent": 99, "spec": SHORT})
     assert (await dev.ask("DELETE", "/canary")).status == 204
     assert (await dev.ask("DELETE", "/canary")).problem == "no-canary"
     assert (await dev.ask("POST", "/canary/promote", {"version": 2})).problem == "canary-over"
@@ -109,6 +120,9 @@ async def test_what_a_canary_may_not_be(api: Api) -> None:
     wrong = await dev.ask("PUT", "/canary", {"percent": 5, "spec": more})
     assert (wrong.status, wrong.body["pointer"]) == (422, "/spec/players_per_match")
     assert (await dev.ask("PUT", "/canary", {"percent": 101, "spec": SHORT})).status == 422
+    whole = await dev.ask("PUT", "/canary", {"percent": 100, "spec": SHORT})
+    assert (whole.status, whole.body["pointer"]) == (422, "/percent")
+    assert "promote" in whole.body["detail"]
     assert (await dev.ask("PUT", "/canary", {"percent": 5, "spec": ARENA | {"server": {}}})).status == 422
     assert "canary" not in await dev.versions()
 
