@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.redis.client import Database
+from tests.support import eventually
 from tests.webapi.support import ARENA, Answer, Api, claim, end, make_ready
 
 PATH = "/v1/games/tanks"
@@ -97,6 +98,32 @@ async def test_a_canary_is_tried_and_promoted(api: Api, db: Database) -> None:
     assert (await dev.ask("POST", "/canary/promote", {"version": 2})).body["version"] == 2
     listed = await dev.versions()
     assert (listed["last_canary"]["how"], "canary" in listed) == ("promoted", False)
+
+
+async def test_the_operator_s_page_is_told(api: Api, db: Database) -> None:
+    """Of a game that changed: what new matches get, in which shares, and how it does; then how the canary ended."""
+    dev = await studio(api)
+
+    async def shown() -> dict[str, Any]:
+        async def is_new() -> dict[str, Any] | None:
+            [game] = (await api.ask("GET", "/v1/overview")).body["games"]
+            return dict(game) if game.get("versions", []) != before else None
+
+        return await eventually(is_new)
+
+    before: list[Any] = []
+    await dev.ask("PUT", "", SHORT)
+    before = (await shown())["versions"]
+    assert before == [{"version": 2, "canary": False, "percent": 100.0, "judged": 0, "faults": 0}]
+    await dev.ask("PUT", "/canary", {"percent": 5, "spec": LONG})
+    found = await shown()
+    assert [(it["version"], it["canary"], it["percent"]) for it in found["versions"]] == [(2, False, 95), (3, True, 5)]
+    before = found["versions"]
+    failed = await claim(db, "tanks", await api.ticket(await api.guest()))
+    await end(db, "tanks", failed, "fail", "launch_failed")
+    await dev.ask("DELETE", "/canary")
+    found = await shown()
+    assert (found["versions"][0]["version"], found["last_canary"]) == (2, "3 aborted")
 
 
 async def test_a_canary_is_aborted(api: Api) -> None:
