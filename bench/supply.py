@@ -17,8 +17,8 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 
 import uvloop
 
@@ -42,6 +42,7 @@ ROUND = 16
 ROUNDS = int(os.environ.get("MUSTER_BENCH_ROUNDS", "4"))
 FILL_S = 180.0
 SAMPLE_S = 0.05
+POLL_S = 0.05
 PLAY_S = 2
 STARTING = 2**42  # scores from here on are of servers that start (core/redis/lua/_common.lua)
 POLICIES = {
@@ -69,6 +70,17 @@ class Place:
 
     db: Database
     bell: Doorbell
+    rung: dict[str, asyncio.Event] = field(default_factory=dict)  # by ticket, for who waits
+
+    async def told(self, game: str, ticket: str) -> None:
+        """Once its players have an address, by the bell that webapi hears; looked at now and then anyway."""
+        rung = self.rung[ticket] = asyncio.Event()
+        while not await self.completed(game, ticket):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await rung.wait()
+            rung.clear()
+        del self.rung[ticket]
 
     async def ticket(self, game: str, players: int = 1) -> str:
         name = await queue(self.db, game, players=players)
@@ -183,8 +195,7 @@ async def _allocations(place: Place, claimants: int, report: Report) -> None:
             asks.pop()
             start = time.perf_counter()
             ticket = await place.ticket(game, players=2)
-            while not await place.completed(game, ticket):
-                await asyncio.sleep(0.003)
+            await place.told(game, ticket)
             spent.append((time.perf_counter() - start) * 1000)
 
     for _ in range(ROUNDS):
@@ -215,10 +226,19 @@ async def _bench(report: Report) -> None:
         async with _processes() as place:
             await _policies(place, "process", report)
     if only != "process":
-        async with ground() as here, open_doorbell(here.db) as bell:
+        rung: dict[str, asyncio.Event] = {}
+
+        def heard(_: str, tickets: list[str]) -> None:
+            for ticket in rung.keys() & tickets:
+                rung[ticket].set()
+
+        async with AsyncExitStack() as parts:
+            here = await parts.enter_async_context(ground())
+            reached = f"tcp://{here.cluster.layout.host_address}:*"
+            hearing = open_doorbell(here.db, topics=["ticket"], heard=heard, bind=reached)
+            place = Place(here.db, await parts.enter_async_context(hearing), rung)
             # As many as the node starts together without being late.
             here.start(MUSTER_POOL_STARTS=str(os.cpu_count() or 2))
-            place = Place(here.db, bell)
             if only != "allocations":
                 await _policies(place, "pods", report)
             pool = SupplySpec(warm=WarmSpec(servers=BIG_POOL), idle_most=BIG_POOL)

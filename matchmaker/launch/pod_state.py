@@ -117,7 +117,7 @@ def seen(pod: Pod, *, gone: bool = False) -> Seen:
         exit_code=end.exit_code if end is not None and not _interrupted(pod) else None,
         tells=not _has_game(pod),
         stuck=stuck is not None,
-        homeless=not ended and is_pending(pod) and _unscheduled(pod) is not None,
+        homeless=not ended and _unscheduled(pod) is not None,
         remains=ended and not gone,
         detail=_why_ended(pod, end, gone=gone) if ended else (stuck or _why_not_yet(pod)),
         output=_last_words(end) if end is not None else (),
