@@ -119,10 +119,8 @@ class Flusher:
         dropped = self.backlog.add(interactions, time.monotonic())
         self._stir()
         if dropped and dropped == self.backlog.dropped:
-            log.error(
-                "the buffer is full: interactions are dropped until Redis is back",
-                extra={"waiting": self.backlog.interactions, "bytes": self.backlog.bytes},
-            )
+            extra = {"waiting": self.backlog.interactions, "bytes": self.backlog.bytes}
+            log.error("the buffer is full: interactions are dropped until Redis is back", extra=extra)
 
     def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in the present states of players; the latest of each is logged and written, once a beat of the views."""

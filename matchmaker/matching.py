@@ -197,10 +197,7 @@ class Matching:
         self._shared.metrics.ended_tickets.labels(why).inc(len(ended))
 
     async def _make_matches(self, pool: Pool, game: Game, now: int) -> bool:
-        """Claim what can be made now, `claims` in a round trip, and tell the others that they are searched for.
-
-        Returns whether anything was tried.
-        """
+        """Claim what can be made, tell the others that they are searched for; returns whether anything was tried."""
         proposals = self._propose(pool, now)
         await self._lack.tell()
         placed = {ticket for proposal in proposals for ticket in proposal.tickets}
@@ -239,8 +236,8 @@ class Matching:
         found = form(pool, pool.rules, now, seed=now, starts=most > 0)
         self._searched_s = time.thread_time() - start
         self.insight.looked(found, now)
-        joins = [proposal for proposal in found.proposals if proposal.backfill is not None]
-        starts = [proposal for proposal in found.proposals if proposal.backfill is None]
+        joins = [it for it in found.proposals if it.backfill is not None]
+        starts = [it for it in found.proposals if it.backfill is None]
         if len(starts) > most > 0:
             self._hold_up("no_room")
             self._lack.matches = len(starts) - most

@@ -154,30 +154,6 @@ def test_one_that_starts_is_left_to_finish(world: Facts) -> None:
             assert made.end[it.id] != "unneeded"
 
 
-def test_a_large_pool_is_filled_some_at_a_time() -> None:
-    """At most `starts` of it start together; what groups that fill need now does not wait for them."""
-    assert plan(facts(warm(servers=40), starts=8)).start == ["warm"] * 8
-    there = [waits(f"w-{i}", ready_s=None, kind="warm") for i in range(6)]
-    assert plan(facts(warm(servers=40), *there, starts=8)).start == ["warm"] * 2
-    both = SupplySpec(early=EarlySpec(), warm=WarmSpec(servers=40), idle_most=50)
-    assert len(plan(facts(both, asked=12, starts=8)).start) == 12
-
-
-def test_who_waits_for_a_match_gives_way_to_one_without_room() -> None:
-    """As many as are lacking end, the longest idle first and then the last begun; none is started meanwhile."""
-    there = [
-        waits("w-1", ready_s=5, kind="warm"),
-        waits("w-2", ready_s=9, kind="warm"),
-        waits("w-3", ready_s=None, kind="warm", created_ms=NOW - 4 * SECOND),
-        waits("w-4", ready_s=None, kind="warm", created_ms=NOW - 2 * SECOND),
-    ]
-    crowded = facts(warm(servers=10), *there, give=3, crowded=True)
-    made = plan(crowded)
-    assert made.end == {"w-2": "gave_way", "w-1": "gave_way", "w-4": "gave_way"}
-    assert (list(made.start), made.held) == ([], "gives_way")
-    assert plan(replace(crowded, give=0, crowded=False)).start == ["warm"] * 6
-
-
 @given(rates, st.integers(0, 300), st.floats(0, 100), st.floats(0, 100))
 def test_chances_are_chances(rate: Rate, least: int, within_s: float, more_s: float) -> None:
     """Between 0 and 1; more time makes it likelier, more that is needed less likely."""
@@ -323,13 +299,6 @@ def test_what_is_of_no_use_is_ended_and_replaced(there: Standby, reason: str) ->
 def test_nobody_is_judged_by_silence_while_redis_was_away() -> None:
     """A beat that could not come is held against nobody."""
     assert not plan(facts(warm(servers=1), waits(beat_ms=NOW - 99_999), silent_ms=None)).end
-
-
-def test_why_there_are_fewer() -> None:
-    """The bound that holds a pool down is named."""
-    assert plan(replace(facts(warm(servers=50)), supply=SupplySpec(warm=WarmSpec(60)))).held == "idle_most"
-    assert plan(facts(warm(servers=50), servers_most=10, running=5)).held == "limit"
-    assert plan(facts(warm(servers=50), room=3)).held == "no_room"
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60_000)), max_size=50), st.floats(0.1, 60))
