@@ -16,6 +16,7 @@ import msgspec
 
 from core import keys
 from core.clock import now_ms
+from core.model import Game
 from core.redis.client import Database
 from matchmaker.launch.base import Launcher
 from matchmaker.rules import Pool, form
@@ -28,13 +29,16 @@ SHARE: Final = 10  # a search takes at most one in so many seconds
 
 
 class Word(msgspec.Struct, frozen=True):
-    """`matches` of a game have no room on `host`. `own`: nor are its own waiting servers of use to them."""
+    """`matches` of a game have no room on `host`; or, of `owner`, no more servers than he has. `own`: nor are its own
+    waiting servers of use to them.
+    """
 
     game: str
     host: str
     matches: int
     own: bool
     at_ms: int
+    owner: str = ""
 
 
 @dataclass(slots=True)
@@ -44,14 +48,15 @@ class Crowd:
     _words: tuple[Word, ...] = ()
     _read_at: float = float("-inf")
 
-    async def words(self, db: Database, launcher: Launcher) -> tuple[Word, ...]:
-        """Fresh ones about this launcher's hosts. Raises Unavailable."""
+    async def words(self, db: Database, host: str, owner: str) -> tuple[Word, ...]:
+        """Fresh ones about these hosts, or this developer. Raises Unavailable."""
         if time.monotonic() - self._read_at >= READ_S:
             found = await db.do("HGETALL", keys.CROWDED)
             self._words = tuple(word for text in found.values() if (word := _decoded(text)) is not None)
             self._read_at = time.monotonic()
-        now, host = now_ms(), launcher.host
-        return tuple(it for it in self._words if it.host == host and abs(now - it.at_ms) <= FRESH_MS)
+        now = now_ms()
+        fresh = [it for it in self._words if abs(now - it.at_ms) <= FRESH_MS]
+        return tuple(it for it in fresh if (it.owner == owner if it.owner else it.host == host))
 
 
 class Lack:
@@ -61,6 +66,7 @@ class Lack:
         self._db, self._launcher, self._game, self._own = db, launcher, game, own
         self._again_at = self._look_at = float("-inf")
         self.matches = 0
+        self._owner = ""
 
     def look(self, pool: Pool, now: int) -> None:
         """There is no room at all: how many matches could be made, now and then."""
@@ -71,12 +77,18 @@ class Lack:
         self.matches = sum(proposal.backfill is None for proposal in found.proposals)
         self._look_at = time.monotonic() + max(AGAIN_S, SHARE * (time.thread_time() - start))
 
+    def refused(self, game: Game | None, most: int) -> None:
+        """A match was refused at so many live ones: where that is its developer's bound, his idle servers give way."""
+        if game is not None and most < game.spec.limits.servers:
+            self.matches += 1
+            self._owner = game.owner
+
     async def tell(self) -> None:
         """Write it, if there is something to write. Raises Unavailable."""
-        matches, self.matches = self.matches, 0
+        matches, owner, self.matches, self._owner = self.matches, self._owner, 0, ""
         if not matches or time.monotonic() < self._again_at or self._launcher.blind:
             return
-        word = Word(self._game, self._launcher.host, matches, self._own, now_ms())
+        word = Word(self._game, self._launcher.host, matches, self._own, now_ms(), owner)
         field = f"{self._game}:{int(self._own)}"
         await self._db.do_many(
             [("HSET", keys.CROWDED, field, msgspec.json.encode(word)), ("PEXPIRE", keys.CROWDED, KEPT_MS)]
@@ -91,9 +103,9 @@ class Yielding:
         self._crowd, self._game = crowd, game
         self._heard: dict[tuple[str, bool], int] = {}
 
-    async def asked(self, db: Database, launcher: Launcher) -> tuple[int, bool]:
+    async def asked(self, db: Database, host: str, owner: str) -> tuple[int, bool]:
         """Servers to end now, and whether none is to be started. Raises Unavailable."""
-        words = [it for it in await self._crowd.words(db, launcher) if it.game != self._game or it.own]
+        words = [it for it in await self._crowd.words(db, host, owner) if it.game != self._game or it.own]
         give = sum(it.matches for it in words if it.at_ms > self._heard.get((it.game, it.own), 0))
         self._heard = {(it.game, it.own): it.at_ms for it in words}
         return give, bool(words)

@@ -299,6 +299,7 @@ class Matching:
             self._mirror.drop(claim.taken)
             metrics.refused.labels(self._name, "full" if claim.full else "taken").inc()
             if claim.full:
+                self._lack.refused(self.game, self.live_most)
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
                 self._hold_up("full")
             return

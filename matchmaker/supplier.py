@@ -67,7 +67,7 @@ class Supplier:
         self._spent = await self._count(self._spent)
         seen = await self._shared.launcher.seen()
         now = now_ms()
-        give, crowded = await self._yielding.asked(self._shared.db, self._shared.launcher)
+        give, crowded = await self._yielding.asked(self._shared.db, self._shared.launcher.host, game.owner)
         facts = self._facts(game, there, seen, now, give=give, crowded=crowded)
         wanted = plan(facts)
         await self._end(wanted, there, seen)

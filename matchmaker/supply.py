@@ -104,7 +104,7 @@ class Standby:
     beat_ms: int = 0
     seen_dead: bool = False
     refused: bool = False
-    keys: str = ""  # of join tokens that it knows
+    keys: str = ""  # of join tokens that it knows; "" where nobody wrote which
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +185,7 @@ def _broken(facts: Facts) -> dict[str, str]:
             found[it.id] = "server_lost" if it.ready_ms else "died_early"
         elif it.version != facts.version:
             found[it.id] = "old_version"
-        elif it.keys != facts.keys:
+        elif it.keys and it.keys != facts.keys:
             found[it.id] = "old_keys"
         elif not it.ready_ms and since_s >= facts.timers.start_s:
             found[it.id] = "never_ready"

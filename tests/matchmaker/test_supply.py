@@ -94,6 +94,18 @@ async def test_a_pool_gives_way_to_a_match_of_another_game(db: Database, stack: 
     assert len(await standbys(db, "duel", "Ready")) == 1
 
 
+async def test_a_pool_gives_way_to_a_match_of_its_developers_other_game(db: Database, stack: Matchmakers) -> None:
+    """A developer who may have one server has it idle: a match of another game of his is made in its place."""
+    await register(db, "duel", pool(1), owner="p-dev")
+    stack.start(**GAMEPOD, MUSTER_DEVELOPER_SERVERS="1")
+    [idle] = await so_many(db, "duel", "Ready", 1)
+    await register(db, "other", pool(0), owner="p-dev")
+    _, found = await duel(db, "other")
+    assert found["state"] == "RUNNING"
+    gone = await standbys(db, "duel", "Shutdown")
+    assert (gone.keys(), gone[idle]["reason"]) == ({idle}, "gave_way")
+
+
 async def test_a_large_pool_starts_some_at_a_time(db: Database, stack: Matchmakers) -> None:
     """A pool of five with two starts at once: never three that start, and all five are ready in the end."""
     await register(db, "duel", pool(5))
