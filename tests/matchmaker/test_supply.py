@@ -82,8 +82,7 @@ async def test_a_host_full_of_waiting_servers_has_room_for_their_matches(db: Dat
 async def test_a_pool_gives_way_to_a_match_of_another_game(db: Database, stack: Matchmakers) -> None:
     """A host full of one game's idle servers: a match of another is made, in the place of one of them, and no more."""
     await register(db, "duel", pool(2))
-    for _ in range(2):  # whoever works which of the games
-        stack.start(**GAMEPOD, MUSTER_MAX_SERVERS="2")
+    stack.start(**GAMEPOD, MUSTER_MAX_SERVERS="2")
     await so_many(db, "duel", "Ready", 2)
     await register(db, "other", pool(0))
     name, found = await duel(db, "other")
@@ -97,8 +96,14 @@ async def test_a_pool_gives_way_to_a_match_of_another_game(db: Database, stack: 
 async def test_a_pool_gives_way_to_a_match_of_its_developers_other_game(db: Database, stack: Matchmakers) -> None:
     """A developer who may have one server has it idle: a match of another game of his is made in its place."""
     await register(db, "duel", pool(1), owner="p-dev")
-    stack.start(**GAMEPOD, MUSTER_DEVELOPER_SERVERS="1")
+    for _ in range(2):  # whoever works which of the games
+        stack.start(**GAMEPOD, MUSTER_DEVELOPER_SERVERS="1")
     [idle] = await so_many(db, "duel", "Ready", 1)
+
+    async def counted() -> bool:
+        return str(await db.do("HGET", keys.developer("p-dev"), "duel")).startswith("1 ")
+
+    await eventually(counted)
     await register(db, "other", pool(0), owner="p-dev")
     _, found = await duel(db, "other")
     assert found["state"] == "RUNNING"
