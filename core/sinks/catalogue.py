@@ -139,7 +139,7 @@ KINDS: Final[dict[str, Kind]] = {
     "ticket_matched": _ticket("it is in a match; a server is started for it", status="PLACING"),
     "ticket_placed": _ticket("the match can be played"),
     "ticket_requeued": _ticket("there was no match after all: it waits again", status="QUEUED", reason="never_ready"),
-    "ticket_cancelled": _ticket("its player cancelled, rejected, vanished or did not answer, or the game is drained", match="",
+    "ticket_cancelled": _ticket("its player cancelled, rejected, vanished, did not answer, or it is drained", match="",
                                 status="CANCELLED", reason="cancelled"),
     "ticket_timed_out": _ticket("it waited longer than the game allows", match="",
                                 status="TIMED_OUT", reason="timed_out"),
