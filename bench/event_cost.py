@@ -26,10 +26,10 @@ from core.sinks.ship import Shipper
 
 GAME: Final = "events"
 BASE: Final = keys.game(GAME)
-MATCHES: Final = 50  # of a block, two players each
+MATCHES: Final = 250  # of a block, two players each
 BATCHES: Final = 20  # of a block
 ROWS: Final = 500  # interactions of a batch
-PACKS: Final = 100  # of a block
+PACKS: Final = 1000  # of a block
 COMMANDS: Final = 20  # of a pack
 Calls = list[tuple[str, str, Sequence[Any]]]
 
@@ -78,7 +78,7 @@ class Blocks:
         await self.db.do("SADD", keys.GAMES, GAME)
         spec = {"accepting": True, "commands": {"kinds": {}}}
         await self.db.do("SET", keys.registration(GAME), json.dumps({"version": 1, "spec": spec}))
-        self._shipper = Shipper(self.db, self.outlet, "bench", 60.0, Metrics(CollectorRegistry()))
+        self._shipper = Shipper(self.db, self.outlet, "bench", 60.0, Metrics(CollectorRegistry()), packs=True)
 
     async def turn(self, what: str, *, carried: bool) -> None:
         """One block."""
@@ -89,13 +89,13 @@ class Blocks:
             "pack": (self._packs, PACKS),
         }
         assert self._shipper is not None
+        reader = LogReader(self.db, GAME, "kafka", facts=True, packs=True)
+        await reader.leave()
+        await self.db.do_many([("UNLINK", f"{base}:log") for base in reader._bases()])  # nothing of other blocks
+        self._shipper._readers.clear()
+        self._shipper._looked_s = float("-inf")
         if carried:
             await self._shipper.turn()  # registers
-            await self._through()
-        else:
-            await LogReader(self.db, GAME, "kafka", facts=True).leave()
-            self._shipper._readers.clear()
-            self._shipper._looked_s = float("-inf")
         await self.db.do("CONFIG RESETSTAT")
         work, count = make[what]
         await work()

@@ -76,8 +76,7 @@ class Life:
         self._store = store
         self._bell = bell
         self._flusher = flusher
-        self._redis = redis
-        self._stop = stop
+        self._redis, self._stop = redis, stop
         self._roster = Roster(match)
         self._backfill = Backfill(store, self._roster, bell)
         self._server = match_life(match)
@@ -129,8 +128,7 @@ class Life:
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
             page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
-            where = (settings.metrics_bind, settings.metrics_port)
-            exposed = await expose(page, *where)
+            exposed = await expose(page, settings.metrics_bind, settings.metrics_port)
             try:
                 extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
                 log.info("attached", extra=extra)
