@@ -13,8 +13,7 @@ import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any, Literal
 
 import uvloop
@@ -23,7 +22,7 @@ from redis.asyncio import Redis
 from core import keys
 from core.api import connect
 from core.clock import iso, now_ms
-from core.interactions import Action, Attack, Interaction, Move
+from core.interactions import Action, Attack, Interaction, Move, actor, numbered
 from core.redis.lean import LeanRedis
 from gamepod.app import calm_collector
 from gamepod.flush import Flusher
@@ -36,7 +35,6 @@ CATCH_UP = 6  # late ticks played in one turn
 FLAT_OUT = 4_000  # interactions that wait in a match that is written as fast as Redis takes them
 FLAT_TICKS = 5  # made in one turn, then
 PLAIN_PIPELINE = 1_000  # commands in a pipeline of the plain way
-_MOVE = partial(tuple.__new__, Move)
 
 
 @dataclass
@@ -65,24 +63,22 @@ class Crowd:
         self._lons = [2.29 + i / 7919 for i in range(players)]
         self.ticks = 0
         self.made_s = 0.0  # CPU of making up what they do
-        self._number = 0
+        self._ids = numbered(match)
 
     def tick(self, at_ms: int) -> list[Interaction]:
         """What everybody does in one tick."""
         start_s = time.thread_time()
         self.ticks += 1
-        players, match, tick, number = self.players, self.match, self.ticks, self._number
+        players, tick = self.players, self.ticks
         shift, ahead = tick / 1e6, 1 + tick // TARGET_TICKS % (len(players) - 1)
-        self._number += len(players)
-        ids = [f"{match}-{n}" for n in range(number + 1, number + 1 + len(players))]
+        ids = list(islice(self._ids, len(players)))
         lats, lons = [lat + shift for lat in self._lats], [lon - shift for lon in self._lons]
-        # As the class does it, without its line of Python: who makes the load up is not what is measured.
-        made: list[Interaction] = list(map(_MOVE, zip(ids, repeat(at_ms), players, lats, lons, strict=False)))
-        for i in range(-tick % ATTACK_EVERY, len(players), ATTACK_EVERY):
-            if (i + tick) % 100:
-                made[i] = Attack(ids[i], at_ms, players[i], players[i - ahead], 12.5)
-            else:
-                made[i] = Action(ids[i], at_ms, players[i], "emote")
+        made: list[Interaction] = list(map(Move, ids, repeat(at_ms), players, lats, lons))
+        some = slice(-tick % ATTACK_EVERY, None, ATTACK_EVERY)
+        targets = players[-ahead:] + players[:-ahead]
+        made[some] = map(Attack, ids[some], repeat(at_ms), players[some], targets[some], repeat(12.5))
+        for i in range(-tick % 100, len(players), 100):
+            made[i] = Action(ids[i], at_ms, players[i], "emote")
         self.made_s += time.thread_time() - start_s
         return made
 
@@ -222,7 +218,7 @@ async def plain(plan: Plan) -> dict[str, Any]:
             before = (now_s, time.process_time(), done, sum(crowd.made_s for crowd in crowds))
         for crowd in crowds:
             for one in crowd.tick(now_ms()):
-                base, at = keys.shard(plan.game, one[2]), iso(one.at_ms)
+                base, at = keys.shard(plan.game, actor(one)), iso(one.at_ms)
                 if isinstance(one, Move):
                     fields = {"id": one.id, "lat": one.lat, "lon": one.lon, "at": at}
                     pipe.hset(f"{base}:move:{one.player}", mapping=fields)

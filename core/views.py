@@ -7,9 +7,9 @@ a repeat, a second server, or `muster rebuild` beside running matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -52,14 +52,15 @@ class Views:
 
     def add(self, columns: Columns) -> None:
         """Let interactions take the place of what they follow. A kind with a view of its own is added here."""
-        times = [ms for ms, _ in columns.runs]
         # A clock that went back, and times that a caller chose, are the exception.
-        in_order = columns.short is not None and self.last_ms <= times[0] and all(a <= b for a, b in pairwise(times))
-        if moves := columns.of("m"):
-            _take(self.moves, [one.player for one in moves], moves, in_order)
-        if attacks := columns.of("a"):
-            _take(self.attacks, [(one.attacker, one.target) for one in attacks], attacks, in_order)
-        if times:
+        in_order = columns.short is not None and columns.in_order and self.last_ms <= columns.runs[0][0]
+        if moves := columns.newest.get("m"):
+            _take(self.moves, moves if in_order else ((one.player, one) for one in columns.rows["m"]), in_order)
+        if "a" in columns.rows:
+            attackers, targets, _ = columns.values["a"]
+            _take(self.attacks, zip(zip(attackers, targets, strict=True), columns.rows["a"], strict=True), in_order)
+        if columns.runs:
+            times = [ms for ms, _ in columns.runs]
             self.first_ms = min(self.first_ms or times[0], *times)
             self.last_ms = max(self.last_ms, *times)
 
@@ -104,12 +105,12 @@ def _order(one: Attack | Move) -> tuple[int, int, str]:
     return one.at_ms, len(one.id), one.id
 
 
-def _take(into: dict[K, Any], names: Sequence[K], found: Sequence[Any], in_order: bool) -> None:
-    if not in_order:
-        pairs = sorted(zip(names, found, strict=True), key=lambda pair: _order(pair[1]))
-        _merge(into, dict(pairs))
+def _take(into: dict[K, Any], found: Mapping[K, Any] | Iterable[tuple[K, Any]], in_order: bool) -> None:
+    if in_order:
+        into.update(found)
     else:
-        into.update(zip(names, found, strict=True))
+        pairs = found.items() if isinstance(found, Mapping) else found
+        _merge(into, dict(sorted(pairs, key=lambda pair: _order(pair[1]))))
 
 
 def _merge(into: dict[K, Any], newer: dict[K, Any]) -> None:
