@@ -24,7 +24,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain, groupby
+from itertools import chain, compress, groupby
 from itertools import count as count_up
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -40,8 +40,8 @@ MAX_BATCH: Final = 2_000  # interactions; about 60 KB, appended in well under a 
 MOVE_TTL_S: Final = 30  # where a game does not choose
 
 
-# Structs: making one costs a quarter of what a named tuple does. Nothing that they hold refers back to them, so the garbage
-# collector need not know them.
+# Structs: making one costs a quarter of what a named tuple does. Nothing that they hold refers back to them, so the
+# garbage collector need not know them.
 class Move(msgspec.Struct, frozen=True, gc=False):
     """A player moved (row A2)."""
 
@@ -112,7 +112,9 @@ KINDS: Final[dict[str, Kind]] = {
     "c": Kind(Action, "nn", lambda of: ([one.player for one in of], [one.what for one in of])),
     "x": Kind(Exchange, "nnnnn", lambda of: tuple(map(list, zip(*map(_EXCHANGED, of), strict=True)))),
 }
-_LETTERS: Final[dict[type[Any], str]] = {kind.type: letter for letter, kind in KINDS.items()}
+_CODES: Final[dict[type[Any], int]] = {kind.type: ord(letter) for letter, kind in KINDS.items()}
+# By letter, what turns a string of letters into a mask of those that are this one.
+_ONLY: Final = {letter: bytes(code == ord(letter) for code in range(256)) for letter in KINDS}
 
 
 def actor(one: Interaction) -> str:
@@ -151,15 +153,13 @@ class Columns:
         times = [one.at_ms for one in interactions]
         self.in_order = times == sorted(times)
         self.runs = list(_runs(times) if self.in_order else ((ms, len(list(same))) for ms, same in groupby(times)))
-        types = list(map(type, interactions))
-        self.kinds = "".join(map(_LETTERS.__getitem__, types))
-        split: dict[type[Any], list[Any]] = {kind: [] for kind in set(types)}
-        if len(split) == 1:
-            split[types[0]] = list(interactions)
-        else:
-            for kind, one in zip(types, interactions, strict=True):
-                split[kind].append(one)
-        self.rows = {letter: split[kind.type] for letter, kind in KINDS.items() if kind.type in split}
+        kinds = bytes(map(_CODES.__getitem__, map(type, interactions)))
+        self.kinds = kinds.decode()
+        self.rows: dict[str, Sequence[Any]] = {
+            letter: list(compress(interactions, kinds.translate(only)))
+            for letter, only in _ONLY.items()
+            if letter in self.kinds
+        }
         self.values = {letter: KINDS[letter].values(rows) for letter, rows in self.rows.items()}
         # Of each kind, by who did it: a view is one of these, and their names are all there are.
         self.newest = {kind: dict(zip(of[0], self.rows[kind], strict=True)) for kind, of in self.values.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -139,7 +139,9 @@ def make_states(states: Mapping[str, Mapping[str, Any]], at_ms: int) -> list[Sta
     groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for player, state in states.items():
         # The most frequent first, and without a call: these are most of what is done here.
-        values = [repr(round(v, 7)) if type(v) is float else _text(v) for v in state.values()]
+        values = [
+            repr(round(v, 7)) if type(v) is float else str(v) if type(v) is int else _text(v) for v in state.values()
+        ]
         groups.setdefault(tuple(state), []).append((player, *values))
     return [States(at_ms, fields, rows) for fields, rows in groups.items()]
 
@@ -179,10 +181,12 @@ def by_shard(game: str, views: Views) -> dict[str, Views]:
 
 def shard_calls(base: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
     """The calls of `views_write` that write views of one shard, at most MAX_VIEWS keys each."""
-    items: list[Attack | Move | tuple[str, State]] = [*views.attacks.values(), *views.moves.values()]
-    items += views.states.items()
-    for start in range(0, len(items), MAX_VIEWS):
-        yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
+    attacks, moves, states = list(views.attacks.values()), list(views.moves.values()), list(views.states.items())
+    while attacks or moves or states:
+        room = MAX_VIEWS - len(attacks)
+        head = move_ttl_ms, keep_ms
+        yield base, head + _view_args(attacks[:MAX_VIEWS], moves[: max(0, room)], states[: max(0, room - len(moves))])
+        attacks, moves, states = attacks[MAX_VIEWS:], moves[max(0, room) :], states[max(0, room - len(moves)) :]
 
 
 def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
@@ -206,22 +210,15 @@ def round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
 
 
 def _view_args(
-    items: Sequence[Attack | Move | tuple[str, State]], move_ttl_ms: int, keep_ms: int
+    attacks: Sequence[Attack], moves: Sequence[Move], states: Sequence[tuple[str, State]]
 ) -> tuple[str | int, ...]:
-    attacks: list[str] = []
-    moves: list[str] = []
-    states: list[str | int] = []
-    n_states = 0
-    for item in items:
-        if isinstance(item, Attack):
-            attacks += (item.attacker, item.target, item.id, repr(round(float(item.damage), 7)), _moment(item.at_ms))
-        elif isinstance(item, Move):
-            lat, lon = repr(round(float(item.lat), 7)), repr(round(float(item.lon), 7))
-            moves += (item.player, item.id, lat, lon, _moment(item.at_ms))
-        else:
-            player, state = item
-            states += (player, state.match, _moment(state.at_ms), len(state.fields))
-            for name, value in zip(state.fields, state.values, strict=True):
-                states += (name, value)
-            n_states += 1
-    return (move_ttl_ms, keep_ms, len(attacks) // 5, len(moves) // 5, n_states, *attacks, *moves, *states)
+    args: list[str | int] = [len(attacks), len(moves), len(states)]
+    for hit in attacks:
+        args += (hit.attacker, hit.target, hit.id, repr(round(float(hit.damage), 7)), _moment(hit.at_ms))
+    for move in moves:
+        lat, lon = repr(round(float(move.lat), 7)), repr(round(float(move.lon), 7))
+        args += (move.player, move.id, lat, lon, _moment(move.at_ms))
+    for player, (match, at_ms, fields, values) in states:
+        args += (player, match, _moment(at_ms), len(fields))
+        args += chain.from_iterable(zip(fields, values, strict=True))
+    return tuple(args)
