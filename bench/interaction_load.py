@@ -68,11 +68,12 @@ class Crowd:
     def play(self, ticks: int, at_ms: int) -> list[Interaction]:
         """What everybody does in some ticks."""
         start_s = time.thread_time()
-        made = list(chain.from_iterable([self._tick(at_ms) for _ in range(ticks)]))
+        made = list(chain.from_iterable([self.tick(at_ms) for _ in range(ticks)]))
         self.made_s += time.thread_time() - start_s
         return made
 
-    def _tick(self, at_ms: int) -> list[Interaction]:
+    def tick(self, at_ms: int) -> list[Interaction]:
+        """What everybody does in one tick."""
         self.ticks += 1
         players, tick = self.players, self.ticks
         shift, ahead = tick / 1e6, 1 + tick // TARGET_TICKS % (len(players) - 1)
