@@ -32,7 +32,7 @@ TICK_HZ = 60
 ATTACK_EVERY = 10  # interactions of a player: the tenth is an attack, one in a hundred an action, the others are moves
 TARGET_TICKS = 60  # a player attacks another for a second, then somebody else
 CATCH_UP = 6  # late ticks played in one turn
-FLAT_OUT = 4_000  # interactions that wait in a match that is written as fast as Redis takes them
+FLAT_OUT = 2_000  # interactions that wait in a match that is written as fast as Redis takes them
 FLAT_TICKS = 20  # made in one turn: a batch of 100 players, then
 PLAIN_PIPELINE = 1_000  # commands in a pipeline of the plain way
 
