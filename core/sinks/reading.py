@@ -45,6 +45,11 @@ def messages(game: str, entry: Entry) -> Iterator[Message]:
 
     Raises Invalid for what this version cannot read, after all that it can.
     """
+    for n, message in enumerate(_told(game, entry)):
+        yield message._replace(origin=f"{entry.shard} {entry.id}-{n}")
+
+
+def _told(game: str, entry: Entry) -> Iterator[Message]:
     if entry.batch == 0:
         yield _fact(game, entry)
         return

@@ -24,6 +24,13 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield kind, made
 
 
+@pytest.fixture(scope="session")
+def one_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """Apache Kafka, for tests of it alone."""
+    with kafka(tmp_path_factory.mktemp("one-kafka")) as made:
+        yield made
+
+
 @pytest.fixture
 def listener(broker: tuple[str, Broker]) -> Listener:
     """Somebody who takes all that arrives at the broker, from now on."""
