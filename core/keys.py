@@ -83,10 +83,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
-| `muster:{game}:analytics` | hash | how far its events are counted, by log, and `epoch`; also of `audit/all`, as below |
+| `muster:{game}:analytics` | hash | `epoch`, and log -> how far its events are counted; of `audit/all` too, as below |
 | `muster:{game}:counted:<minute>` | hash | `<0-9>:<event>` -> how many, in the ten minutes from that one of UNIX time |
 | `muster:{game}:flags` | hash | what cannot be right, by id (JSON of the event); `flags:order` ids by minute |
-| `muster:{audit/all}:epoch` | hash | `source` that events are counted from, `number`, `since_ms`; `offsets:<number>` of Kafka |
+| `muster:{audit/all}:epoch` | hash | `source` events are counted from, `number`, `since_ms`; `offsets:<number>` |
 | `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
 | `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |

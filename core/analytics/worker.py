@@ -28,7 +28,7 @@ from core.analytics.source import Book, Epoch, Moved, Page, Reading, Source, Sup
 from core.errors import MusterError
 from core.log import get
 from core.redis.client import Arg, Database
-from core.sinks.catalogue import KINDS
+from core.sinks.catalogue import KINDS, VERSION
 
 POLL_S: Final = 0.5  # between rounds that found nothing
 FIRST_PAUSE_S: Final = 0.5
@@ -151,9 +151,11 @@ class Analyst:
         for (minute, name), amount in folded.counts.items():
             args += [minute - minute % TEN, f"{minute % TEN}:{name}", repr(round(amount, 3))]
         for flag in folded.flags:
-            body = {"event": flag.event, "id": flag.id, "at_ms": flag.at_ms, "game": game, "match": flag.match}
-            document = orjson.dumps({**body, **flag.about})
-            args += [flag.id, flag.at_ms // MINUTE_MS, flag.match, document]
+            place = {"game": game, "match": flag.match} if game else {}
+            document = orjson.dumps(
+                {"event": flag.event, "id": flag.id, "at_ms": flag.at_ms, "version": VERSION, **place, **flag.about}
+            )
+            args += [flag.id, flag.at_ms // MINUTE_MS, flag.match or flag.about["who"], document]
         outcome, value = await self.db.call("analytics_add", keys.counted_base(game), *args)
         if outcome == "epoch":
             raise Superseded

@@ -2,7 +2,7 @@
 -- KEYS[1] base of the game, or of the installation
 -- ARGV    number of the epoch, seconds that counts are kept, how many cursors, how many counts; for each cursor its name,
 --         where it is and where it shall be; for each count the first minute of its ten, the field, how much; for each flag
---         its id, the minute, its match, the document that tells it
+--         its id, the minute, the key of its event, the document that tells it
 -- Returns {'ok', flags that are new} | {'moved', 0} where a cursor is elsewhere: somebody else counted
 --         | {'epoch', its number} where events are counted from another source by now
 -- Keeps   counts, flags and cursors change together or not at all, so that each event counts once however often it is
@@ -47,7 +47,7 @@ register('analytics_add', function(keys, args)
   end
   local new = 0
   while args[at] do
-    local id, minute, match, doc = args[at], tonumber(args[at + 1]), args[at + 2], args[at + 3]
+    local id, minute, of, doc = args[at], tonumber(args[at + 1]), args[at + 2], args[at + 3]
     at = at + 4
     if redis.call('HEXISTS', base .. ':flags', id) == 0 then
       local ten, nth = string.format('%d', minute - minute % 10), minute % 10
@@ -57,7 +57,7 @@ register('analytics_add', function(keys, args)
         new = new + 1
         redis.call('HSET', base .. ':flags', id, doc)
         redis.call('ZADD', base .. ':flags:order', minute, id)
-        redis.call('XADD', base .. ':log', '*', 'match', match, 'batch', '0', 'count', '0', 'data', doc)
+        redis.call('XADD', base .. ':log', '*', 'match', of, 'batch', '0', 'count', '0', 'data', doc)
       end
     end
   end
