@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import json
-
-from core.sinks.catalogue import COMMON, KINDS, VERSION, Kind, example
+from core.sinks.catalogue import KINDS, VERSION
 from core.sinks.rabbitmq import EXCHANGE
 
 PAGE = Path(__file__).parent.parent / "docs" / "events.md"

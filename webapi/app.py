@@ -35,6 +35,7 @@ from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
 from webapi.store.accounts import Accounts
+from webapi.store.analytics import Counted
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
 from webapi.store.developer_invitations import DeveloperInvitations
@@ -50,6 +51,7 @@ from webapi.store.personal import Stores
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.sessions import Sessions
+from webapi.store.story import Stories
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
@@ -155,6 +157,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         queues=Queues(batch),
         supplies=Supplies(batch),
         matches=Matches(batch),
+        counted=Counted(batch),
+        stories=Stories(batch),
         boards=boards,
         parties=parties,
         packs=packs,

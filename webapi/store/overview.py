@@ -13,8 +13,9 @@ from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
+from core.redis.logreader import entry_ms
 from core.rules import rules_of
-from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview
+from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview, ReaderOverview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.presence import Presence
 from webapi.store.queues import figures
@@ -40,14 +41,16 @@ class OverviewReader:
         found = await self._batch.do_many([command for game in sorted(ids)[:GAMES_MOST] for command in _asked(game)])
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
+        behind: dict[str, float] = {}
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats, told, plan, spent = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told, plan, spent, readers, last = found[i : i + ASKED]
             if text is None:
                 continue
             game = game_decoder.decode(text)
             shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
             supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
             games.append(replace(shown_game, supply=supply))
+            _behind(readers, last, behind)
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
@@ -55,6 +58,7 @@ class OverviewReader:
             games=await self._with_online(games, packs),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
+            readers=[ReaderOverview(name, behind_s) for name, behind_s in sorted(behind.items())],
         )
 
     async def _packs(self, games: list[str], now_ms: int) -> dict[str, PacksOverview]:
@@ -99,10 +103,20 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("GET", f"{base}:figures"),
         ("GET", f"{base}:plan"),
         ("HGETALL", f"{base}:supply"),
+        ("HGETALL", f"{base}:readers"),
+        ("XREVRANGE", f"{base}:log", "+", "-", "COUNT", 1),
     ]
 
 
 ASKED: Final = len(_asked("x"))
+
+
+def _behind(readers: Mapping[str, str], last: list[Any], found: dict[str, float]) -> None:
+    """How far each reader of a game's log is behind it, s: the most over all games. It reads a game's logs together."""
+    for name, text in readers.items():
+        at = parsed(text, {}).get("at", "0-0")
+        behind_s = (entry_ms(last[0][0]) - entry_ms(at)) / 1000 if last and at != "0-0" else 0.0
+        found[name] = max(found.get(name, 0.0), round(max(0.0, behind_s), 1))
 
 
 def _game(
