@@ -68,6 +68,19 @@ class StoryEvent(Struct, frozen=True, omit_defaults=True):
     detail: dict[str, Any] = {}
 
 
+class SearchQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    what: str
+
+
+class Found(Struct, frozen=True):
+    """Where a match or a player is: what there is a story of."""
+
+    kind: Literal["match", "player"]
+    id: str
+    games: list[str]
+    name: str = ""  # of a player
+
+
 class Story(Struct, frozen=True):
     """What happened, in order. `partial`: more was logged than is looked through, so something may be missing."""
 

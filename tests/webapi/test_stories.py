@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -136,6 +137,29 @@ async def test_counts_and_flags_are_shown(api: Api, db: Database, admin: str) ->
         ]  # fmt: skip
     assert (await api.ask("GET", "/v1/games/tanks/analytics?minutes=0", token=token)).problem == "invalid"
     assert (await api.ask("GET", "/v1/flags?limit=501", token=admin)).problem == "invalid"
+
+
+async def test_a_match_and_a_player_are_found(api: Api, db: Database, admin: str) -> None:
+    """By id, in one's own games; by name for admins, whatever is typed."""
+    developer = await api.game()
+    other = await api.account("Other", "developer")
+    match, players = await played(api, db, "Ann", "Bob")
+    ann = players[0]["player"]
+    named = await api.account("Eve /?&")
+
+    async def look(what: str, token: str) -> Any:
+        return await api.ask("GET", f"/v1/search?what={quote(what, safe='')}", token=token)
+
+    for token in (developer["access_token"], admin):
+        assert (await look(match, token)).body == {"kind": "match", "id": match, "games": ["tanks"], "name": ""}
+        assert (await look(ann, token)).body == {"kind": "player", "id": ann, "games": ["tanks"], "name": "Ann"}
+    assert (await look("eve /?&", admin)).body["id"] == named["player"]
+    assert (await look("eve /?&", developer["access_token"])).problem == "not-found"
+    assert (await look(match, other["access_token"])).problem == "no-such-match"
+    assert (await look(ann, other["access_token"])).body["games"] == []
+    for odd in ("", "m-", "*", "}{", "a" * 500):
+        assert (await look(odd, admin)).status == 404
+    assert (await look(ann, players[0]["access_token"])).status == 403
 
 
 async def test_others_see_nothing(api: Api, db: Database, admin: str) -> None:

@@ -44,6 +44,28 @@ async def flags_of_game(call: Call, query: doc.FlagQuery) -> doc.Flags:
     return doc.Flags(await call.services.counted.flags([await _own(call)], _limit(query)))
 
 
+@TABLE.route("GET", "/v1/search", who=DEVELOPERS, errors=(NotFound,))
+async def search(call: Call, query: doc.SearchQuery) -> doc.Found:
+    """Where a match or a player is, by id; for admins also a player by the name he logs in with.
+
+    Of a player: the games in which he waits, plays, or did something within a day. Of developers: their own games.
+    """
+    what, services, admin = query.what.strip(), call.services, call.caller.role == "admin"
+    games = [game.id for game in await services.games.every() if admin or game.owner == call.caller.player]
+    if is_id("match", what):
+        found = await services.stories.games_of_match(games, what)
+        if found:
+            return doc.Found("match", what, found)
+        raise NotFound("there is no such match, or it has been over for more than a day", code="no-such-match")
+    if not is_id("player", what):
+        record = await services.accounts.login(what) if admin and what else None
+        if record is None:
+            raise NotFound("this is the id of no match (m-...) and no player (p-...), nor a name", code="not-found")
+        what = record.account.player
+    found = await services.stories.games_of_player(games, what)
+    return doc.Found("player", what, found, await _name(call, what) if found or admin else "")
+
+
 @TABLE.route("GET", "/v1/matches/{game}/{match}/story", who=DEVELOPERS, errors=(NotFound,))
 async def of_match(call: Call) -> doc.Story:
     """All that happened to a match and its tickets, in order. Who may not see it is told that there is none."""

@@ -88,6 +88,27 @@ class Stories:
         told, cut = await self._latest(keys.AUDIT, "", player)
         return [*told, *await self._sessions("", [player], 0, EVER_MS)], cut
 
+    async def games_of_match(self, games: Sequence[str], match: str) -> list[str]:
+        """In which of these games a match is: one, or none."""
+        found = await self._batch.do_many([("EXISTS", keys.match(game, match)) for game in games])
+        return [game for game, there in zip(games, found, strict=True) if there]
+
+    async def games_of_player(self, games: Sequence[str], player: str) -> list[str]:
+        """In which of these games a player waits, plays, or did something in the last 24 h."""
+        found = await self._batch.do_many(
+            [
+                command
+                for game in games
+                for command in (
+                    ("HEXISTS", f"{keys.game(game)}:open", player),
+                    ("HEXISTS", f"{keys.game(game)}:playing", player),
+                    ("ZSCORE", f"{keys.boards(game)}:activity", player),
+                    ("HEXISTS", f"{keys.boards(game)}:since:score", player),
+                )
+            ]
+        )
+        return [game for n, game in enumerate(games) if any(found[4 * n : 4 * n + 4])]
+
     async def _facts(self, base: str, game: str, since_ms: int, until_ms: int, match: str) -> tuple[list[Told], bool]:
         """Facts of one match; those of matches are a few each, so its time is looked through whole."""
         told: list[Told] = []
