@@ -18,7 +18,7 @@ class Settings:
     logins_address: int = setting("MUSTER_ANALYTICS_LOGINS_ADDRESS", 30)
     logins_name: int = setting("MUSTER_ANALYTICS_LOGINS_NAME", 10)  # ... and for one user name
     metrics_host: str = setting("MUSTER_ANALYTICS_METRICS_HOST", "127.0.0.1")  # where metrics listen
-    metrics_port: int = setting("MUSTER_ANALYTICS_METRICS_PORT", 8005)  # 0 takes a free one
+    metrics_port: int = setting("MUSTER_ANALYTICS_METRICS_PORT", 8006)  # 0 takes a free one
     lease_s: float = setting("MUSTER_ANALYTICS_LEASE_S", 5.0)  # one who counts a game dies: another after so long
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from core.cli import backup, demo, doctor, local, rebuild, secrets, up
-from core.cli.remote import accounts, games, matches
+from core.cli.remote import accounts, games, matches, stories
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -168,7 +168,7 @@ def completion_command(*, shell: str) -> None:
     click.echo(found(cli, {}, "muster", "_MUSTER_COMPLETE").source())
 
 
-for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS):
+for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS, *stories.COMMANDS):
     cli.add_command(command)
 
 

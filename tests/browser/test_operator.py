@@ -99,11 +99,24 @@ async def test_an_admin_reads_a_match_and_ends_it(open_tab: OpenTab, site: Stack
         await page.locator(".state.ended").wait_for()
         await page.get_by_text("ended by operator").first.wait_for()
         await page.get_by_role("button", name="ticket", exact=True).click()
-        await page.locator(".event.ticket").first.wait_for(state="detached")
+        await page.locator(".event.of-ticket").first.wait_for(state="detached")
     await look_for(page, players[0])
     await page.get_by_role("heading", name=HOSTILE).wait_for()
     await page.locator(".event", has_text="guest made").wait_for()  # which only admins are told
     assert dialogs == []
+
+
+async def told(site: Stack, *words: str) -> str:
+    """What `muster` prints to the developer."""
+    rest = Rest(site.url)
+    session = await asyncio.to_thread(rest.call, "POST", "/v1/login", {"name": DEVELOPER[0], "password": DEVELOPER[1]})
+    env = site.env | {"MUSTER_TOKEN": session["access_token"], "MUSTER_URL": site.url}
+    command = [sys.executable, "-m", "core.cli", *words]
+    done = await asyncio.to_thread(
+        subprocess.run, command, env=env, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def test_a_developer_reads_his_own_games(open_tab: OpenTab, site: Stack, complaints: list[str]) -> None:
@@ -120,11 +133,15 @@ async def test_a_developer_reads_his_own_games(open_tab: OpenTab, site: Stack, c
         await counts.get_by_role("row", name="Matches started").wait_for()
         assert "The installation" not in await counts.inner_text()
         await flags.get_by_role("link", name=match[-8:]).first.click()
-        await page.locator(".event.flag").first.wait_for()
+        await page.locator(".event.of-flag").first.wait_for()
         assert await page.get_by_role("button", name="End this match").count() == 0
         await page.set_viewport_size({"width": 375, "height": 740})
         overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert await page.evaluate(overflow) == 0
+        shown = await told(site, "story", "duel", match)
+        assert "session_created" in shown
+        assert "impossible_damage" in shown
+        assert "impossible_damage" in await told(site, "flags", "duel")
     await page.goto(f"{site.url}#/match/tanks/{match}")
     await page.get_by_text("there is no such match").wait_for()
     complaints[:] = [told for told in complaints if "404" not in told]  # the browser itself logs the refusal

@@ -56,7 +56,7 @@ function Bars({ values, since }) {
   const most = Math.max(1, ...values);
   const minute = (n) => new Date(Date.parse(since) + n * 60_000).toISOString().slice(11, 16);
   return html`
-    <svg class="bars" viewBox=${`0 0 ${values.length * 4} 24`} preserveAspectRatio="none" role="img"
+    <svg class="by-minute" viewBox=${`0 0 ${values.length * 4} 24`} preserveAspectRatio="none" role="img"
       aria-label=${`most in a minute: ${short(Math.max(...values))}`}>
       ${values.map((value, n) => value > 0 && html`
         <rect key=${n} x=${n * 4 + 0.5} width="3" y=${24 - Math.max(1.5, (value / most) * 24)}

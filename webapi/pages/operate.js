@@ -44,7 +44,7 @@ export function Operate({ route }) {
   return html`
     <section class="card search">
       <${Search} games=${games ?? []} admin=${admin} />
-      <p class="row"><span>${who.name} <small>${admin ? "admin: sees all, may end and cancel" : "developer: own games"}</small></span>
+      <p class="row"><span>${who.name} <small>${admin ? "admin" : "developer, own games"}</small></span>
         <button onClick=${leave}>Sign out</button></p>
     </section>
     ${route.view === "story"

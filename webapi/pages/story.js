@@ -8,6 +8,7 @@ const SOURCES = ["match", "ticket", "play", "presence", "login", "flag"];
 const LIVE = ["PLACING", "RUNNING", "REQUIRES_ACCEPTANCE"];
 const WAITING = ["QUEUED", "SEARCHING", "REQUIRES_ACCEPTANCE", "PLACING"];
 const ROWS_MOST = 300; // shown of a long story, the latest
+const WORDS = { tank_moved: "moves", tank_shot: "shots", tank_took_damage: "hits", game_action: "actions" };
 const WIDTH = 1000;
 // What lies between two events is a phase of the match; the first event that is there ends it.
 const PHASES = [
@@ -40,7 +41,7 @@ export function StoryOf({ of, admin }) {
       <${Strip} events=${story.events} whole=${of.kind === "match"} />
       <div class="row filters" role="group" aria-label="Shown">
         ${there.map((source) => html`
-          <button key=${source} class=${`dot ${source}`} aria-pressed=${!hidden.includes(source)}
+          <button key=${source} class=${`filter of-${source}`} aria-pressed=${!hidden.includes(source)}
             onClick=${() => toggle(source)}>${source}</button>`)}
       </div>
       ${story.partial && html`<p class="notice">More was logged than is looked through: something may be missing here.</p>`}
@@ -56,7 +57,7 @@ export function StoryOf({ of, admin }) {
 function Row({ one, of }) {
   const game = one.game || of.game;
   return html`
-    <li class=${`event ${one.source}`}>
+    <li class=${`event of-${one.source}`}>
       <time datetime=${one.at} title=${one.at}>${one.at.slice(11, 23)}</time>
       <span class="what">${one.event.replaceAll("_", " ")}</span>
       <span class="about">
@@ -80,7 +81,7 @@ export function Who({ id, name, game }) {
 function details(detail = {}) {
   return Object.entries(detail)
     .filter(([, value]) => value !== "" && value !== null && typeof value !== "object")
-    .map(([name, value]) => [name, typeof value === "number" ? value.toLocaleString("en") : shortId(String(value))]);
+    .map(([name, value]) => [WORDS[name] ?? name, typeof value === "number" ? value.toLocaleString("en") : shortId(String(value))]);
 }
 
 /** All events on one line of time, and above it the phases of a match. */
@@ -98,7 +99,7 @@ function Strip({ events, whole }) {
           style=${`fill: var(${colour})`}><title>${`${name} ${span(to - from)}`}</title></rect>`)}
       <line x1="0" x2=${WIDTH} y1="34" y2="34" />
       ${events.map((one, n) => html`
-        <rect key=${n} class=${`tick ${one.source}`} x=${x(times[n]) - 1.5} y=${one.source === "flag" ? 22 : 26} width="3"
+        <rect key=${n} class=${`tick of-${one.source}`} x=${x(times[n]) - 1.5} y=${one.source === "flag" ? 22 : 26} width="3"
           height=${one.source === "flag" ? 24 : 16}><title>${`${one.at.slice(11, 23)} ${one.event}`}</title></rect>`)}
     </svg>
     <p class="phases">
