@@ -3,9 +3,10 @@ SHELL := /bin/sh
 BIN := .venv/bin
 B ?=
 T ?=
+L ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo check static unit test test-deps images docs proto bench fmt lock clean
+.PHONY: help install run demo check static unit test test-deps images docs proto bench load fmt lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -50,12 +51,16 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_settings
 	@$(BIN)/python -m tools.draw_events
 	@$(BIN)/python -m tools.draw_chart
+	@$(BIN)/python -m tools.draw_scale
 
 proto: install  ## Make the modules of the sidecar's gRPC messages from their .proto files
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. gamepod/sdk/proto/*.proto
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)
+
+load: install  ## A load test with locust and bots, with a report; L='--users 200 --bots 50 --url https://...'
+	@$(BIN)/python -m bench.loadtest $(L)
 
 fmt: install  ## Format, and fix what the linter can
 	@$(BIN)/ruff format --quiet .

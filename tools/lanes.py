@@ -61,6 +61,7 @@ LANES: Final = with_rest(
     Lane("images", ("tests/docker", "tests/chart")),
     Lane("stack", ("tests/e2e", "tests/browser")),
     Lane("services", ("tests/gamepod", "tests/matchmaker")),
+    Lane("data", ("tests/redis", "tests/sinks", "tests/commands", "tests/backup")),
 )
 
 

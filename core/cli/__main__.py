@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from core.cli import backup, demo, doctor, local, rebuild, secrets, up
+from core.capacity import Load
+from core.cli import backup, capacity, demo, doctor, local, rebuild, secrets, up
 from core.cli.remote import accounts, games, matches, stories
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
@@ -151,6 +152,28 @@ def secrets_command(
         admin=admin,
     )
     click.echo(secrets.text(found))
+
+
+def _at_least(least: float) -> click.FloatRange:
+    return click.FloatRange(min=least, max=1e9)
+
+
+@cli.command("capacity")
+@click.option("--players", default=10_000, show_default=True, type=click.IntRange(1, 10**9), help="Connected at once.")
+@click.option("--per-match", default=10, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--match-s", default=600.0, show_default=True, type=_at_least(1), help="Length of a match.")
+@click.option("--wait-s", default=20.0, show_default=True, type=_at_least(0), help="For a match.")
+@click.option("--lobby-s", default=120.0, show_default=True, type=_at_least(0), help="Between two matches.")
+@click.option("--actions-hz", default=1.0, show_default=True, type=_at_least(0), help="Kept interactions of a player.")
+@click.option("--flush-s", default=0.03, show_default=True, type=_at_least(0.001), help="MUSTER_FLUSH_S.")
+@click.option("--core", default=0.03, show_default=True, type=_at_least(0), help="Price of a core for an hour.")
+@click.option("--memory", default=0.004, show_default=True, type=_at_least(0), help="Price of a GB for an hour.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def capacity_command(*, core: float, memory: float, flush_s: float, as_json: bool, **load: float) -> None:
+    """Work out what so many players need, what it costs, and which limit comes first: docs/scale.md."""
+    wanted = Load(**load, flush_hz=1 / flush_s)  # type: ignore[arg-type]
+    show = capacity.document if as_json else capacity.text
+    click.echo(show(wanted, core=core, memory_gb=memory))
 
 
 @cli.command("doctor")

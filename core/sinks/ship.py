@@ -46,6 +46,7 @@ class _Round:
     reader: LogReader
     entries: list[Entry]
     messages: list[Message]
+    left: int = 0  # entries that could go out, and have to wait for the next round
 
 
 @dataclass(slots=True)
@@ -61,10 +62,12 @@ class Shipper:
     _readers: dict[str, LogReader] = field(default_factory=dict)
     _held_until_s: dict[str, float] = field(default_factory=dict)
     _looked_s: float = float("-inf")
+    _oldest_s: float | None = None  # monotonic: when the oldest event of the last round happened
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry on until `stop`, and end the round that is under way; connect again after whatever went wrong."""
         pause_s = FIRST_PAUSE_S
+        self.metrics.lag_s.labels(self.outlet.name).set_function(self.lag_s)
         while not stop.is_set():
             try:
                 await self.outlet.open()
@@ -83,10 +86,14 @@ class Shipper:
             await _sleep(stop, pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
+    def lag_s(self) -> float:
+        """Age of the oldest event of the last round; grows while the broker does not take it. 0 if all are through."""
+        return 0.0 if self._oldest_s is None else time.monotonic() - self._oldest_s
+
     async def turn(self) -> int:
         """One round over all games that are ours; how many messages were sent. Raises Unavailable."""
         await self._lease()
-        sent = 0
+        sent = left = 0
         games = sorted(self._held_until_s)
         for start in range(0, len(games), GAMES_AT_ONCE):
             now_ms = await self._redis_ms()
@@ -94,6 +101,8 @@ class Shipper:
             rounds = [await self._read(game, now_ms, MESSAGES // len(some)) for game in some]
             todo = [one for one in rounds if one.entries]
             batch = [message for one in todo for message in one.messages]
+            left += sum(one.left for one in todo)
+            self._follow(todo, now_ms)
             if batch:
                 began = time.perf_counter()
                 await self.outlet.send(batch)
@@ -102,7 +111,15 @@ class Shipper:
             for one in todo:
                 await self._commit(one)
             sent += len(batch)
+        self.metrics.waiting.labels(self.outlet.name).set(left)
+        if not sent:
+            self._oldest_s = None
         return sent
+
+    def _follow(self, rounds: Sequence[_Round], now_ms: int) -> None:
+        if rounds:
+            oldest_ms = min(entry_ms(one.entries[0].id) for one in rounds)
+            self._oldest_s = time.monotonic() - max(0, now_ms - oldest_ms) / 1000
 
     async def _read(self, game: str, now_ms: int, room: int) -> _Round:
         reader = self._readers[game]
@@ -113,7 +130,8 @@ class Shipper:
         except NotFound:  # it was silent for too long, and is dropped: what was trimmed meanwhile is counted as lost
             reader.cursors = {}
             return _Round(reader, [], [])
-        entries = first(in_order(by_stream(found), now_ms=now_ms, full=reader.page()), room)
+        ordered = in_order(by_stream(found), now_ms=now_ms, full=reader.page())
+        entries = first(ordered, room)
         made: list[Message] = []
         for entry in entries:
             try:
@@ -121,11 +139,7 @@ class Shipper:
             except Invalid as error:  # of a newer version, or damaged: to wait for it would hold up all that follow
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)
-        if entries:
-            self.metrics.lag_s.labels(self.outlet.name).set(max(0.0, (now_ms - entry_ms(entries[0].id)) / 1000))
-        elif not found:
-            self.metrics.lag_s.labels(self.outlet.name).set(0.0)
-        return _Round(reader, entries, made)
+        return _Round(reader, entries, made, len(ordered) - len(entries))
 
     async def _commit(self, one: _Round) -> None:
         with suppress(NotFound):  # dropped meanwhile; the next round registers again

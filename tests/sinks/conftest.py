@@ -35,4 +35,4 @@ def one_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def listener(broker: tuple[str, Broker]) -> Listener:
     """Somebody who takes all that arrives at the broker, from now on."""
     kind, made = broker
-    return RabbitListener(made.address) if kind == "rabbitmq" else KafkaListener(made.address)
+    return RabbitListener(made.address) if kind == "rabbitmq" else KafkaListener(made.address, kind)
