@@ -25,6 +25,11 @@ ATTACKS_MOST: Final = 512  # of that time; who makes more is over any limit
 KNOWN_MOST: Final = 100_000  # players, attackers, addresses that are remembered; those not heard of longest go first
 MINUTE_MS: Final = 60_000
 
+SPEED: Final = "impossible_speed"
+DAMAGE: Final = "impossible_damage"
+STORM: Final = "login_storm"
+FLAGS: Final = frozenset({SPEED, DAMAGE, STORM})
+
 
 class Limits(NamedTuple):
     """What a match allows."""
@@ -98,7 +103,7 @@ class Judge:
             return []
         about = {"player": player, "metres": round(metres, 1), "allowed_metres": round(most, 1), "within_ms": gap_ms,
                  "move": event["id"]}  # fmt: skip
-        return [_flag("impossible_speed", match, player, at_ms, about)]
+        return [_flag(SPEED, match, player, at_ms, about)]
 
     def _attack(self, event: Mapping[str, Any], limits: Limits) -> list[Flag]:
         match, attacker, at_ms = event["match"], str(event["attacker"]), int(event["at_ms"])
@@ -122,7 +127,7 @@ class Judge:
         told = round(dealt, 1) if math.isfinite(dealt) else None
         about = {"player": attacker, "target": str(event["player"]), "damage": told, "allowed_damage": round(most, 1),
                  "attack": event["id"]}  # fmt: skip
-        return [_flag("impossible_damage", match, attacker, at_ms, about)]
+        return [_flag(DAMAGE, match, attacker, at_ms, about)]
 
     def _failure(self, event: Mapping[str, Any]) -> list[Flag]:
         at_ms, found = int(event["at_ms"]), []
@@ -135,7 +140,7 @@ class Judge:
             _keep(self._failures, key, failures)
             if failures == most + 1:
                 about = {"by": by, "who": who, "failures": failures, "allowed": most}
-                found.append(_flag("login_storm", "", f"{by}-{who}", at_ms, about))
+                found.append(_flag(STORM, "", f"{by}-{who}", at_ms, about))
         return found
 
 

@@ -26,8 +26,11 @@ from core.analytics.worker import Analyst
 from core.clock import now_ms
 from core.interactions import Action, Attack, Interaction, Move, pack
 from core.redis.client import Database
+from core.redis.logreader import entry
 from core.sinks import metrics as sink_metrics
+from core.sinks.catalogue import ANALYTICS, COMMON, KINDS
 from core.sinks.kafka import Kafka
+from core.sinks.reading import messages
 from core.sinks.ship import Shipper
 from tests.sinks.brokers import Broker
 from tests.stack import ROOT
@@ -146,7 +149,7 @@ async def test_whoever_counts_may_be_killed(db: Database, game: str, redis_url: 
         settings["KAFKA_BOOTSTRAP_SERVERS"] = kafka.address
     modules = ["core.analytics", *(["core.sinks"] if kafka is not None else [])]
     wanted: Counter[str] = Counter()
-    for number in range(0, 60, 20):
+    for number in (0, 20):
         processes = [
             await asyncio.create_subprocess_exec(
                 sys.executable, "-m", module, cwd=ROOT, env=os.environ | settings, stderr=subprocess.DEVNULL
@@ -221,7 +224,29 @@ async def test_what_cannot_be_right_is_told_once(db: Database, game: str, kafka:
     assert (flags["impossible_damage"]["player"], flags["impossible_damage"]["damage"]) == ("strong", 99.0)
     rows = await db.do("XRANGE", f"{keys.game(game)}:log", "-", "+")
     assert sorted(json.loads(row[1]["data"])["id"] for row in rows) == sorted(one["id"] for one in flags.values())
-    assert {row[1]["match"] for row in rows} == {"m-1"}
+    for row in rows:
+        [told] = messages(game, entry(keys.game(game), row))
+        assert (told.topic, told.key) == (ANALYTICS, "m-1")
+        assert json.loads(told.body).keys() == COMMON.keys() | KINDS[told.event].fields.keys()
+
+
+async def test_a_storm_of_logins_is_told_once(db: Database, kafka: Broker | None) -> None:
+    """By address over names; in the log of who tried to come in, of no game."""
+    async with carried(db, kafka), working(analyst(db, kafka)):
+        await begun(db, "")
+        at = now_ms()
+        for n in range(40):
+            body = {
+                "event": "user_login_failed", "id": f"e-{n}", "at_ms": at, "name": f"n{n}", "player": "", "by": "",
+                "address": "192.0.2.1", "via": "rest", "role": "", "reason": "wrong-credentials",
+            }  # fmt: skip
+            await db.call("facts_append", keys.AUDIT, "w", n + 1, KEPT, 86_400, f"n{n}", json.dumps(body))
+        await all_counted(db, "", Counter(user_login_failed=40))
+    [row] = [row for row in await db.do("XRANGE", f"{keys.AUDIT}:log", "-", "+") if "login_storm" in row[1]["data"]]
+    assert await db.do("HLEN", f"{keys.AUDIT}:flags") == 1
+    [told] = messages("", entry(keys.AUDIT, row))
+    assert (told.topic, told.key) == (ANALYTICS, "192.0.2.1")
+    assert json.loads(told.body).keys() == COMMON.keys() | KINDS["login_storm"].fields.keys()
 
 
 async def test_another_source_counts_nothing_again(db: Database, game: str, one_kafka: Broker) -> None:
