@@ -53,6 +53,7 @@ TURNS: Final = 5  # with a carrier and without one, each
 TICKETS: Final = 2000  # of a turn
 PACED: Final = 20_000  # interactions a second, of a turn
 PACED_S: Final = 3.0
+AFTER_S: Final = 1.0  # of a turn, for what is carried last
 WITHIN_S: Final = 120.0
 PLAY: Final = {"id": "bench", "players_per_match": 2, "server": {"arena": {}}, "limits": {"servers": 10_000}}
 
@@ -161,7 +162,7 @@ class Carrier:
         """Wait until it has carried all that there is."""
         async with asyncio.timeout(WITHIN_S):
             while await self._behind():
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
 
     async def _behind(self) -> bool:
         for game in self._games:
@@ -247,19 +248,19 @@ async def _cost(report: Report, services: Stack, brokers: str) -> None:
             on = turn > 0 and turn % 2 == 1
             tokens = await guests(services.port, TICKETS)
             await (carrier.come() if on else carrier.go())
+            say(f"turn {turn}: {'with' if on else 'without'} a carrier")
             for name in ("interaction", "ticket", *(() if on else ("interaction alone",))):
                 before = _cpu_s(services)
                 if name == "ticket":
                     count = await _tickets(services, db, tokens)
                 else:
                     count = await play.turn(beside=name == "interaction")
-                if on:
-                    await carrier.through()
+                await asyncio.sleep(AFTER_S)
                 if turn >= 0:
                     spent.setdefault((name, on), []).append((_cpu_s(services) - before) / count * 1e6)
-            say(f"turn {turn}: {'with' if on else 'without'} a carrier")
             if on:
-                await carrier.go()
+                await carrier.through()
+        await carrier.go()
         playing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await playing

@@ -30,7 +30,7 @@ from core.sinks.metrics import Metrics
 from core.sinks.outlet import Outlet
 from core.sinks.reading import messages
 
-POLL_S: Final = 0.2  # between rounds that found nothing
+POLL_S: Final = 0.2  # between rounds that left nothing behind
 MESSAGES: Final = 20_000  # of one send, 5 MB: well under a broker's time-out. An entry more a game at most
 INSTALLATION: Final = ""  # its own log, beside those of games
 FIRST_PAUSE_S: Final = 0.5
@@ -47,6 +47,7 @@ class _Round:
     entries: list[Entry]
     messages: list[Message]
     left: int = 0  # entries that could go out, and have to wait for the next round
+    more: bool = False  # there are such, or there may be
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ class Shipper:
     _readers: dict[str, LogReader] = field(default_factory=dict)
     _held_until_s: dict[str, float] = field(default_factory=dict)
     _looked_s: float = float("-inf")
+    _more: bool = False  # the last round left something behind
     _oldest_s: float | None = None  # monotonic: when the oldest event of the last round happened
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -74,7 +76,8 @@ class Shipper:
                 self.metrics.connected.labels(self.outlet.name).set(1)
                 pause_s = FIRST_PAUSE_S
                 while not stop.is_set():
-                    if not await self.turn():
+                    await self.turn()
+                    if not self._more:
                         await _sleep(stop, POLL_S)
                 await self._leave()
                 return
@@ -94,6 +97,7 @@ class Shipper:
         """One round over all games that are ours; how many messages were sent. Raises Unavailable."""
         await self._lease()
         sent = left = 0
+        self._more = False
         games = sorted(self._held_until_s)
         for start in range(0, len(games), GAMES_AT_ONCE):
             now_ms = await self._redis_ms()
@@ -102,6 +106,7 @@ class Shipper:
             todo = [one for one in rounds if one.entries]
             batch = [message for one in todo for message in one.messages]
             left += sum(one.left for one in todo)
+            self._more = self._more or any(one.more for one in rounds)
             self._follow(todo, now_ms)
             if batch:
                 began = time.perf_counter()
@@ -130,7 +135,8 @@ class Shipper:
         except NotFound:  # it was silent for too long, and is dropped: what was trimmed meanwhile is counted as lost
             reader.cursors = {}
             return _Round(reader, [], [])
-        ordered = in_order(by_stream(found), now_ms=now_ms, full=reader.page())
+        pages = by_stream(found)
+        ordered = in_order(pages, now_ms=now_ms, full=reader.page)
         entries = first(ordered, room)
         made: list[Message] = []
         for entry in entries:
@@ -139,7 +145,9 @@ class Shipper:
             except Invalid as error:  # of a newer version, or damaged: to wait for it would hold up all that follow
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)
-        return _Round(reader, entries, made, len(ordered) - len(entries))
+        left = len(ordered) - len(entries)
+        full = any(len(page) >= reader.page(stream) for stream, page in pages.items())
+        return _Round(reader, entries, made, left, more=bool(left) or full)
 
     async def _commit(self, one: _Round) -> None:
         with suppress(NotFound):  # dropped meanwhile; the next round registers again

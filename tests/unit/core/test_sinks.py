@@ -47,7 +47,7 @@ def test_rounds_give_all_once_and_in_order(moments: list[tuple[int, int, str]], 
     left, out, now = by_stream(entries(moments)), list[Entry](), start
     for _ in range(200):
         pages = {stream: found[:page] for stream, found in left.items()}
-        done = in_order(pages, now_ms=now, full=page)
+        done = in_order(pages, now_ms=now, full=lambda _: page)
         out += done
         for one in done:
             left[one.shard].remove(one)
@@ -62,7 +62,7 @@ def test_rounds_give_all_once_and_in_order(moments: list[tuple[int, int, str]], 
 @given(MOMENTS, st.integers(0, 200))
 def test_nothing_that_may_still_be_overtaken_goes_out(moments: list[tuple[int, int, str]], now: int) -> None:
     """What is younger than the clocks may differ stays; of one moment, a session's begin is first and its end last."""
-    out = in_order(by_stream(entries(moments)), now_ms=now, full=1000)
+    out = in_order(by_stream(entries(moments)), now_ms=now, full=lambda _: 1000)
     assert all(entry_ms(one.id) <= now - SETTLED_MS for one in out)
     for a, b in itertools.pairwise(out):
         if entry_ms(a.id) == entry_ms(b.id):
