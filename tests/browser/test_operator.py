@@ -103,6 +103,13 @@ async def test_an_admin_reads_a_match_and_ends_it(open_tab: OpenTab, site: Stack
     await look_for(page, players[0])
     await page.get_by_role("heading", name=HOSTILE).wait_for()
     await page.locator(".event", has_text="guest made").wait_for()  # which only admins are told
+    await page.get_by_role("link", name="Counts and flags").click()
+    await page.get_by_role("button", name="Drain this installation").click()
+    await page.get_by_role("button", name="Make no new match").click()
+    await page.get_by_text("No new match is made").wait_for()
+    await page.get_by_role("button", name="Go on as usual").click()
+    await page.get_by_role("button", name="Make matches again").click()
+    await page.get_by_role("button", name="Drain this installation").wait_for()
     assert dialogs == []
 
 
@@ -135,6 +142,7 @@ async def test_a_developer_reads_his_own_games(open_tab: OpenTab, site: Stack, c
         await flags.get_by_role("link", name=match[-8:]).first.click()
         await page.locator(".event.of-flag").first.wait_for()
         assert await page.get_by_role("button", name="End this match").count() == 0
+        assert await page.get_by_role("button", name="Drain this installation").count() == 0
         await page.set_viewport_size({"width": 375, "height": 740})
         overflow = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert await page.evaluate(overflow) == 0

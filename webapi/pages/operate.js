@@ -2,6 +2,7 @@
 
 import { request } from "./muster.js";
 import { Counts, Flags } from "./counts.js";
+import { Drain } from "./drain.js";
 import { ask, path, signIn, signOut, whoOperates } from "./operator.js";
 import { StoryOf } from "./story.js";
 import { html, useEffect, useState } from "./ui.js";
@@ -52,7 +53,7 @@ export function Operate({ route }) {
       : games && html`
         <div class="columns">
           <div><${Counts} games=${games} admin=${admin} /></div>
-          <div><${Flags} games=${games} admin=${admin} /></div>
+          <div><${Flags} games=${games} admin=${admin} />${admin && html`<${Drain} />`}</div>
         </div>`}`;
 }
 

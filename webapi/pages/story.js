@@ -1,6 +1,7 @@
 /** The story of a match or a player: what happened, in order, as a strip of time and as a list. */
 
 import { ask, path } from "./operator.js";
+import { Sure } from "./sure.js";
 import { html, shortId, useEffect, useState } from "./ui.js";
 
 const REFRESH_MS = 3000;
@@ -137,28 +138,6 @@ function Actions({ of, story, admin, done }) {
         <${Sure} key=${ticket} text=${`Cancel the ticket of ${name || shortId(player ?? "")}`} sure="Cancel it" done=${done}
           act=${() => ask(`v1/tickets/${path(game || of.game, ticket)}`, { method: "DELETE" })} />`)}
     </div>`;
-}
-
-/** A button that does nothing until it was pressed, and then its confirmation. */
-function Sure({ text, sure, act, done }) {
-  const [state, set] = useState({ asked: false, error: "" });
-  const go = async () => {
-    try {
-      await act();
-      set({ asked: false, error: "" });
-      done();
-    } catch (error) {
-      set({ asked: false, error: error.message });
-    }
-  };
-  return html`
-    <span class="sure">
-      ${state.asked
-        ? html`<button class="danger" onClick=${go}>${sure}</button>
-            <button onClick=${() => set({ asked: false, error: "" })}>Leave it</button>`
-        : html`<button onClick=${() => set({ asked: true, error: "" })}>${text}</button>`}
-      ${state.error && html`<small role="alert">${state.error}</small>`}
-    </span>`;
 }
 
 /** Loaded again while it goes on. @returns {{story?: Story, error?: string, again: () => void}} */
