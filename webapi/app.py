@@ -119,12 +119,11 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     trail = Trail(batch, metrics.trail_dropped.inc)
     metrics.trail_waiting.set_function(lambda: trail.waiting)
     entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics, trail))
-    tickets, games = Tickets(batch), Games(batch)
+    tickets, games, packs = Tickets(batch), Games(batch), Packs(batch)
     boards, parties = Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
     streams = Streams(tickets, accounts.sessions, settings, metrics, beats)
-    packs = Packs(batch)
     pack_streams = Streams(packs, accounts.sessions, settings, metrics, beats, "packs")
     each = settings.streams_per_player
     feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))

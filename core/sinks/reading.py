@@ -31,6 +31,7 @@ TICKET_EVENTS: Final[dict[str, str]] = {
     TicketEvent.REJECTED: "ticket_cancelled",
     TicketEvent.UNANSWERED: "ticket_cancelled",
     TicketEvent.CANCELLED: "ticket_cancelled",
+    TicketEvent.DRAINED: "ticket_cancelled",
     TicketEvent.VANISHED: "ticket_cancelled",
     TicketEvent.TIMED_OUT: "ticket_timed_out",
     TicketEvent.GAVE_UP: "ticket_failed",
