@@ -17,6 +17,7 @@ from pathlib import Path
 import core.analytics.settings
 import core.arena
 import core.cli.settings
+import core.intake.settings
 import core.settings
 import core.sinks.settings
 import gamepod.settings
@@ -42,6 +43,7 @@ SECTIONS = [
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("events to brokers (`python -m core.sinks`)", core.sinks.settings.Settings),
     ("analytics (`python -m core.analytics`)", core.analytics.settings.Settings),
+    ("messages from RabbitMQ (`python -m core.intake`)", core.intake.settings.IntakeSettings),
     ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
     ("muster login, games, matches and the like", core.cli.settings.RemoteSettings),
