@@ -119,7 +119,7 @@ class Flusher:
         return self.backlog.lag_s(time.monotonic())
 
     def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None:
-        """Take interactions in, and events at their places. Never waits; at the bound the newest are dropped, counted."""
+        """Take interactions and, at their places, events. Never waits; at the bound the newest are dropped, counted."""
         dropped = self.backlog.add(interactions, time.monotonic(), events)
         self._sleeper.stir()
         if dropped and dropped == self.backlog.dropped:
