@@ -88,8 +88,7 @@ class Life:
         self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
-        self._running = False  # Ready was told
-        self._over = False  # nothing more happens in the match
+        self._running = self._over = False  # Ready was told; nothing more happens in the match
         self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
         self._ending = asyncio.Event()  # set with `_lost`
@@ -229,8 +228,7 @@ class Life:
 
     async def _public(self, connection: Connection) -> Connection:
         """The connection as players reach it."""
-        node = self._settings.node
-        if not node:
+        if not (node := self._settings.node):
             return connection
         address = await until_answered(lambda: self._store.public_address(node, connection.address))
         return msgspec.structs.replace(connection, address=address)
