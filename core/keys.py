@@ -8,6 +8,7 @@ the rest from it; all of them hash to that slot.
 |---|---|---|
 | `muster:games` | set | ids of registered games |
 | `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
+| `muster:crowded` | hash | game -> matches that have no room, and where (JSON of matchmaker.crowd.Word), for seconds |
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
@@ -20,6 +21,8 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:inbox:<match>` | stream | commands from outside for its server; `:told` id -> answer, `:ids` in order |
+| `muster:{game}:order:<id>` | string | match that an outside matchmaker ordered by that id, and a digest of the order |
 | `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
@@ -133,6 +136,7 @@ from zlib import crc32
 
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
+CROWDED: Final = "muster:crowded"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"

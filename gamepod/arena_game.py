@@ -23,6 +23,7 @@ from core.model import Connection, Match, OpenPort
 from gamepod import figures
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
 from gamepod.arena.events import GameEvent, logged
+from gamepod.arena.outside import take_outside
 from gamepod.exchanges import END_S, Exchanges
 from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
@@ -176,6 +177,9 @@ class ArenaGame:
 
     def metrics(self) -> list[Metric]:
         return figures.arena(self)
+
+    def command(self, text: str) -> str | None:
+        return take_outside(self._session, text) if self._session is not None else "not-begun the match has not begun"
 
     def reseat(self, out: Sequence[str]) -> None:
         for player in out:

@@ -29,6 +29,7 @@ from gamepod.backfill import Backfill
 from gamepod.comings import Comings
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
+from gamepod.inbox import Inbox
 from gamepod.memory import Memory
 from gamepod.metrics import MetricsPage, expose
 from gamepod.outcome import Game, GameFailed, Outcome
@@ -98,6 +99,7 @@ class Life:
         """Play the match. Returns the exit code."""
         await self._memory.recall()
         async with self._ports() as game:
+            self._inbox = Inbox(self._store, game.command)
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
             try:
@@ -107,7 +109,7 @@ class Life:
                 log.info("the server ends")
                 beating.cancel()
                 flushing.cancel()
-                await asyncio.gather(beating, flushing, return_exceptions=True)
+                await asyncio.gather(beating, flushing, self._inbox.close(), return_exceptions=True)
                 await game.close()
 
     @asynccontextmanager
@@ -329,6 +331,8 @@ class Life:
         if self._running and game.asks:
             await self._backfill.follow()
         if self._running:
+            if self._store.called:
+                self._inbox.wake()
             await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:

@@ -60,3 +60,20 @@ local function standby_close(base, id, now, reason, detail)
   standby_idled(base, kind, ready, now, false)
   server_fact(base, id, 'server_ended', now, kind, '', reason)
 end
+
+-- A match is to be played: it takes a server that waits for one, or its server is started. Returns as `standby_take`.
+local function match_place(base, id, doc, now)
+  redis.call('HSET', match_key(base, id), 'state', 'PLACING', 'doc', doc, 'created_ms', now, 'reason', '')
+  return standby_take(base, id, now)
+end
+
+-- A match was made: it is live, to be looked at by `look_at`, counted and told. `order`: what an outside matchmaker calls it.
+local function match_made(base, id, document, now, look_at, order)
+  redis.call('ZADD', base .. ':live', look_at, id)
+  redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
+  local players = {}
+  for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
+  local told = { game_version = document.game_version, players = players, order = order or '' }
+  fact(base, id, 'new_match_created', now, told)
+  outcome(base, document.game_version, 'created')
+end
