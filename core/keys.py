@@ -8,6 +8,7 @@ the rest from it; all of them hash to that slot.
 |---|---|---|
 | `muster:games` | set | ids of registered games |
 | `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
+| `muster:crowded` | hash | game -> matches that have no room, and where (JSON of matchmaker.crowd.Word), for seconds |
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
@@ -20,6 +21,8 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:inbox:<match>` | stream | commands from outside for its server; `:told` id -> answer, `:ids` in order |
+| `muster:{game}:order:<id>` | string | match that an outside matchmaker ordered by that id, and a digest of the order |
 | `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
@@ -37,6 +40,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
+| `muster:{game}:facts:log` | stream | ... and of its tickets and presence, while there are `facts:readers` |
+| `muster:{game.N}:facts:log` | stream | ... and of N's packs of delayed commands, likewise |
+| `muster:{audit/all}:log` | stream | who tried to come in (webapi.audit), for sinks; `readers` of it |
+| `muster:{audit/all}:batch:<writer>` | string | number of a webapi's last call there, so that a repeat is recognised |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -79,6 +86,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{game}:analytics` | hash | `epoch`, and log -> how far its events are counted; of `audit/all` too, as below |
+| `muster:{game}:counted:<minute>` | hash | `<0-9>:<event>` -> how many, in the ten minutes from that one of UNIX time |
+| `muster:{game}:flags` | hash | what cannot be right, by id (JSON of the event); `flags:order` ids by minute |
+| `muster:{audit/all}:epoch` | hash | `source` events are counted from, `number`, `since_ms`; `offsets:<number>` |
 | `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{schema/}:state` | hash | form of the data: `newest`, `oldest` there may be, `by`, `place` of a migration |
 | `muster:{schema/}:services` | hash | service that runs -> its release and the forms that it reads (JSON) |
@@ -129,9 +140,11 @@ from zlib import crc32
 
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
+CROWDED: Final = "muster:crowded"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
+AUDIT: Final = "muster:{audit/all}"  # base of the log of who tried to come in. No game's id has a slash
 DRAINS: Final = "muster:drains"
 SCHEMA: Final = "muster:{schema/}"  # base; no game's id has a slash
 INVITATIONS: Final = "muster:developer_invitations"
@@ -192,6 +205,11 @@ def shards(game_id: str) -> list[str]:
     return [f"muster:{{{game_id}.{number}}}" for number in range(SHARDS)]
 
 
+def facts(base: str) -> str:
+    """Base of what happened under `base` that is written only while somebody reads it."""
+    return f"{base}:facts"
+
+
 def boards(game_id: str) -> str:
     """Base of a game's leaderboards: rank is a question over all players, so they share a slot."""
     return f"muster:{{{game_id}.boards}}"
@@ -205,6 +223,11 @@ def items(game_id: str) -> str:
 def sink(name: str, game_id: str) -> str:
     """Base of the lease of who carries a game's events to a broker. No game's id has a slash."""
     return f"muster:{{sink/{name}/{game_id}}}"
+
+
+def counted_base(game_id: str) -> str:
+    """Base of what is counted of a game, or, '', of the installation: where the log is that its flags are told in."""
+    return game(game_id) if game_id else AUDIT
 
 
 def balance(game_id: str) -> str:

@@ -28,7 +28,7 @@ from zlib import crc32
 from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
-from core.interactions import Interaction, flat_counts
+from core.interactions import Happening, Interaction, flat_counts
 from core.leaderboard import count_args, score_args
 from core.views import make_states
 from gamepod.backlog import Backlog, Batch
@@ -37,6 +37,7 @@ from gamepod.outbox import Outbox
 from gamepod.pacer import Beat
 from gamepod.settings import Settings
 from gamepod.shown import Asked, Shown
+from gamepod.tasks import free, wake
 from gamepod.trouble import PAUSE_S, Pause, Trouble
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class BoardCall(NamedTuple):
 
 
 BOARD_ARG_BYTES: Final = 70  # of memory, about
+REST_S: Final = 60.0
 
 
 class Flusher:
@@ -89,6 +91,7 @@ class Flusher:
         self._writing_views: asyncio.Task[None] | None = None
         self._writing_boards: asyncio.Task[None] | None = None
         self._asleep: asyncio.Future[None] | None = None
+        self._resting = False  # asleep until something comes
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
 
@@ -97,6 +100,11 @@ class Flusher:
         self._settings = dataclasses.replace(self._settings, match=match)
         self.backlog.belong(match)
         self._log = keys.shard(self._settings.game, match)
+
+    def resume(self, batch: int, board_call: int) -> None:
+        """Go on with the numbers of an earlier life of this server, before anything is taken in."""
+        self.backlog.resume(batch)
+        self._board_number = max(self._board_number, board_call)
 
     @property
     def empty(self) -> bool:
@@ -112,24 +120,27 @@ class Flusher:
         """Seconds that the oldest interaction has been waiting for its acknowledgement."""
         return self.backlog.lag_s(time.monotonic())
 
-    def add(self, interactions: Sequence[Interaction]) -> None:
-        """Take interactions in. Never waits; at the bound the newest are dropped and counted."""
-        dropped = self.backlog.add(interactions, time.monotonic())
+    def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None:
+        """Take interactions in, and events at their places among them. Never waits; at the bound the newest are dropped
+        and counted.
+        """
+        dropped = self.backlog.add(interactions, time.monotonic(), events)
+        self._stir()
         if dropped and dropped == self.backlog.dropped:
-            log.error(
-                "the buffer is full: interactions are dropped until Redis is back",
-                extra={"waiting": self.backlog.interactions, "bytes": self.backlog.bytes},
-            )
+            extra = {"waiting": self.backlog.interactions, "bytes": self.backlog.bytes}
+            log.error("the buffer is full: interactions are dropped until Redis is back", extra=extra)
 
     def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in the present states of players; the latest of each is logged and written, once a beat of the views."""
         self._states.update(states)
+        self._stir()
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
         for args in score_args(scores.items(), now_ms()):
             self._number_board_call(args)
+        self._stir()
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
@@ -145,6 +156,8 @@ class Flusher:
                 self._show()
                 if self._closing:
                     await self._settle()
+                elif self.empty:
+                    await self._rest()
         finally:
             for task in self._tasks():
                 task.cancel()
@@ -155,7 +168,7 @@ class Flusher:
         self._log_pause.answered()
         self._boards_pause.answered()
         if self._asleep is not None:
-            _wake(self._asleep)
+            wake(self._asleep)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -163,12 +176,23 @@ class Flusher:
         # Thirty times a second: a time-out around an event would cost as much as packing what came meanwhile.
         loop = asyncio.get_running_loop()
         self._asleep = loop.create_future()
-        timer = loop.call_later(seconds, _wake, self._asleep)
+        timer = loop.call_later(seconds, wake, self._asleep)
         try:
             await self._asleep
         finally:
             timer.cancel()
             self._asleep = None
+
+    async def _rest(self) -> None:
+        """Nothing waits, and nothing may come for long: no beat until something does."""
+        self._resting = True
+        await self._sleep(REST_S)
+        self._resting = False
+        self._flush.passed(time.monotonic())
+
+    def _stir(self) -> None:
+        if self._resting and self._asleep is not None:
+            wake(self._asleep)
 
     async def _check(self) -> None:
         """At the end, what was lost lately can be seen for the last time."""
@@ -270,15 +294,15 @@ class Flusher:
         round trip of each is made all the same: late is not never.
         """
         for task in self._shown.retries:
-            _free(task)
-        if _free(self._writing_views):
+            free(task)
+        if free(self._writing_views):
             self._writing_views = None
             if not self._shown.mid_beat and self._due(self._views_beat):
                 self._views_beat.passed(time.monotonic())
                 self._shown.stage()
             if self._shown.mid_beat:
                 self._writing_views = asyncio.create_task(self._shown.write(self._time_left))
-        if _free(self._writing_boards):
+        if free(self._writing_boards):
             self._writing_boards = None
             if not self._board_calls and self._due(self._boards_beat):
                 self._boards_beat.passed(time.monotonic())
@@ -316,17 +340,3 @@ class Flusher:
     def _number_board_call(self, args: tuple[str | int, ...]) -> None:
         self._board_number += 1
         self._board_calls.put(BoardCall(self._board_number, args))
-
-
-def _free(task: asyncio.Task[None] | None) -> bool:
-    """Whether another one may be started. Raises what the last one came to grief over, which is a defect."""
-    if task is None:
-        return True
-    if task.done():
-        task.result()
-    return task.done()
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)
