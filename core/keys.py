@@ -39,6 +39,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
+| `muster:{game}:facts:log` | stream | ... and of its tickets and presence, while there are `facts:readers` |
+| `muster:{game.N}:facts:log` | stream | ... and of N's packs of delayed commands, likewise |
+| `muster:{audit/all}:log` | stream | who tried to come in (webapi.audit), for sinks; `readers` of it |
+| `muster:{audit/all}:batch:<writer>` | string | number of a webapi's last call there, so that a repeat is recognised |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -134,6 +138,7 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
+AUDIT: Final = "muster:{audit/all}"  # base of the log of who tried to come in. No game's id has a slash
 DRAINS: Final = "muster:drains"
 SCHEMA: Final = "muster:{schema/}"  # base; no game's id has a slash
 INVITATIONS: Final = "muster:developer_invitations"
@@ -192,6 +197,11 @@ def shard_number(of: str) -> int:
 def shards(game_id: str) -> list[str]:
     """Bases of all of a game's interactions."""
     return [f"muster:{{{game_id}.{number}}}" for number in range(SHARDS)]
+
+
+def facts(base: str) -> str:
+    """Base of what happened under `base` that is written only while somebody reads it."""
+    return f"{base}:facts"
 
 
 def boards(game_id: str) -> str:

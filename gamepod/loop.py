@@ -26,11 +26,12 @@ from core.redis.lean import LeanRedis
 from core.report import read_report, standings
 from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
+from gamepod.comings import Comings
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.inbox import Inbox
 from gamepod.memory import Memory
-from gamepod.metrics import MetricsPage, listen_metrics
+from gamepod.metrics import MetricsPage, expose
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
@@ -83,6 +84,8 @@ class Life:
         self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
+        self._comings = Comings(self._sdk.tallies.players, flusher)
+        self._sdk.on_change = self._comings.follow
         self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
@@ -126,7 +129,8 @@ class Life:
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
             page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
-            exposed = await listen_metrics(page, settings.metrics_bind, settings.metrics_port)
+            where = (settings.metrics_bind, settings.metrics_port)
+            exposed = await expose(page, *where)
             try:
                 extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
                 log.info("attached", extra=extra)
@@ -189,7 +193,10 @@ class Life:
         self._sdk.changed()
         if not self._resumed:
             await until_answered(lambda: self._store.ready(self._connection))
+        else:
+            self._flusher.resume(*await until_answered(self._store.numbers))
         self._running = True
+        self._comings.begin(self._roster, resumed=self._resumed)
         self._server.became_ready()
         self._ring()
         log.info("ready", extra={"ports": {port.name: port.port for port in self._connection.ports}})
@@ -252,6 +259,7 @@ class Life:
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
         """Write what is left, then tell the match. Returns the exit code."""
         self._over = True
+        self._comings.end()
         scores = outcome.scores if outcome is not None and outcome.scores else self._scores
         if scores and self._lost is None and (outcome is None or outcome.event == "finish"):
             self._flusher.add_scores(scores)

@@ -77,6 +77,12 @@ class Store:
             raise NotOurs(*reply[:2])
         return _stored_match.decode(reply[2]), MatchState(reply[1])
 
+    async def numbers(self) -> tuple[int, int]:
+        """The last batch in the log, and the last call to the boards, that an earlier life of this server wrote."""
+        bases = (keys.shard(self._game, self._match), keys.boards(self._game))
+        found = [await self._redis.do("GET", f"{base}:batch:{self._match}") for base in bases]
+        return int(found[0] or 0), int(found[1] or 0)
+
     async def take(self, match: str, where: dict[str, Any]) -> tuple[Match, MatchState]:
         """As `attach`, of the match that this server was allocated to."""
         self._match = match
