@@ -8,6 +8,7 @@ the rest from it; all of them hash to that slot.
 |---|---|---|
 | `muster:games` | set | ids of registered games |
 | `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
+| `muster:crowded` | hash | game -> matches that have no room, and where (JSON of matchmaker.crowd.Word), for seconds |
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
@@ -135,6 +136,7 @@ from zlib import crc32
 
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
+CROWDED: Final = "muster:crowded"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"

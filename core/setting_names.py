@@ -114,6 +114,7 @@ NAMES: Final = frozenset(
         "MUSTER_PACK_LEASE_S",
         "MUSTER_PACK_S",
         "MUSTER_POLL_S",
+        "MUSTER_POOL_STARTS",
         "MUSTER_POOL_TICKETS",
         "MUSTER_PORTS",
         "MUSTER_PRESENCE_INTERVAL_S",

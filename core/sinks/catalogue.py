@@ -103,7 +103,8 @@ def _ticket(about: str, **examples: Any) -> Kind:
 KINDS: Final[dict[str, Kind]] = {
     "new_match_created": Kind(MATCHES, "players were grouped; a server is being started for them", {
         **_IN_A_MATCH, "game_version": Field("of the registration", 3),
-        "players": Field("who has a seat", [{"id": _ANN, "name": "ann", "team": "red"}])}),
+        "players": Field("who has a seat", [{"id": _ANN, "name": "ann", "team": "red"}]),
+        "order": Field("what an outside matchmaker calls it, '' for a match of the queue", "")}),
     "match_failed": Kind(MATCHES, "it never came to be played", {
         **_IN_A_MATCH, "reason": Field("as on the match", "never_ready")}),
     "session_created": Kind(SESSIONS, "the match's server is ready", {
@@ -138,7 +139,7 @@ KINDS: Final[dict[str, Kind]] = {
     "ticket_matched": _ticket("it is in a match; a server is started for it", status="PLACING"),
     "ticket_placed": _ticket("the match can be played"),
     "ticket_requeued": _ticket("there was no match after all: it waits again", status="QUEUED", reason="never_ready"),
-    "ticket_cancelled": _ticket("its player cancelled, rejected, vanished, or did not answer", match="",
+    "ticket_cancelled": _ticket("its player cancelled, rejected, vanished, did not answer, or it is drained", match="",
                                 status="CANCELLED", reason="cancelled"),
     "ticket_timed_out": _ticket("it waited longer than the game allows", match="",
                                 status="TIMED_OUT", reason="timed_out"),

@@ -32,6 +32,7 @@ TICKET_EVENTS: Final[dict[str, str]] = {
     TicketEvent.UNANSWERED: "ticket_cancelled",
     TicketEvent.CANCELLED: "ticket_cancelled",
     TicketEvent.VANISHED: "ticket_cancelled",
+    TicketEvent.DRAINED: "ticket_cancelled",
     TicketEvent.TIMED_OUT: "ticket_timed_out",
     TicketEvent.GAVE_UP: "ticket_failed",
     TicketEvent.UNFIT: "ticket_failed",
