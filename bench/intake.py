@@ -44,15 +44,14 @@ class Servers:
     def __init__(self, db: Database, url: str) -> None:
         self._db, self._redis = db, LeanRedis(url)
         self.late_ms: list[float] = []
-        self._stores = [Store(self._redis, GAME, f"m-{n}", f"s-{n}") for n in range(MATCHES)]
-        self._inboxes = [Inbox(store, self._execute) for store in self._stores]
+        stores = [Store(self._redis, GAME, f"m-{n}", f"s-{n}") for n in range(MATCHES)]
+        self._inboxes = [Inbox(store, self._execute) for store in stores]
 
     async def begin(self) -> None:
         for n in range(MATCHES):
             await self._db.do("HSET", keys.match(GAME, f"m-{n}"), "state", "RUNNING", "server", f"s-{n}", "ready_ms", 1)
-        for store, inbox in zip(self._stores, self._inboxes, strict=True):
-            store.called = True
-            inbox.follow()
+        for inbox in self._inboxes:
+            inbox.wake()
 
     def _execute(self, text: str) -> str:
         self.late_ms.append((time.time_ns() - json.loads(text)["command"]["at"]) / 1e6)

@@ -38,9 +38,9 @@ class Inbox:
         self._held: dict[str, float] = {}  # message id -> since when its player has to wait
         self._task: asyncio.Task[None] | None = None
 
-    def follow(self) -> None:
-        """After a beat: where commands wait, take them."""
-        if self._store.called and (self._task is None or self._task.done()):
+    def wake(self) -> None:
+        """Commands wait."""
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:

@@ -327,10 +327,11 @@ class Life:
             self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
             self._sdk.changed()
         await self._memory.keep()
-        if self._running and game.asks:
-            await self._backfill.follow()
         if self._running:
-            self._inbox.follow()
+            if game.asks:
+                await self._backfill.follow()
+            if self._store.called:
+                self._inbox.wake()
             await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:

@@ -27,7 +27,6 @@ class FakeStore:
         self.rows = {f"{n}-0": row for n, row in enumerate(commands)}
         self.answers: dict[str, str] = {}
         self.lose = self.refuse = 0
-        self.called = True
         self.forget = False
 
     async def commands(self, most: int, answers: Any) -> list[tuple[str, str, str]]:
@@ -47,7 +46,7 @@ class FakeStore:
 async def run(store: FakeStore, execute: Any, *, until: int) -> None:
     """Let an inbox work until so many are answered."""
     inbox = Inbox(store, execute)  # type: ignore[arg-type]
-    inbox.follow()
+    inbox.wake()
 
     async def answered() -> bool:
         return len(store.answers) >= until
@@ -84,7 +83,7 @@ async def test_a_player_who_may_do_no_more_waits_in_his_order() -> None:
         return "done"
 
     inbox = Inbox(store, execute)  # type: ignore[arg-type]
-    inbox.follow()
+    inbox.wake()
 
     async def other() -> bool:
         return "b1" in store.answers
@@ -113,7 +112,7 @@ async def test_an_inbox_remembers_so_many(monkeypatch: pytest.MonkeyPatch) -> No
     """No more than are waited for in Redis, and then some."""
     store = FakeStore(*((f"c{n}", text("p", n)) for n in range(KNOWN + 500)))
     inbox = Inbox(store, lambda said: "done")  # type: ignore[arg-type]
-    inbox.follow()
+    inbox.wake()
 
     async def answered() -> bool:
         return len(store.answers) >= KNOWN + 500
@@ -128,7 +127,7 @@ async def test_closing_answers_what_is_left() -> None:
     store = FakeStore(("a", text("p", 1)))
     inbox = Inbox(store, lambda said: TAKES_NONE)  # type: ignore[arg-type]
     await inbox.close()
-    inbox.follow()
+    inbox.wake()
     await asyncio.sleep(0)
     await inbox.close()
     assert store.answers == {"a": TAKES_NONE}
