@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
+from core import trace
 from core.doorbell import Doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
 from core.gameenv import roster_text
@@ -24,6 +25,7 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
+from gamepod import log as logs
 from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
@@ -126,11 +128,10 @@ class Life:
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
             page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
-            where = (settings.metrics_bind, settings.metrics_port)
-            exposed = await _listen(page, *where, "MUSTER_METRICS_PORT")
+            exposed = await _listen(page, settings.metrics_bind, settings.metrics_port, "MUSTER_METRICS_PORT")
+            ports = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
+            log.info("attached", extra=ports)
             try:
-                extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
-                log.info("attached", extra=extra)
                 yield game
             finally:
                 await exposed.close()
@@ -220,12 +221,12 @@ class Life:
         self._roster.change(match, 0)
         self._flusher.belong(match.id)
         allocate(self._sdk, match)
-        log.info("allocated", extra={"match": match.id})
+        logs.bind(match=match.id, trace=trace.of(match.id, match.trace), standby=self._settings.match)
+        log.info("allocated")
 
     async def _public(self, connection: Connection) -> Connection:
         """The connection as players reach it."""
-        node = self._settings.node
-        if not node:
+        if not (node := self._settings.node):
             return connection
         address = await until_answered(lambda: self._store.public_address(node, connection.address))
         return msgspec.structs.replace(connection, address=address)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -19,14 +19,14 @@ import msgspec
 from core import log
 from core.clock import new_id, now_ms
 from core.errors import Invalid, MusterError
-from core.model import Game, Match, MatchPlayer, Waiting
-from core.rating import match_mode
+from core.model import Game, Match, Waiting
 from core.rules import RuleSet, rule_set
 from matchmaker.arrivals import Arrivals
 from matchmaker.backfills import Backfills
 from matchmaker.canary import CanaryWatch
 from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
+from matchmaker.made import match_of, told, traces_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
@@ -42,6 +42,9 @@ TELL_S: Final = (
     0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
 )
 UNFIT_REASON: Final = 200  # characters
+
+match_made = log.Stage("matchmaker.matching", "match made")
+players_seated = log.Stage("matchmaker.matching", "players seated")
 
 
 class Matching:
@@ -192,6 +195,8 @@ class Matching:
             self._ended("unfit", list(unfit), await self._store.give_up(unfit, now))
 
     def _ended(self, why: str, tickets: list[str], ended: list[str]) -> None:
+        if ended:
+            self._log.info("tickets ended", why=why, tickets=ended, traces=traces_of(ended, self._mirror))
         self._mirror.drop(tickets)
         self._shared.bell.ring("ticket", ended)
         self._shared.metrics.ended_tickets.labels(why).inc(len(ended))
@@ -285,6 +290,7 @@ class Matching:
         for one in joined:
             if one.made:
                 metrics.joined.labels(self._name).inc()
+                players_seated(now, told(one.join.match, one.join.tickets, self._mirror))
                 for ticket in one.join.tickets:
                     metrics.to_match.labels(self._name).observe((now - self._mirror[ticket].since_ms) / 1000)
                 self._shared.bell.ring("ticket", one.join.tickets)
@@ -304,6 +310,7 @@ class Matching:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
                 self._hold_up("full")
             return
+        match_made(now, told(claim.match, claim.match.tickets, self._mirror))
         self._made(claim)
         self.waiting_servers -= bool(claim.standby)
         self.made.seen(now)
@@ -322,28 +329,3 @@ class Matching:
         if self._mirror.unsearched:
             due_s = min(due_s, max(0.001, self._told_at + TELL_S - time.monotonic()))
         return due_s
-
-
-def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, match: str, now: int) -> Match:
-    """The document of a match that is fixed from now on, whatever happens to the registration."""
-    return Match(
-        id=match,
-        game=game.id,
-        game_version=game.version,
-        created_ms=now,
-        players=[
-            MatchPlayer(player.id, player.name, team, ticket)
-            for team, tickets in proposal.teams.items()
-            for ticket in tickets
-            for player in waiting[ticket].players
-        ],
-        server=game.spec.server,
-        timers=game.spec.timers,
-        tries=game.spec.limits.tries,
-        move_ttl_s=game.spec.move_ttl_s,
-        near=game.spec.near,
-        owner=game.owner,
-        region=proposal.region or "",
-        rating_mode=match_mode(game.spec.rating, [player for it in proposal.tickets for player in waiting[it].players]),
-        acceptance_timeout_s=game.spec.acceptance_timeout_s,
-    )

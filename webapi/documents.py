@@ -19,6 +19,9 @@ Text = Annotated[str, Meta(min_length=1, max_length=128)]
 Attributes = Annotated[dict[str, str | float | list[str] | dict[str, float]], Meta(max_length=MAX_ATTRIBUTES)]
 Latencies = Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)]
 Rfc3339 = Annotated[str, Meta(description="UTC, RFC 3339 with milliseconds", extra_json_schema={"format": "date-time"})]
+TraceId = Annotated[
+    str, Meta(pattern="^[0-9a-f]{32}$", description="W3C trace id: in logs it is what this is found by")
+]
 SettableRole = Literal["player", "developer"]
 PlayerId = Annotated[str, Meta(max_length=64)]
 
@@ -159,6 +162,7 @@ class Ticket(Struct, frozen=True):
     reason: str
     tries: int
     players: list[Person]
+    trace: TraceId
     match: str | UnsetType = UNSET
     acceptance: Acceptance | UnsetType = UNSET
     connection: Connection | UnsetType = UNSET
@@ -202,6 +206,7 @@ class WhyNotYet(Struct, frozen=True):
     met: float | str | UnsetType = UNSET
     times: int | UnsetType = UNSET
     relaxes_in_s: float | UnsetType = UNSET
+    trace: TraceId | UnsetType = UNSET
 
 
 class Queue(Struct, frozen=True):
@@ -240,6 +245,7 @@ class MatchDocument(Struct, frozen=True):
     state: MatchState
     reason: str
     teams: list[TeamOfMatch]
+    trace: TraceId
     created_at: Rfc3339
     ready_at: Rfc3339 | UnsetType = UNSET
     ended_at: Rfc3339 | UnsetType = UNSET

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
+import msgspec
+
 from core.clock import now_ms
 from core.errors import Conflict, Forbidden, NotFound, TooMany, Unavailable
 from core.insight import WhyNot
@@ -49,7 +51,7 @@ async def why(call: Call) -> doc.WhyNotYet:
     if isinstance(told, str):
         detail, code = NO_ANSWER[told]
         raise Unavailable(detail, retry_after_s=2, code=code)
-    return sentences.why_document(told, now_ms())
+    return msgspec.structs.replace(sentences.why_document(told, now_ms()), trace=record.trace)
 
 
 @TABLE.route("GET", "/v1/games/{game}/queue", who=DEVELOPERS, errors=(NotFound,))
