@@ -1,9 +1,9 @@
 """Trace ids: one thread through all that happens for a ticket, from its request to the end of its server. PURE.
 
-A trace id has the form of W3C Trace Context (and so of OpenTelemetry): 32 lower-case hexadecimal digits, not all zero. An id
-of Muster is a ULID of as many bits, so a ticket's trace id is its id in another notation and costs nothing to make or
-keep; only where the client brought one (`traceparent`) is that kept with the ticket. A match has the trace of its first
-ticket, and its first log line names those of the others.
+A trace id has the form of W3C Trace Context (and so of OpenTelemetry): 32 lower-case hexadecimal digits, not all zero.
+An id of Muster is a ULID of as many bits, so a ticket's trace id is its id in another notation and costs nothing to make
+or keep; only where the client brought one (`traceparent`) is that kept with the ticket. A match has the trace of its
+first ticket, and its first log line names those of the others.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def of_id(id_: str) -> str:
 
 
 def given(header: str | None) -> str:
-    """The trace id in a `traceparent` header; '' where there is none, or none that is well-formed: W3C says to go on."""
+    """The trace id in a `traceparent` header; '' where there is none, or one that is not well-formed, as W3C has it."""
     found = _PARENT.fullmatch(header) if header is not None and len(header) <= 512 else None
     if found is None or found[1] == _NONE[0] or found[2] == _NONE[1]:
         return ""
-    if found[4] is not None and header is not None and header.startswith("00"):
+    if found[3] is not None and header is not None and header.startswith("00"):
         return ""  # version 00 ends with its flags
     return found[1]
 

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import orjson
 
+from core import trace
 from core.clock import iso
+from core.model import Match
 
 _BOUND: Final[dict[str, str]] = {}  # on every line; a process has one match
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -54,3 +56,8 @@ def setup(*, form: str, level: str, **bound: str) -> None:
 def bind(**bound: str) -> None:
     """From now on every line carries this too."""
     _BOUND.update(bound)
+
+
+def allocated(match: Match, standby: str) -> None:
+    """A server that had no match has this one: its lines belong to that from now on."""
+    bind(match=match.id, trace=trace.of(match.id, match.trace), standby=standby)

@@ -17,7 +17,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
-from core import trace
 from core.doorbell import Doorbell
 from core.errors import Conflict, Misconfigured, Unavailable
 from core.gameenv import roster_text
@@ -221,7 +220,7 @@ class Life:
         self._roster.change(match, 0)
         self._flusher.belong(match.id)
         allocate(self._sdk, match)
-        logs.bind(match=match.id, trace=trace.of(match.id, match.trace), standby=self._settings.match)
+        logs.allocated(match, self._settings.match)
         log.info("allocated")
 
     async def _public(self, connection: Connection) -> Connection:

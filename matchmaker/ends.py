@@ -1,7 +1,7 @@
 """The last lines of a match's log: that it is over, and that its server has ended, each once and with its trace.
 
-A launcher names a server and nothing else, and often when the match is over already: so the names of live matches' servers
-are kept, and of the last that were over.
+A launcher names a server and nothing else, and often when the match is over already: so the names of live matches'
+servers are kept, and of the last that were over.
 """
 
 from __future__ import annotations

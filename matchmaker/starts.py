@@ -16,7 +16,6 @@ from matchmaker.launch.base import EXIT_TURNED_AWAY, LaunchRefused, LaunchRetrya
 from matchmaker.planner import Sight
 from matchmaker.shared import Shared
 
-
 server_started = log.Stage("matchmaker.starts", "server started")
 
 
