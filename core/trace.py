@@ -1,8 +1,8 @@
 """Trace ids: one thread through all that happens for a ticket, from its request to the end of its server. PURE.
 
 A trace id has the form of W3C Trace Context (and so of OpenTelemetry): 32 lower-case hexadecimal digits, not all zero.
-An id of Muster is a ULID of as many bits, so a ticket's trace id is its id in another notation and costs nothing to make
-or keep; only where the client brought one (`traceparent`) is that kept with the ticket. A match has the trace of its
+An id of Muster is a ULID of as many bits, so a ticket's trace id is its id in another notation, which costs nothing to
+keep; only where the client brought one (`traceparent`) is that stored with the ticket. A match has the trace of its
 first ticket, and its first log line names those of the others.
 """
 

@@ -126,7 +126,8 @@ class Life:
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
-            page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
+            told = lambda: metrics(game, self._flusher, self._redis.trips, self._attendance.landed, self._running)  # noqa: E731
+            page = MetricsPage(told)
             exposed = await _listen(page, settings.metrics_bind, settings.metrics_port, "MUSTER_METRICS_PORT")
             ports = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
             log.info("attached", extra=ports)

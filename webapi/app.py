@@ -14,6 +14,7 @@ from core.beats import Beats
 from core.clock import now_ms
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
+from core.instruments import watch_redis
 from core.log import get
 from core.redis.batch import Batch
 from core.redis.client import open_database
@@ -102,7 +103,8 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
 async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secret: str, metrics: Metrics) -> Services:
     db = await stack.enter_async_context(open_database(common.redis_url))
-    batch = Batch(db, metrics.redis_errors.inc)
+    watch_redis(metrics.registry, db.trips)
+    batch = Batch(db)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
     keyring = common.signing()
     accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)

@@ -16,6 +16,9 @@ class Metrics:
         self.lag_s = Gauge(
             "muster_sink_lag_seconds", "Age of the oldest event of the last round.", ["sink"], registry=registry
         )
+        self.full = Counter(
+            "muster_sink_full_rounds", "Rounds of a game as full as can be: more waits.", ["sink"], registry=registry
+        )
         self.lost = Counter(
             "muster_sink_lost_batches", "Entries of logs that were trimmed unread.", ["sink"], registry=registry
         )

@@ -119,6 +119,8 @@ class Shipper:
             except Invalid as error:  # of a newer version, or damaged: to wait for it would hold up all that follow
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)
+        if len(found) >= full:
+            self.metrics.full.labels(self.outlet.name).inc()
         if entries:
             self.metrics.lag_s.labels(self.outlet.name).set(max(0.0, (now_ms - entry_ms(entries[0].id)) / 1000))
         elif not found:
