@@ -49,6 +49,8 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
 	@$(BIN)/python -m tools.draw_events
+	@$(BIN)/python -m tools.draw_metrics
+	@$(BIN)/python -m tools.draw_rules
 	@$(BIN)/python -m tools.draw_chart
 
 proto: install  ## Make the modules of the sidecar's gRPC messages from their .proto files

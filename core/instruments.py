@@ -27,6 +27,7 @@ class _Described(Collector):
 
     def __init__(self, empty: Callable[[], Family], registry: CollectorRegistry) -> None:
         self._empty = empty
+        self._labelnames = tuple(empty()._labelnames)
         registry.register(self)
 
     def describe(self) -> Iterable[Metric]:

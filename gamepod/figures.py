@@ -27,7 +27,7 @@ def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
     }
 
 
-def metrics(game: Game, flusher: Flusher, trips: Trips, heartbeats: int, running: bool) -> list[Metric]:
+def metrics(game: Game, flusher: Flusher, trips: Trips, heartbeats: int, *, running: bool) -> list[Metric]:
     """For Prometheus. `heartbeats`: those that Redis has, of players who are here."""
     ready = one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running))
     beats = one("muster_heartbeats_total", "counter", "Heartbeats that Redis has, of players here.", heartbeats)

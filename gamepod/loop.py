@@ -12,13 +12,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
 import orjson
 
 from core.doorbell import Doorbell
-from core.errors import Conflict, Misconfigured, Unavailable
+from core.errors import Conflict, Unavailable
 from core.gameenv import roster_text
 from core.lifecycle import MatchState
 from core.model import Connection, Match
@@ -30,7 +31,7 @@ from gamepod.backfill import Backfill
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.memory import Memory
-from gamepod.metrics import MetricsPage
+from gamepod.metrics import Metric, open_metrics
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
@@ -39,8 +40,6 @@ from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 from gamepod.standby import Standby
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
-from gamepod.transport.http import HttpServer, serve_http
-from gamepod.transport.http_types import Handler
 from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
@@ -89,6 +88,7 @@ class Life:
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
+        self._exposed = ""  # where metrics are
         self._over = False  # nothing more happens in the match
         self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
@@ -126,15 +126,18 @@ class Life:
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
-            told = lambda: metrics(game, self._flusher, self._redis.trips, self._attendance.landed, self._running)  # noqa: E731
-            page = MetricsPage(told)
-            exposed = await _listen(page, settings.metrics_bind, settings.metrics_port, "MUSTER_METRICS_PORT")
+            told = partial(self._metrics, game)
+            exposed = await open_metrics(told, settings.metrics_bind, settings.metrics_port)
+            self._exposed = f"{settings.metrics_bind}:{exposed.port}"
             ports = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
             log.info("attached", extra=ports)
             try:
                 yield game
             finally:
                 await exposed.close()
+
+    def _metrics(self, game: Game) -> list[Metric]:
+        return metrics(game, self._flusher, self._redis.trips, self._attendance.landed, running=self._running)
 
     def _make_game(self, sdk_ports: SdkPorts) -> Game:
         # Loaded where it is played: the arena is a quarter of all that a server loads, and a sidecar has none of it.
@@ -314,7 +317,7 @@ class Life:
             await asyncio.sleep(BEAT_S)
 
     async def _beat_match(self, game: Game) -> None:
-        told, roster = figures(game, self._flusher), self._roster
+        told, roster = figures(game, self._flusher) | {"metrics": self._exposed}, self._roster
         known = (roster.left, roster.number)
         newest = await self._store.beat(self._server.state, told, *known, running=self._running)
         if newest != roster.number:
@@ -341,10 +344,3 @@ class Life:
         standings(self._roster.match.players, report)
         await self._store.report(text)
         self._scores = {it.player: it.score for it in report.players if it.score is not None}
-
-
-async def _listen(handler: Handler, host: str, port: int, setting: str) -> HttpServer:
-    try:
-        return await serve_http(handler, host, port)
-    except OSError as error:
-        raise Misconfigured(f"port {port} on {host} cannot be opened: {error}", setting=setting) from None

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from core import log
@@ -27,6 +28,7 @@ from matchmaker.metrics import Metrics
 from matchmaker.outgoing import Outgoing
 from matchmaker.settings import ProcessSettings, Settings
 from matchmaker.shared import Shared
+from matchmaker.targets import targets
 
 
 class _Ears:
@@ -110,6 +112,7 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
                 settings.metrics_host,
                 settings.metrics_port,
                 setting="MUSTER_MATCHMAKER_METRICS_PORT",
+                targets=partial(targets, db),
             )
         )
         bell = await parts.enter_async_context(

@@ -241,8 +241,16 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         result=parsed(found.get("result"), UNSET),
         report=parsed(found.get("report"), UNSET),
         rating=found.get("rating", UNSET),
-        figures=parsed(found.get("figures"), UNSET),
+        figures=_figures(found.get("figures")),
     )
+
+
+def _figures(text: str | None) -> Any:
+    """What a server tells of itself, but for where its metrics are."""
+    figures = parsed(text, UNSET)
+    if isinstance(figures, dict):
+        figures.pop("metrics", None)
+    return figures
 
 
 def for_outsiders(match: MatchDocument) -> MatchDocument:

@@ -17,7 +17,10 @@ class Metrics:
             "muster_sink_lag_seconds", "Age of the oldest event of the last round.", ["sink"], registry=registry
         )
         self.full = Counter(
-            "muster_sink_full_rounds", "Rounds of a game as full as can be: more waits.", ["sink"], registry=registry
+            "muster_sink_full_rounds",
+            "Rounds that left events of a game waiting: it carries as much as it can.",
+            ["sink"],
+            registry=registry,
         )
         self.lost = Counter(
             "muster_sink_lost_batches", "Entries of logs that were trimmed unread.", ["sink"], registry=registry

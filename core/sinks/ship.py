@@ -111,7 +111,8 @@ class Shipper:
             reader.cursors = {}
             return _Round(reader, [], [])
         full = max(1, PAGE // len(reader.cursors))
-        entries = in_order(by_stream(found), now_ms=now_ms, full=full)
+        pages = by_stream(found)
+        entries = in_order(pages, now_ms=now_ms, full=full)
         made: list[Message] = []
         for entry in entries:
             try:
@@ -119,7 +120,7 @@ class Shipper:
             except Invalid as error:  # of a newer version, or damaged: to wait for it would hold up all that follow
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)
-        if len(found) >= full:
+        if any(len(page) >= full for page in pages.values()):
             self.metrics.full.labels(self.outlet.name).inc()
         if entries:
             self.metrics.lag_s.labels(self.outlet.name).set(max(0.0, (now_ms - entry_ms(entries[0].id)) / 1000))
