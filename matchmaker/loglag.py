@@ -17,8 +17,8 @@ from core.redis.client import Database
 from core.redis.logreader import entry_ms
 from matchmaker.metrics import OTHER, Metrics
 
-LOOK_S: Final = 10.0
-NOTHING_S: Final = 60.0  # of a game whose log nobody reads
+LOOK_S: Final = 5.0
+NEVER_S: Final = 3600.0
 
 
 class _Reader(msgspec.Struct):
@@ -41,7 +41,7 @@ class LogLag:
     async def step(self) -> float:
         """Look once. Returns the seconds until the next look. Raises Unavailable."""
         if self._name == OTHER:
-            return NOTHING_S
+            return NEVER_S
         rows = await self._db.do_many([("HGETALL", f"{base}:readers") for base in self._bases])
         places = [
             (base, name, _reader.decode(text).at)
@@ -50,7 +50,7 @@ class LogLag:
         ]
         lags = await self._lags(places)
         self._metrics.lags(self._name, lags)
-        return LOOK_S if lags else NOTHING_S
+        return LOOK_S
 
     async def _lags(self, places: list[tuple[str, str, str]]) -> dict[str, float]:
         """By reader: the age of the oldest entry that it has not read, in any shard."""

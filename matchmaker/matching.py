@@ -64,6 +64,7 @@ class Matching:
     ) -> None:
         self._shared, self._store, self._made, self._doubt, self._looked = shared, store, made, doubt, looked
         self._name = shared.metrics.name(store.game)
+        shared.metrics.begin(self._name)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
         self.insight = Insight(shared.metrics, self._name, self._mirror)

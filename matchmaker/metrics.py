@@ -8,6 +8,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from core.lifecycle import FAIL_REASONS
+
 GAMES: Final = 50
 RULES: Final = 24  # names of one game; further ones are `other`
 READERS: Final = 8  # of the log of one game; further ones are `other`
@@ -83,6 +85,16 @@ class Metrics:
         self.hooks = counter("webhook_deliveries", "Attempts to call webhooks", "outcome")
         self.hook_waiting = gauge("webhook_waiting", "Events that wait to be delivered", "game")
         self.hook_dead = gauge("webhook_dead", "Deliveries that were given up, and are kept", "game")
+        # A rate begins with the second sample: what was never counted is shown as 0, or its first time would be missed.
+        for outcome in ("started", "postponed", "refused", "error"):
+            self.launches.labels(outcome)
+        for reason in (*FAIL_REASONS, "acceptance_timed_out"):
+            self.failed.labels(reason)
+        for why in ("timed_out", "unfit", "vanished"):
+            self.ended_tickets.labels(why)
+        for outcome in ("delivered", "failed"):
+            self.hooks.labels(outcome)
+        self.errors.labels("none")
         self._names: set[str] = set()
         self._rules: dict[str, set[str]] = {}
         self._readers: dict[str, set[str]] = {}
@@ -93,6 +105,13 @@ class Metrics:
             self._names.add(game)
             return game
         return OTHER
+
+    def begin(self, game: str) -> None:
+        """This replica works the game with this label value from now on."""
+        self.errors.labels(game)
+        self.matches.labels(game)
+        for why in ("taken", "full", "stale"):
+            self.refused.labels(game, why)
 
     def rule(self, game: str, rule: str) -> str:
         """The label value for a rule of the game with this label value."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from core import log, trace
 from core.clock import now_ms
+from core.ids import is_id
 from core.model import Match
 from matchmaker.launch.base import EXIT_TURNED_AWAY, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.planner import Sight
@@ -98,4 +99,5 @@ class Starts:
             self._log.exception("launch failed", **self._told(document))
 
     def _told(self, document: Match) -> dict[str, str]:
-        return {"game": self._game, "server": document.id, "trace": trace.of(document.id, document.trace)}
+        told = {"game": self._game, "server": document.id, "trace": trace.of(document.id, document.trace)}
+        return told if is_id("standby", document.id) else {**told, "match": document.id}

@@ -60,6 +60,9 @@ class Shipper:
     _held_until_s: dict[str, float] = field(default_factory=dict)
     _looked_s: float = float("-inf")
 
+    def __post_init__(self) -> None:
+        self.metrics.begin(self.outlet.name)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Carry on until `stop`, and end the round that is under way; connect again after whatever went wrong."""
         pause_s = FIRST_PAUSE_S
