@@ -20,6 +20,7 @@ HELPERS = {
     "kube",
     "quality_figure",
     "interaction_load",
+    "quiet",
 }
 
 
