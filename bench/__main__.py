@@ -13,6 +13,7 @@ HELPERS = {
     "__main__",
     "harness",
     "load",
+    "loadtest",
     "players",
     "by_hand",
     "udp_players",

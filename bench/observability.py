@@ -1,7 +1,7 @@
 """What watching costs: metrics, traces and log lines of each request and each ticket, and a scrape of every service.
 
 Two processes of the same code, one of which counts and says nothing (`bench.quiet`), are loaded in turns; their CPU
-time (the scheduler's, in ns) is compared turn by turn, and the median of the turns is the figure: a neighbour that takes
+time (the scheduler's, in ns) is compared turn by turn, and the median is the figure: a neighbour that takes
 the caches away takes them from both.
 """
 

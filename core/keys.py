@@ -80,6 +80,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
 | `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
+| `muster:{schema/}:state` | hash | form of the data: `newest`, `oldest` there may be, `by`, `place` of a migration |
+| `muster:{schema/}:services` | hash | service that runs -> its release and the forms that it reads (JSON) |
+| `muster:{schema/}:libraries` | hash | function library -> the ms at which a service said that it uses it |
+| `muster:{schema/}:lease` | hash | who migrates, as a game's lease |
 | `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
 | `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |
 | `muster:{presence/N}:online` | hash | game -> players online |
@@ -96,6 +100,7 @@ the rest from it; all of them hash to that slot.
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
 | `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:drains` | hash | game, or `*` for all -> what makes no new match, and how (JSON of core.drain.Drain) |
 | `muster:games_ever` | set | ids of games that were ever registered |
 | `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
 | `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
@@ -127,6 +132,8 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
+DRAINS: Final = "muster:drains"
+SCHEMA: Final = "muster:{schema/}"  # base; no game's id has a slash
 INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.

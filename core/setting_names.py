@@ -125,6 +125,7 @@ NAMES: Final = frozenset(
         "MUSTER_RELAY_MESSAGE_BYTES",
         "MUSTER_REQUEST_S",
         "MUSTER_RUN_DIR",
+        "MUSTER_SCHEMA_HOLD",
         "MUSTER_SDK_GRPC_PORT",
         "MUSTER_SDK_PORT",
         "MUSTER_SECRET",

@@ -41,6 +41,7 @@ class Engine:
         self._soon: asyncio.TimerHandle | None = None  # when the queue is looked at for what became of matches
         self._feed_rung = asyncio.Event()
         self._contact = Contact()
+        shared.metrics.begin(shared.metrics.name(lease.game))
         store = GameStore(shared.db, lease.game, lease.token)
         self._watch = Watch(shared, store, self._contact, self._match_rung)
         self._supply_rung = asyncio.Event()

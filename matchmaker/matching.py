@@ -12,13 +12,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from itertools import islice
+from typing import Final
 
 import msgspec
 
 from core import log
 from core.clock import new_id, now_ms
+from core.drain import Drain
 from core.errors import Invalid, MusterError
+from core.insight import HeldUp
 from core.model import Game, Match, Waiting
 from core.rules import RuleSet, rule_set
 from matchmaker.arrivals import Arrivals
@@ -26,7 +29,7 @@ from matchmaker.backfills import Backfills
 from matchmaker.canary import CanaryWatch
 from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
-from matchmaker.made import match_of, told, traces_of
+from matchmaker.matches import match_of, told, traces_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
@@ -34,17 +37,16 @@ from matchmaker.store import Claimed, GameStore
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
+DRAINED_AT_ONCE: Final = 4096  # of a queue that is to end, in one pass
 # A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed
 # by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
 GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
-TELL_S: Final = (
-    0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
-)
+# Between two times at which those who wait are told that somebody searches: most have a match by then.
+TELL_S: Final = 0.1
 UNFIT_REASON: Final = 200  # characters
 
-match_made = log.Stage("matchmaker.matching", "match made")
-players_seated = log.Stage("matchmaker.matching", "players seated")
+match_made, players_seated = (log.Stage("matchmaker.matching", it) for it in ("match made", "players seated"))
 
 
 class Matching:
@@ -64,7 +66,6 @@ class Matching:
     ) -> None:
         self._shared, self._store, self._made, self._doubt, self._looked = shared, store, made, doubt, looked
         self._name = shared.metrics.name(store.game)
-        shared.metrics.begin(self._name)
         self._log = log.get("matchmaker.matching").bind(game=store.game)
         self._mirror = Mirror(store, shared.settings.pool_tickets, self._came, self._went)
         self.insight = Insight(shared.metrics, self._name, self._mirror)
@@ -88,6 +89,11 @@ class Matching:
         self._searched_s = 0.0  # what the latest pass searched for, CPU time
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
 
+    @property
+    def drain(self) -> Drain | None:
+        """Why no match is to be made now, of an operator's will."""
+        return self._shared.drains.of(self._store.game)
+
     def room_again(self) -> None:
         """A match of this game changed: there may be room for another."""
         self._full_until = float("-inf")
@@ -107,7 +113,7 @@ class Matching:
         game, pool = self.game, self._pool
         if game is None or pool is None or not len(self._mirror):
             if not self._broken:
-                self._hold_up("")
+                self._hold_up("draining" if self.drain else "")
             return self._shared.settings.poll_s
         await self._end_overdue(game, now)
         claimed = await self._make_matches(pool, game, now)
@@ -188,12 +194,17 @@ class Matching:
         return min(most, developers - await self._store.developer_live(game.owner, now_ms()))
 
     async def _end_overdue(self, game: Game, now: int) -> None:
-        """Whoever waited too long leaves, and so does whom changed rules do not admit."""
+        """Whoever waited too long leaves, and so does whom changed rules do not admit, or an operator sends away."""
         before = now - int(game.spec.ticket_timeout_s * 1000)
         if overdue := self._mirror.overdue(before, ENDED_AT_ONCE):
             self._ended("timed_out", overdue, await self._store.time_out(overdue, now))
         if unfit := dict(self._unfit):
             self._ended("unfit", list(unfit), await self._store.give_up(unfit, now))
+        if (drain := self.drain) is not None and drain.queue == "end":
+            waiting = list(islice(self._mirror, DRAINED_AT_ONCE))
+            for i in range(0, len(waiting), ENDED_AT_ONCE):
+                part = waiting[i : i + ENDED_AT_ONCE]
+                self._ended("drained", part, await self._store.drain(part, now))
 
     def _ended(self, why: str, tickets: list[str], ended: list[str]) -> None:
         if ended:
@@ -230,6 +241,10 @@ class Matching:
         return match_of(proposal, self._mirror, self._canary.game_of(match, game), match, now)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
+        if self.drain is not None:
+            self._hold_up("draining")
+            self._stale = True  # all of it is looked at once the drain is over
+            return []
         most = max(0, self._shared.launcher.room() + self.waiting_servers - len(self._shared.asked))
         full = time.monotonic() < self._full_until
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
@@ -253,10 +268,13 @@ class Matching:
         self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
         return [*joins, *starts[:most]]
 
-    def _hold_up(self, why: Literal["", "full", "no_room"]) -> None:
+    def _hold_up(self, why: HeldUp) -> None:
         """What keeps every match of this game from being made, whoever waits."""
+        drain = self.drain
         self.insight.held_up = why
         self.insight.detail = f"at most {self.live_most} servers at once" if why == "full" else ""
+        if why == "draining" and drain is not None:
+            self.insight.detail = drain.note
 
     def _is_due(self, now: int) -> bool:
         if self._stale or now - self._looked_ms >= self._shared.settings.poll_s * 1000:

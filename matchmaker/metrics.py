@@ -90,7 +90,7 @@ class Metrics:
             self.launches.labels(outcome)
         for reason in (*FAIL_REASONS, "acceptance_timed_out"):
             self.failed.labels(reason)
-        for why in ("timed_out", "unfit", "vanished"):
+        for why in ("timed_out", "unfit", "vanished", "drained"):
             self.ended_tickets.labels(why)
         for outcome in ("delivered", "failed"):
             self.hooks.labels(outcome)

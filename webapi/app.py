@@ -39,6 +39,7 @@ from webapi.store.accounts import Accounts
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
 from webapi.store.developer_invitations import DeveloperInvitations
+from webapi.store.drains import Drains
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
@@ -151,6 +152,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         tickets=tickets,
         queues=Queues(batch),
         supplies=Supplies(batch),
+        drains=Drains(batch),
         matches=Matches(batch),
         boards=boards,
         parties=parties,

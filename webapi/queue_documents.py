@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import UNSET, Struct, UnsetType
 
-from core.insight import Lately, Reason
+from core.insight import HeldUp, Lately, Reason
 from webapi.documents import TraceId
 
 
@@ -15,9 +13,9 @@ class WhyNotYet(Struct, frozen=True):
 
     `reason`: a `rule` stood in the way (the one that did most often), `teams` are short of players or of parties of a
     fitting size, the game is `full` (it has as many servers as it may), there is `no_room` for another server, this
-    ticket is `behind` as many as are looked at, or the game's registration is `broken`. `own` and `met` are the values
-    the rule saw last: the ticket's, and what it was held against. `relaxes_in_s` is there while an expansion is to
-    come: how long until its next step opens for this ticket.
+    ticket is `behind` as many as are looked at, the game's registration is `broken`, or it is `draining`. `own` and
+    `met` are the values the rule saw last: the ticket's, and what it was held against. `relaxes_in_s` is there while an
+    expansion is to come: how long until its next step opens for this ticket.
     """
 
     reason: Reason
@@ -38,7 +36,8 @@ class Queue(Struct, frozen=True):
     """A game's queue. What only its matchmaker knows is there while one works it and somebody waits, or did lately.
 
     `held_up` says why no match can be made, whoever waits: the game is `full`, there is `no_room` for a server, its
-    registration is `broken`. Percentiles and medians are of the last thousand tickets and matches within the window.
+    registration is `broken`, it is `draining`. Percentiles and medians are of the last thousand tickets and matches
+    within the window.
     """
 
     game: str
@@ -47,6 +46,6 @@ class Queue(Struct, frozen=True):
     matchmaker: str | UnsetType = UNSET
     age_s: float | UnsetType = UNSET
     waiting_players: int | UnsetType = UNSET
-    held_up: Literal["", "full", "no_room", "broken"] | UnsetType = UNSET
+    held_up: HeldUp | UnsetType = UNSET
     detail: str | UnsetType = UNSET
     lately: Lately | UnsetType = UNSET

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
-from contextlib import suppress
-from importlib import metadata
-from pathlib import Path
 
 import click
 from click.shell_completion import get_completion_class
 
-from core.cli import backup, demo, doctor, local, rebuild, secrets, up
-from core.cli.remote import accounts, games, matches
+from core.capacity import Load
+from core.cli import backup, capacity, demo, doctor, local, rebuild, secrets, up
+from core.cli.remote import accounts, drain, games, matches
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
+from core.release import version
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
-
-
-def version() -> str:
-    """The installed version; in a source tree that nobody installed, the one that would be."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("muster")
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else "unknown"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -153,6 +143,28 @@ def secrets_command(
     click.echo(secrets.text(found))
 
 
+def _at_least(least: float) -> click.FloatRange:
+    return click.FloatRange(min=least, max=1e9)
+
+
+@cli.command("capacity")
+@click.option("--players", default=10_000, show_default=True, type=click.IntRange(1, 10**9), help="Connected at once.")
+@click.option("--per-match", default=10, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--match-s", default=600.0, show_default=True, type=_at_least(1), help="Length of a match.")
+@click.option("--wait-s", default=20.0, show_default=True, type=_at_least(0), help="For a match.")
+@click.option("--lobby-s", default=120.0, show_default=True, type=_at_least(0), help="Between two matches.")
+@click.option("--actions-hz", default=1.0, show_default=True, type=_at_least(0), help="Kept interactions of a player.")
+@click.option("--flush-s", default=0.03, show_default=True, type=_at_least(0.001), help="MUSTER_FLUSH_S.")
+@click.option("--core", default=0.03, show_default=True, type=_at_least(0), help="Price of a core for an hour.")
+@click.option("--memory", default=0.004, show_default=True, type=_at_least(0), help="Price of a GB for an hour.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def capacity_command(*, core: float, memory: float, flush_s: float, as_json: bool, **load: float) -> None:
+    """Work out what so many players need, what it costs, and which limit comes first: docs/scale.md."""
+    wanted = Load(**load, flush_hz=1 / flush_s)  # type: ignore[arg-type]
+    show = capacity.document if as_json else capacity.text
+    click.echo(show(wanted, core=core, memory_gb=memory))
+
+
 @cli.command("doctor")
 def doctor_command() -> None:
     """Look whether what Muster needs is there, and say what to do where it is not."""
@@ -168,7 +180,7 @@ def completion_command(*, shell: str) -> None:
     click.echo(found(cli, {}, "muster", "_MUSTER_COMPLETE").source())
 
 
-for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS):
+for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS, *drain.COMMANDS):
     cli.add_command(command)
 
 

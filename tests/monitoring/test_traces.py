@@ -1,4 +1,4 @@
-"""One trace id finds all that happened for a ticket, in the logs of all services, from its request to its server's end."""
+"""One trace id finds what happened for a ticket, in the logs of all services, from its request to its server's end."""
 
 from __future__ import annotations
 

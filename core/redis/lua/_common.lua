@@ -317,6 +317,19 @@ local function now_of()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local SCHEMA_FIRST = 1      -- form of data from before there was a version
+
+-- Services that said that they run, each {id, who, oldest, newest, till, gone}.
+local function schema_services(key, now)
+  local found, services = redis.call('HGETALL', key), {}
+  for i = 1, #found, 2 do
+    local one = cjson.decode(found[i + 1])
+    one.id, one.gone = found[i], one.till < now
+    services[#services + 1] = one
+  end
+  return services
+end
+
 -- Let a player with waiting packs be the next that is taken, unless a worker has him, or he is to be tried later.
 local function pack_hurry(base, player)
   local due = tonumber(redis.call('ZSCORE', base .. ':packs-due', player))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tools import draw_lifecycles, draw_settings
+from tools import draw_lifecycles, draw_scale, draw_settings
 
 
 def test_lifecycle_page_is_fresh() -> None:
@@ -15,6 +15,12 @@ def test_lifecycle_page_is_fresh() -> None:
 def test_settings_page_is_fresh() -> None:
     """docs/settings.md is what `make docs` writes now."""
     assert draw_settings.PAGE.read_text() == draw_settings.page()
+
+
+def test_scale_page_is_fresh() -> None:
+    """The tables of docs/scale.md are what `make docs` writes now."""
+    page = draw_scale.PAGE.read_text()
+    assert page == draw_scale.drawn(page)
 
 
 def test_arena_page_is_fresh() -> None:

@@ -1,4 +1,4 @@
-"""Proposals to matches: their documents, and what log lines tell of them. PURE.
+"""The document of a match, from what was proposed, and what log lines tell of it. PURE.
 
 A match's lines carry its own trace, which is its first ticket's. The line that says it was made, or that players were
 seated, names the traces of the other tickets too (`links`): from any ticket's trace that line is found, and from it all
