@@ -1,14 +1,14 @@
 """What watching costs: metrics, traces and log lines of each request and each ticket, and a scrape of every service.
 
-Two processes of the same code, one of which counts and says nothing (`bench.quiet`), are loaded in turns; their CPU
-time (the scheduler's, in ns) is compared turn by turn, and the median is the figure: a neighbour that takes
-the caches away takes them from both.
+One process (`bench.quiet`) does the same work in turns, with and without; its CPU time (the scheduler's, in ns) is
+compared turn by turn, and the median is the figure: neighbours take the caches away from both alike.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import statistics
 import subprocess
 import time
@@ -27,11 +27,10 @@ from core import keys
 from core.redis.client import Database, open_database
 from tests.support import free_port
 
-TURNS = 12
-REQUESTS = 1000  # of a turn, each way
-READS = 1500
-ROUNDS = 5  # of a matchmaker with and one without
-TICKETS = 4000
+TURNS = 15
+REQUESTS = 800  # of a turn, each way
+TICKETS = 800
+SWITCH_S = 0.1  # for the process to notice
 GAMES = 100
 SCRAPES = 30
 WAIT_S = 60.0
@@ -44,23 +43,22 @@ def cpu_ns(process: subprocess.Popen[bytes]) -> int:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
-def quiet(services: Stack, name: str, module: str, **env: str) -> subprocess.Popen[bytes]:
-    """Start the service that does not watch itself."""
-    return services.start(name, "-m", "bench.quiet", module, **env)
-
-
 async def in_turns(
-    ways: dict[str, tuple[subprocess.Popen[bytes], Callable[[int], Awaitable[None]]]], turns: int
+    process: subprocess.Popen[bytes], turns: int, work: Callable[[int], Awaitable[None]]
 ) -> dict[str, list[float]]:
-    """CPU ns of each way, turn by turn; who begins changes."""
-    spent: dict[str, list[float]] = {way: [] for way in ways}
+    """CPU ns of `work` (given its number) each way, turn by turn; which way is first changes."""
+    spent: dict[str, list[float]] = {"watched": [], "quiet": []}
+    number = 0
     for turn in range(-1, turns):  # the first warms up
-        for way in sorted(ways, reverse=turn % 2 == 0):
-            process, work = ways[way]
+        for way in sorted(spent, reverse=turn % 2 == 0):
+            process.send_signal(signal.SIGUSR1 if way == "quiet" else signal.SIGUSR2)
+            await asyncio.sleep(SWITCH_S)
             before = cpu_ns(process)
-            await work(turn + 1)
+            await work(number)
+            number += 1
             if turn >= 0:
                 spent[way].append(cpu_ns(process) - before)
+    process.send_signal(signal.SIGUSR2)
     return spent
 
 
@@ -70,95 +68,61 @@ def overhead(spent: dict[str, list[float]]) -> float:
 
 
 async def _requests(report: Report, services: Stack) -> None:
-    port = free_port()
-    ports = {"MUSTER_WEBAPI_PORT": str(port), "MUSTER_WEBAPI_AUTH_PORT": str(free_port())}
-    other = quiet(services, "quiet", "webapi", **ports, MUSTER_WEBAPI_METRICS_PORT=str(free_port()))
-    await _answers(port)
     say("guests")
     tokens = await guests(services.port, 2 * REQUESTS * (TURNS + 1))
-    at = {"watched": services.port, "quiet": port}
-    processes = {"watched": services.processes["webapi"], "quiet": other}
 
-    def creating(way: str) -> Callable[[int], Awaitable[None]]:
-        async def work(turn: int) -> None:
-            first = (2 * turn + (way == "quiet")) * REQUESTS
-            mine = tokens[first : first + REQUESTS]
-            make = lambda i: request("POST", "/v1/tickets", token=mine[i], body={"game": "bench"})  # noqa: E731
-            answers = await load(at[way], make, REQUESTS)
-            assert set(answers.statuses) == {201}, answers.statuses
+    async def create(number: int) -> None:
+        mine = tokens[number * REQUESTS : (number + 1) * REQUESTS]
+        make = lambda i: request("POST", "/v1/tickets", token=mine[i], body={"game": "bench"})  # noqa: E731
+        answers = await load(services.port, make, REQUESTS)
+        assert set(answers.statuses) == {201}, answers.statuses
 
-        return work
+    async def read(_: int) -> None:
+        make = lambda i: request("GET", "/v1/tickets/bench/current", token=tokens[i])  # noqa: E731
+        answers = await load(services.port, make, REQUESTS)
+        assert set(answers.statuses) == {200}, answers.statuses
 
-    def reading(way: str) -> Callable[[int], Awaitable[None]]:
-        async def work(_: int) -> None:
-            make = lambda i: request("GET", "/v1/tickets/bench/current", token=tokens[i])  # noqa: E731
-            answers = await load(at[way], make, READS)
-            assert set(answers.statuses) == {200}, answers.statuses
-
-        return work
-
-    for name, kind, count in (("ticket create", creating, REQUESTS), ("ticket read", reading, READS)):
+    for name, work in (("ticket create", create), ("ticket read", read)):
         say(name)
-        spent = await in_turns({way: (processes[way], kind(way)) for way in at}, TURNS)
-        report.figure(f"{name}: CPU of webapi", statistics.median(spent["watched"]) / count / 1000, "us")
+        spent = await in_turns(services.processes["webapi"], TURNS, work)
+        report.figure(f"{name}: CPU of webapi", statistics.median(spent["watched"]) / REQUESTS / 1000, "us")
         report.figure(f"{name}: metrics, trace and log line", overhead(spent), "%", at_most=2)
-    other.terminate()
-    other.wait()
 
 
 async def _answers(port: int) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        try:
-            await load(port, lambda _: request("GET", "/status"), 1, connections=1)
-            return
-        except OSError:
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            try:
+                await load(port, lambda _: request("GET", "/status"), 1, connections=1)
+                return
+            except OSError:
+                await asyncio.sleep(0.05)
 
 
 async def _placed(db: Database, game: str) -> int:
     return int(await db.do("HGET", f"{keys.game(game)}:stats", "tickets_placed") or 0)
 
 
-async def _matchmakers(report: Report, services: Stack, db: Database) -> None:
-    say("matchmakers")
+async def _matchmaker(report: Report, services: Stack, db: Database) -> None:
+    say("matchmaker")
+    process = services.start("matchmaker", "-m", "bench.quiet", "matchmaker", MUSTER_LAUNCHER="instant")
+    async with asyncio.timeout(WAIT_S):
+        while await db.do("ZCARD", f"{keys.game('bench')}:queue"):  # those of before
+            await asyncio.sleep(0.1)
     tokens = await guests(services.port, TICKETS)
-    spent: dict[str, list[float]] = {"watched": [], "quiet": []}
-    for turn in range(-1, ROUNDS):
-        for way in sorted(spent, reverse=turn % 2 == 0):
-            env = {"MUSTER_LAUNCHER": "instant", "MUSTER_MATCHMAKER_METRICS_PORT": str(free_port())}
-            if way == "quiet":
-                process = quiet(services, "matchmaker", "matchmaker", **env)
-            else:
-                process = services.start("matchmaker", "-m", "matchmaker", **env)
-            await _until_worked(db, process)
-            before, done = cpu_ns(process), await _placed(db, "made")
-            make = lambda i: request("POST", "/v1/tickets", token=tokens[i], body={"game": "made"})  # noqa: E731
-            answers = await load(services.port, make, TICKETS)
-            assert set(answers.statuses) == {201}, answers.statuses
-            async with asyncio.timeout(WAIT_S):
-                while await _placed(db, "made") < done + TICKETS:
-                    await asyncio.sleep(0.02)
-            if turn >= 0:
-                spent[way].append(cpu_ns(process) - before)
-            process.terminate()
-            process.wait()
+
+    async def match(_: int) -> None:
+        done = await _placed(db, "made")
+        make = lambda i: request("POST", "/v1/tickets", token=tokens[i], body={"game": "made"})  # noqa: E731
+        answers = await load(services.port, make, TICKETS)
+        assert set(answers.statuses) == {201}, answers.statuses
+        async with asyncio.timeout(WAIT_S):
+            while await _placed(db, "made") < done + TICKETS:
+                await asyncio.sleep(0.01)
+
+    spent = await in_turns(process, TURNS, match)
     report.figure("CPU of matchmaker per ticket", statistics.median(spent["watched"]) / TICKETS / 1000, "us")
     report.figure("matchmaker, per ticket: metrics, trace and log lines", overhead(spent), "%", at_most=2)
-
-
-async def _until_worked(db: Database, process: subprocess.Popen[bytes]) -> None:
-    """Until this matchmaker has the lease, and nobody of before waits any more."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            owner = await db.do("HGET", f"{keys.game('made')}:lease", "owner") or ""
-            left = [await db.do("ZCARD", f"{keys.game(game)}:queue") for game in ("bench", "made")]
-            if f"-{process.pid}-" in owner and not any(left):
-                break
-            assert process.poll() is None
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(0.5)
 
 
 async def _scrapes(report: Report, services: Stack, db: Database) -> None:
@@ -168,7 +132,6 @@ async def _scrapes(report: Report, services: Stack, db: Database) -> None:
     server = made.start(metrics_port=game_port)
     try:
         await ready(db, made.match.id)
-        matchmaker = services.start("matchmaker", "-m", "matchmaker", MUSTER_LAUNCHER="instant")
         tokens = await guests(services.port, 2)
         for number in range(GAMES):
             game = f"game-{number}"
@@ -179,7 +142,7 @@ async def _scrapes(report: Report, services: Stack, db: Database) -> None:
                 await asyncio.sleep(0.05)
         for name, process, port in (
             ("webapi", services.processes["webapi"], int(services.env["MUSTER_WEBAPI_METRICS_PORT"])),
-            ("matchmaker", matchmaker, int(services.env["MUSTER_MATCHMAKER_METRICS_PORT"])),
+            ("matchmaker", services.processes["matchmaker"], int(services.env["MUSTER_MATCHMAKER_METRICS_PORT"])),
             ("a game server", server, game_port),
         ):
             await asyncio.to_thread(_scrape, report, name, process, port)
@@ -203,6 +166,7 @@ def _scrape(report: Report, name: str, process: subprocess.Popen[bytes], port: i
 
 
 async def _bench(report: Report, services: Stack) -> None:
+    await _answers(services.port)
     await register(services.port, _game("bench"))
     owner = await _owner(services.port)
     for game in ("made", *(f"game-{number}" for number in range(GAMES))):
@@ -212,7 +176,7 @@ async def _bench(report: Report, services: Stack) -> None:
         assert set(made.statuses) == {201}, made.statuses
     async with open_database(services.env["REDIS_URL"]) as db:
         await _requests(report, services)
-        await _matchmakers(report, services, db)
+        await _matchmaker(report, services, db)
         await _scrapes(report, services, db)
 
 
@@ -229,5 +193,5 @@ async def _owner(port: int) -> str:
 
 def main(report: Report) -> None:
     with stack() as services:
-        services.webapi()
+        services.start("webapi", "-m", "bench.quiet", "webapi")
         uvloop.run(_bench(report, services))

@@ -42,8 +42,7 @@ DRAINED_AT_ONCE: Final = 4096  # of a queue that is to end, in one pass
 # by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
 GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
-# Between two times at which those who wait are told that somebody searches: most have a match by then.
-TELL_S: Final = 0.1
+TELL_S: Final = 0.1  # between two times at which those who wait are told that somebody searches
 UNFIT_REASON: Final = 200  # characters
 
 match_made, players_seated = (log.Stage("matchmaker.matching", it) for it in ("match made", "players seated"))

@@ -85,6 +85,12 @@ class Metrics:
         self.hooks = counter("webhook_deliveries", "Attempts to call webhooks", "outcome")
         self.hook_waiting = gauge("webhook_waiting", "Events that wait to be delivered", "game")
         self.hook_dead = gauge("webhook_dead", "Deliveries that were given up, and are kept", "game")
+        self._show_zeros()
+        self._names: set[str] = set()
+        self._rules: dict[str, set[str]] = {}
+        self._readers: dict[str, set[str]] = {}
+
+    def _show_zeros(self) -> None:
         # A rate begins with the second sample: what was never counted is shown as 0, or its first time would be missed.
         for outcome in ("started", "postponed", "refused", "error"):
             self.launches.labels(outcome)
@@ -95,9 +101,6 @@ class Metrics:
         for outcome in ("delivered", "failed"):
             self.hooks.labels(outcome)
         self.errors.labels("none")
-        self._names: set[str] = set()
-        self._rules: dict[str, set[str]] = {}
-        self._readers: dict[str, set[str]] = {}
 
     def name(self, game: str) -> str:
         """The label value for `game`."""
