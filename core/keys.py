@@ -8,6 +8,7 @@ the rest from it; all of them hash to that slot.
 |---|---|---|
 | `muster:games` | set | ids of registered games |
 | `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
+| `muster:crowded` | hash | game -> matches that have no room, and where (JSON of matchmaker.crowd.Word), for seconds |
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
@@ -20,6 +21,8 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:inbox:<match>` | stream | commands from outside for its server; `:told` id -> answer, `:ids` in order |
+| `muster:{game}:order:<id>` | string | match that an outside matchmaker ordered by that id, and a digest of the order |
 | `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
@@ -37,6 +40,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
+| `muster:{game}:facts:log` | stream | ... and of its tickets and presence, while there are `facts:readers` |
+| `muster:{game.N}:facts:log` | stream | ... and of N's packs of delayed commands, likewise |
+| `muster:{audit/all}:log` | stream | who tried to come in (webapi.audit), for sinks; `readers` of it |
+| `muster:{audit/all}:batch:<writer>` | string | number of a webapi's last call there, so that a repeat is recognised |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -129,9 +136,11 @@ from zlib import crc32
 
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
+CROWDED: Final = "muster:crowded"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
+AUDIT: Final = "muster:{audit/all}"  # base of the log of who tried to come in. No game's id has a slash
 DRAINS: Final = "muster:drains"
 SCHEMA: Final = "muster:{schema/}"  # base; no game's id has a slash
 INVITATIONS: Final = "muster:developer_invitations"
@@ -190,6 +199,11 @@ def shard_number(of: str) -> int:
 def shards(game_id: str) -> list[str]:
     """Bases of all of a game's interactions."""
     return [f"muster:{{{game_id}.{number}}}" for number in range(SHARDS)]
+
+
+def facts(base: str) -> str:
+    """Base of what happened under `base` that is written only while somebody reads it."""
+    return f"{base}:facts"
 
 
 def boards(game_id: str) -> str:

@@ -28,7 +28,7 @@ from zlib import crc32
 from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
-from core.interactions import Interaction, flat_counts
+from core.interactions import Happening, Interaction, flat_counts
 from core.leaderboard import count_args, score_args
 from core.views import make_states
 from gamepod.backlog import Backlog, Batch
@@ -59,6 +59,7 @@ class BoardCall(NamedTuple):
 
 
 BOARD_ARG_BYTES: Final = 70  # of memory, about
+REST_S: Final = 60.0
 
 
 class Flusher:
@@ -89,6 +90,7 @@ class Flusher:
         self._writing_views: asyncio.Task[None] | None = None
         self._writing_boards: asyncio.Task[None] | None = None
         self._asleep: asyncio.Future[None] | None = None
+        self._resting = False  # asleep until something comes
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
 
@@ -97,6 +99,11 @@ class Flusher:
         self._settings = dataclasses.replace(self._settings, match=match)
         self.backlog.belong(match)
         self._log = keys.shard(self._settings.game, match)
+
+    def resume(self, batch: int, board_call: int) -> None:
+        """Go on with the numbers of an earlier life of this server, before anything is taken in."""
+        self.backlog.resume(batch)
+        self._board_number = max(self._board_number, board_call)
 
     @property
     def empty(self) -> bool:
@@ -112,24 +119,27 @@ class Flusher:
         """Seconds that the oldest interaction has been waiting for its acknowledgement."""
         return self.backlog.lag_s(time.monotonic())
 
-    def add(self, interactions: Sequence[Interaction]) -> None:
-        """Take interactions in. Never waits; at the bound the newest are dropped and counted."""
-        dropped = self.backlog.add(interactions, time.monotonic())
+    def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None:
+        """Take interactions in, and events at their places among them. Never waits; at the bound the newest are dropped
+        and counted.
+        """
+        dropped = self.backlog.add(interactions, time.monotonic(), events)
+        self._stir()
         if dropped and dropped == self.backlog.dropped:
-            log.error(
-                "the buffer is full: interactions are dropped until Redis is back",
-                extra={"waiting": self.backlog.interactions, "bytes": self.backlog.bytes},
-            )
+            extra = {"waiting": self.backlog.interactions, "bytes": self.backlog.bytes}
+            log.error("the buffer is full: interactions are dropped until Redis is back", extra=extra)
 
     def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in the present states of players; the latest of each is logged and written, once a beat of the views."""
         self._states.update(states)
+        self._stir()
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
         for args in score_args(scores.items(), now_ms()):
             self._number_board_call(args)
+        self._stir()
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
@@ -145,6 +155,8 @@ class Flusher:
                 self._show()
                 if self._closing:
                     await self._settle()
+                elif self.empty:
+                    await self._rest()
         finally:
             for task in self._tasks():
                 task.cancel()
@@ -169,6 +181,17 @@ class Flusher:
         finally:
             timer.cancel()
             self._asleep = None
+
+    async def _rest(self) -> None:
+        """Nothing waits, and nothing may come for long: no beat until something does."""
+        self._resting = True
+        await self._sleep(REST_S)
+        self._resting = False
+        self._flush.passed(time.monotonic())
+
+    def _stir(self) -> None:
+        if self._resting and self._asleep is not None:
+            _wake(self._asleep)
 
     async def _check(self) -> None:
         """At the end, what was lost lately can be seen for the last time."""

@@ -61,3 +61,4 @@ def bind(**bound: str) -> None:
 def allocated(match: Match, standby: str) -> None:
     """A server that had no match has this one: its lines belong to that from now on."""
     bind(match=match.id, trace=trace.of(match.id, match.trace), standby=standby)
+    logging.getLogger(__name__).info("allocated")

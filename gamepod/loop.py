@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
-import orjson
 
 from core.doorbell import Doorbell
 from core.errors import Conflict, Unavailable
@@ -28,11 +27,13 @@ from core.report import read_report, standings
 from gamepod import log as logs
 from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
+from gamepod.comings import Comings
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
+from gamepod.inbox import Inbox
 from gamepod.memory import Memory
-from gamepod.metrics import Metric, open_metrics
-from gamepod.outcome import Game, GameFailed, Outcome
+from gamepod.metrics import Metric, MetricsPage, expose
+from gamepod.outcome import Game, GameFailed, Outcome, failed
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
 from gamepod.sdk.sidecar import ROSTER, SdkPorts, allocate, match_life, match_sdk, open_sidecar
@@ -84,11 +85,12 @@ class Life:
         self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
+        self._comings = Comings(self._sdk.tallies.players, flusher)
+        self._sdk.on_change = self._comings.follow
         self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
         self._running = False  # Ready was told
-        self._exposed = ""  # where metrics are
         self._over = False  # nothing more happens in the match
         self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
@@ -98,6 +100,7 @@ class Life:
         """Play the match. Returns the exit code."""
         await self._memory.recall()
         async with self._ports() as game:
+            self._inbox = Inbox(self._store, game.command)
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
             try:
@@ -107,7 +110,7 @@ class Life:
                 log.info("the server ends")
                 beating.cancel()
                 flushing.cancel()
-                await asyncio.gather(beating, flushing, return_exceptions=True)
+                await asyncio.gather(beating, flushing, self._inbox.close(), return_exceptions=True)
                 await game.close()
 
     @asynccontextmanager
@@ -126,8 +129,9 @@ class Life:
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
-            told = partial(self._metrics, game)
-            exposed = await open_metrics(told, settings.metrics_bind, settings.metrics_port)
+            exposed = await expose(
+                MetricsPage(partial(self._metrics, game)), settings.metrics_bind, settings.metrics_port
+            )
             self._exposed = f"{settings.metrics_bind}:{exposed.port}"
             ports = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
             log.info("attached", extra=ports)
@@ -194,7 +198,10 @@ class Life:
         self._sdk.changed()
         if not self._resumed:
             await until_answered(lambda: self._store.ready(self._connection))
+        else:
+            self._flusher.resume(*await until_answered(self._store.numbers))
         self._running = True
+        self._comings.begin(self._roster, resumed=self._resumed)
         self._server.became_ready()
         self._ring()
         log.info("ready", extra={"ports": {port.name: port.port for port in self._connection.ports}})
@@ -225,7 +232,6 @@ class Life:
         self._flusher.belong(match.id)
         allocate(self._sdk, match)
         logs.allocated(match, self._settings.match)
-        log.info("allocated")
 
     async def _public(self, connection: Connection) -> Connection:
         """The connection as players reach it."""
@@ -249,14 +255,12 @@ class Life:
     def _failure(self, error: GameFailed) -> Outcome:
         log.error("the game failed", extra={"reason": error.code, "detail": error.detail, "output": error.last_lines})
         self._server.end(ServerEvent.FAILED)
-        kept: dict[str, Any] = {"detail": error.detail, "output": error.last_lines}
-        if error.exit_code is not None:
-            kept["exit_code"] = error.exit_code
-        return Outcome("fail", error.code, orjson.dumps(kept))
+        return failed(error)
 
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
         """Write what is left, then tell the match. Returns the exit code."""
         self._over = True
+        self._comings.end()
         scores = outcome.scores if outcome is not None and outcome.scores else self._scores
         if scores and self._lost is None and (outcome is None or outcome.event == "finish"):
             self._flusher.add_scores(scores)
@@ -328,6 +332,8 @@ class Life:
         if self._running and game.asks:
             await self._backfill.follow()
         if self._running:
+            if self._store.called:
+                self._inbox.wake()
             await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:

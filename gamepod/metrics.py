@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from core.errors import Misconfigured
 from gamepod.transport.http import HttpServer, serve_http
-from gamepod.transport.http_types import Request, Response, plain
+from gamepod.transport.http_types import Handler, Request, Response, plain
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Kind = Literal["counter", "gauge", "histogram"]
@@ -90,10 +90,10 @@ class MetricsPage:
         return plain(200, "ok") if request.path == "/healthz" else plain(404, "there is /metrics, and /healthz")
 
 
-async def open_metrics(collect: Callable[[], Iterable[Metric]], host: str, port: int) -> HttpServer:
-    """Listen; 0 takes a free port. Raises Misconfigured where it is taken."""
+async def expose(page: Handler, host: str, port: int) -> HttpServer:
+    """Serve the page. Raises Misconfigured where the port cannot be opened."""
     try:
-        return await serve_http(MetricsPage(collect), host, port)
+        return await serve_http(page, host, port)
     except OSError as error:
         detail = f"port {port} on {host} cannot be opened: {error}"
         raise Misconfigured(detail, setting="MUSTER_METRICS_PORT") from None

@@ -56,6 +56,7 @@ from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
 from webapi.streams import Streams
+from webapi.trail import Trail
 from webapi.watch import OverviewWatch
 
 log = get("app")
@@ -72,6 +73,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
             stack.push_async_callback(services.beats.close)
+            stack.push_async_callback(services.entrance.audit.trail.close)
             for work in (
                 services.streams.run(),
                 services.pack_streams.run(),
@@ -79,6 +81,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
                 services.erasing.run(),
                 services.relay.run(),
                 services.beats.run(),
+                services.entrance.audit.trail.run(),
                 _ensure_admin(services),
             ):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
@@ -113,7 +116,9 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     invited = DeveloperInvitations(batch)
     outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
     tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
-    entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics))
+    trail = Trail(batch, metrics.trail_dropped.inc)
+    metrics.trail_waiting.set_function(lambda: trail.waiting)
+    entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics, trail))
     tickets, games = Tickets(batch), Games(batch)
     boards, parties = Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))

@@ -16,9 +16,9 @@ class Metrics:
         self.lag_s = Gauge(
             "muster_sink_lag_seconds", "Age of the oldest event of the last round.", ["sink"], registry=registry
         )
-        self.full = Counter(
-            "muster_sink_full_rounds",
-            "Rounds that left events of a game waiting: it carries as much as it can.",
+        self.waiting = Gauge(
+            "muster_sink_waiting_entries",
+            "Entries read that found no room in the last round.",
             ["sink"],
             registry=registry,
         )
@@ -35,5 +35,5 @@ class Metrics:
 
     def begin(self, sink: str) -> None:
         """Events are carried there from now on. What was never counted is shown as 0: a rate begins with that."""
-        for one in (self.connected, self.lag_s, self.full, self.lost, self.unreadable, self.send_s):
+        for one in (self.connected, self.lag_s, self.waiting, self.lost, self.unreadable, self.send_s):
             one.labels(sink)

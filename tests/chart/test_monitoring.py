@@ -108,7 +108,7 @@ def test_what_is_watched_first_is_on_a_dashboard() -> None:
         "muster_servers", "muster_arena_ticks_late_total", "muster_flush_lag_seconds", "muster_log_reader_lag_seconds",
         "muster_heartbeats_total", "muster_presence_late_seconds_bucket", "muster_packs_waiting",
         "muster_http_requests_total", "muster_redis_round_trip_seconds_bucket", "muster_sink_lag_seconds",
-        "muster_sink_full_rounds_total",
+        "muster_sink_waiting_entries",
     }  # fmt: skip
     assert wanted <= KNOWN.keys()
     assert wanted <= shown

@@ -7,6 +7,7 @@ import { Charts, Matches, Queues, Servers, Supply, useOverview } from "./overvie
 import { IDLE, Play } from "./play.js";
 import { PlayCard } from "./playview.js";
 import { html, render, useEffect, useRef, useState } from "./ui.js";
+import { Versions } from "./versions.js";
 
 const GAMES_MS = 10_000; // how soon a newly registered game can be chosen
 
@@ -33,6 +34,7 @@ function App() {
         <div>
           <${Queues} games=${overview?.games ?? []} />
           <${Supply} games=${overview?.games ?? []} />
+          <${Versions} games=${overview?.games ?? []} />
           <${Matches} matches=${overview?.matches ?? []} />
           <${Servers} launchers=${overview?.servers ?? []} />
         </div>

@@ -15,7 +15,9 @@ from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
 from core.rules import rules_of
-from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview
+from core.stored_versions import CANARY_FIELDS, as_mapping, read_canary
+from core.versions import Outcomes, outcomes
+from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview, VersionOverview
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.presence import Presence
 from webapi.store.queues import figures
@@ -45,14 +47,15 @@ class OverviewReader:
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats, told, plan, spent = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told, plan, spent, *versions = found[i : i + ASKED]
             if text is None:
                 continue
             game = game_decoder.decode(text)
             shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
             supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
             draining = applying(orders, game.id) is not None
-            games.append(replace(shown_game, supply=supply, draining=draining))
+            told_game = replace(shown_game, supply=supply, draining=draining)
+            games.append(_with_versions(told_game, game, *versions))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
@@ -104,6 +107,9 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("GET", f"{base}:figures"),
         ("GET", f"{base}:plan"),
         ("HGETALL", f"{base}:supply"),
+        ("HMGET", f"{base}:canary", *CANARY_FIELDS),
+        ("HGETALL", f"{base}:outcomes"),
+        ("HGET", keys.versions(game), "over"),
     ]
 
 
@@ -132,6 +138,27 @@ def _game(
         matched=told.lately.matched_tickets if told else UNSET,
         waits=told.lately.waits if told and told.lately.waits else UNSET,
         packs=NOTHING if game.spec.commands else UNSET,
+    )
+
+
+def _with_versions(
+    shown: GameOverview, game: Game, row: list[str | None], counted: Any, over: str | None
+) -> GameOverview:
+    """With what new matches get, for a game that changed or has a canary."""
+    canary = read_canary(row)
+    if game.version == 1 and canary is None:
+        return shown
+    found = outcomes(as_mapping(counted), canary.before if canary else None)
+    share = canary.percent if canary else 0.0
+    versions = [(game.version, False, 100.0 - share), *([(canary.game.version, True, share)] if canary else [])]
+    last = parsed(over, {})
+    return replace(
+        shown,
+        versions=[
+            VersionOverview(number, tried, percent, (of := found.get(number, Outcomes())).judged, of.faults)
+            for number, tried, percent in versions
+        ],
+        last_canary=f"{last['version']} {last['how']}" if last else "",
     )
 
 

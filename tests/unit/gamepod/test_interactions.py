@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from core import keys
 from core.errors import Invalid
-from core.interactions import Action, Attack, Columns, Interaction, Move, States, count, pack, read_batch, unpack
+from core.interactions import (
+    Action,
+    Attack,
+    Columns,
+    Happening,
+    Interaction,
+    Move,
+    States,
+    count,
+    pack,
+    read_batch,
+    unpack,
+)
 from core.views import MAX_VIEWS, Views, make_states, state_fields, view_calls
 
 NAMES = st.text(min_size=1, max_size=12)
@@ -43,12 +55,13 @@ def test_the_packed_form_is_compact_and_versioned() -> None:
     packed = (
         '{"v":2,"ttl":10,"kinds":"mac","id":["m-1",7],"at":[[1000,1],[1017,2]],"names":["p-a","p-b","emote"],'
         '"who":"AAAAAAEA","a":["AQA=","AAAAAAAAKUA="],"c":["AgA="],"m":["dnEbDeBtSEA=","QmDl0CJbAkA="],'
-        '"states":[[1020,["hp"],[["p-a","90"]]]]}'
+        '"states":[[1020,["hp"],[["p-a","90"]]]],"events":[["tank_shot",1,1017,"p-a",{"target":"p-b"}]]}'
     )
     states = [States(1020, ("hp",), [("p-a", "90")])]
-    payload = pack(batch, states, move_ttl_s=10)
+    events = [Happening("tank_shot", 1, 1017, "p-a", {"target": "p-b"})]
+    payload = pack(batch, states, move_ttl_s=10, events=events)
     assert payload.decode() == packed
-    assert read_batch(payload) == (batch, states, 10)
+    assert read_batch(payload) == (batch, states, 10, events)
 
 
 def test_ids_of_one_writer_take_no_room() -> None:
