@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from core.times import Trips
+from gamepod.attendance import Attendance
 from gamepod.flush import Flusher
 from gamepod.flush_stats import ACK_S
 from gamepod.metrics import Metric, histogram, labelled, one
@@ -27,10 +28,10 @@ def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
     }
 
 
-def metrics(game: Game, flusher: Flusher, trips: Trips, heartbeats: int, *, running: bool) -> list[Metric]:
-    """For Prometheus. `heartbeats`: those that Redis has, of players who are here."""
+def metrics(game: Game, flusher: Flusher, trips: Trips, attendance: Attendance, running: bool) -> list[Metric]:
+    """For Prometheus."""
     ready = one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running))
-    beats = one("muster_heartbeats_total", "counter", "Heartbeats that Redis has, of players here.", heartbeats)
+    beats = one("muster_heartbeats_total", "counter", "Heartbeats that Redis has, of players here.", attendance.landed)
     return [ready, beats, *_redis(trips), *_flush(flusher), *game.metrics()]
 
 

@@ -12,7 +12,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -32,7 +31,7 @@ from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
 from gamepod.inbox import Inbox
 from gamepod.memory import Memory
-from gamepod.metrics import Metric, MetricsPage, expose
+from gamepod.metrics import MetricsPage, expose
 from gamepod.outcome import Game, GameFailed, Outcome, failed
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
@@ -129,9 +128,8 @@ class Life:
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
-            exposed = await expose(
-                MetricsPage(partial(self._metrics, game)), settings.metrics_bind, settings.metrics_port
-            )
+            page = MetricsPage(lambda: metrics(game, self._flusher, self._redis.trips, self._attendance, self._running))
+            exposed = await expose(page, settings.metrics_bind, settings.metrics_port)
             self._exposed = f"{settings.metrics_bind}:{exposed.port}"
             ports = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
             log.info("attached", extra=ports)
@@ -139,9 +137,6 @@ class Life:
                 yield game
             finally:
                 await exposed.close()
-
-    def _metrics(self, game: Game) -> list[Metric]:
-        return metrics(game, self._flusher, self._redis.trips, self._attendance.landed, running=self._running)
 
     def _make_game(self, sdk_ports: SdkPorts) -> Game:
         # Loaded where it is played: the arena is a quarter of all that a server loads, and a sidecar has none of it.

@@ -45,7 +45,6 @@ GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
 TELL_S: Final = 0.1  # until those who wait are told again that somebody searches: most have a match by then
 UNFIT_REASON: Final = 200  # characters
-
 match_made, players_seated = (log.Stage("matchmaker.matching", it) for it in ("match made", "players seated"))
 
 

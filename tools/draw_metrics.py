@@ -121,9 +121,11 @@ def _gamepod() -> list[Family]:
     game = ArenaGame(settings, Roster(match), flusher, None)
     for counts in (game.gateway.stats.bad_messages, game.gateway.stats.joins_refused):
         counts["x"] = 0  # so that they have their label
-    plays: Any = SimpleNamespace(gateway=game.gateway, ticks=0, refused={"x": 0}, repeated=0, pacer=Pacer(60, 0.0))
+    plays: Any = SimpleNamespace(
+        gateway=game.gateway, ticks=0, refused={"x": 0}, repeated=0, pacer=Pacer(60, 0.0), landed=0
+    )
     plays.metrics = lambda: figures.arena(plays)
-    return [_read(one) for one in (*process_metrics(), *figures.metrics(plays, flusher, Trips(), 0, running=True))]
+    return [_read(one) for one in (*process_metrics(), *figures.metrics(plays, flusher, Trips(), plays, running=True))]
 
 
 def _read(metric: Metric) -> Family:

@@ -14,7 +14,6 @@ from core.beats import Beats
 from core.clock import now_ms
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
-from core.instruments import watch_redis
 from core.log import get
 from core.redis.batch import Batch
 from core.redis.client import open_database
@@ -108,8 +107,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
 
 async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secret: str, metrics: Metrics) -> Services:
-    db = await stack.enter_async_context(open_database(common.redis_url))
-    watch_redis(metrics.registry, db.trips)
+    db = metrics.watching(await stack.enter_async_context(open_database(common.redis_url)))
     batch = Batch(db)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
     keyring = common.signing()

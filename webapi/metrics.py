@@ -7,7 +7,8 @@ from typing import Final
 from prometheus_client import Counter, Gauge
 
 from core.beats import Beats
-from core.instruments import Counts, Histograms, new_registry, watched_counter, watched_gauge
+from core.instruments import Counts, Histograms, new_registry, watch_redis, watched_counter, watched_gauge
+from core.redis.client import Database
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -64,6 +65,11 @@ class Metrics:
         self.relay_bytes = Counter(
             "muster_relay_bytes", "Bytes relayed, by who sent them", ["from"], registry=self.registry
         )
+
+    def watching(self, db: Database) -> Database:
+        """Tell how Redis answers."""
+        watch_redis(self.registry, db.trips)
+        return db
 
     def count_beats(self, beats: Beats) -> None:
         """Tell what becomes of heartbeats."""
