@@ -2,11 +2,12 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 B ?=
+I ?=
 T ?=
 L ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo check static unit test test-deps images docs proto bench load fmt lock clean
+.PHONY: help install run demo check static unit test test-deps images docs compose proto package sbom audit bench load fmt lock clean
 
 help:  ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -52,9 +53,22 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_events
 	@$(BIN)/python -m tools.draw_chart
 	@$(BIN)/python -m tools.draw_scale
+	@$(BIN)/python -m tools.licences
+
+compose: install  ## Draw what compose.yaml takes from the chart, with a Helm that is compiled once
+	@$(BIN)/python -m tools.draw_compose
 
 proto: install  ## Make the modules of the sidecar's gRPC messages from their .proto files
 	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. gamepod/sdk/proto/*.proto
+
+package: install  ## Build sdist and wheel into dist/, and try the wheel in an environment of its own
+	@tools/smoke-package.sh dist
+
+sbom: install  ## Write bills of materials into sbom/, of the package and of images: I='muster/service:0.1.0 ...'
+	@$(BIN)/python -m tools.sbom $(I)
+
+audit: install  ## Ask an advisory service about what the locks name; it fails where none is reached
+	@tools/audit.sh
 
 bench: install  ## Measure the promises; B=webapi runs that one only
 	@$(BIN)/python -m bench $(B)
@@ -70,5 +84,5 @@ lock: install  ## Bring the locks up to date: versions and hashes, no URLs
 	@tools/lock.sh
 
 clean:  ## Remove what was installed and cached; .data (accounts, boards) stays
-	rm -rf .venv .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	rm -rf .venv .cache build dist sbom *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

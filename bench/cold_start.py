@@ -33,7 +33,7 @@ from core.model import ARENA_PORTS, Game, Port
 from core.rules import rule_set
 from matchmaker.launch import host_ports
 from matchmaker.launch.pod import Given, pod_document
-from matchmaker.matching import match_of
+from matchmaker.matches import match_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import Pool, form
 from matchmaker.store import GameStore

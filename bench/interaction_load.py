@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -115,7 +116,8 @@ class Writer:
     def __init__(self, plan: Plan, match: str) -> None:
         self.crowd = Crowd(match, plan.players)
         self.redis = LeanRedis(plan.url)
-        settings = Settings(game=plan.game, match=match, join_key="bench", redis_url=plan.url)
+        kept = {"log_batches": int(os.environ["MUSTER_LOG_BATCHES"])} if "MUSTER_LOG_BATCHES" in os.environ else {}
+        settings = Settings(game=plan.game, match=match, join_key="bench", redis_url=plan.url, **kept)
         self.flusher = Flusher(self.redis, settings, move_ttl_s=30)
         self.states_s = settings.views_s  # the arena tells its flusher states so often
         self._paced = plan.paced

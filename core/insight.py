@@ -12,8 +12,9 @@ from msgspec import Struct
 
 # rule: a rule of the game. teams: too few players, or none of a fitting party size. full: the game, or its developer,
 # has as many servers as allowed. no_room: no host has room for a server. behind: more wait than are looked at at once.
-# broken: the registration cannot be read.
-Reason = Literal["rule", "teams", "full", "no_room", "behind", "broken"]
+# broken: the registration cannot be read. draining: an operator lets the game make no match.
+HeldUp = Literal["", "full", "no_room", "broken", "draining"]
+Reason = Literal["rule", "teams", "full", "no_room", "behind", "broken", "draining"]
 
 ANSWER_MS: Final = 2000  # an answer is given again to who asks again so soon
 QUESTION_MS: Final = 5000  # a question that nobody answered is forgotten; who asked has gone by then
@@ -77,5 +78,5 @@ class Figures(Struct, frozen=True, omit_defaults=True):
     tickets: int
     players: int
     lately: Lately
-    held_up: Literal["", "full", "no_room", "broken"] = ""
-    detail: str = ""  # of a broken registration, for its developer
+    held_up: HeldUp = ""
+    detail: str = ""  # of a broken registration, for its developer; or of a drain

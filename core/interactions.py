@@ -11,6 +11,7 @@ can read it. Its members, the rows in the order in which things happened:
     names  [name, ...] of players and actions; a column of names is of positions in it
     m a c x  per kind that occurs, its columns over its rows, the first of them who did it: KINDS says which
     states [[UTC ms, [field, ...], [[player, value, ...], ...]], ...] player hashes (row A4), values as they are stored
+    events [[name, rows before it, UTC ms, player, {...}], ...] what else happened, at its place among the rows
 
 A column of names or numbers is base 64 of little-endian unsigned 16 bit or IEEE 754 64 bit: exact, so a view made from
 the log is the view that was written. The log is the truth; views and counts can be made again from it.
@@ -38,6 +39,9 @@ from core.leaderboard import slot_of
 VERSION: Final = 3
 MAX_BATCH: Final = 2_000  # interactions; about 60 KB, appended in well under a millisecond
 MOVE_TTL_S: Final = 30  # where a game does not choose
+PLAYER_JOINED: Final = "player_joined_session"
+PLAYER_LEFT: Final = "player_left_session"
+MATCH_OVER: Final = "match_over"  # why a player left who stayed until the end
 
 
 # Structs: making one costs a quarter of what a named tuple does. Nothing that they hold refers back to them, so the
@@ -81,6 +85,19 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     exchange: str  # id in the audit
     gave: str  # "shell:3,sword#excalibur:1"
     got: str
+
+
+class Happening(NamedTuple):
+    """What happened in a match and is no interaction: who came and left, shots, kills. It makes no view and no count.
+
+    Its id is its place: match, batch, and number within that. `more` is the event's own fields (core.sinks.catalogue).
+    """
+
+    name: str
+    before: int  # interactions told with it that came before it
+    at_ms: int  # UTC
+    player: str
+    more: dict[str, Any]
 
 
 Interaction = Move | Attack | Action | Exchange
@@ -189,13 +206,17 @@ def _runs(times: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def pack(
-    interactions: Sequence[Interaction] | Columns, states: Iterable[States] = (), *, move_ttl_s: int = MOVE_TTL_S
+    interactions: Sequence[Interaction] | Columns,
+    states: Iterable[States] = (),
+    *,
+    move_ttl_s: int = MOVE_TTL_S,
+    events: Sequence[Happening] = (),
 ) -> bytes:
     """One batch for the log, of at most MAX_BATCH interactions. Raises ValueError where there is nothing in it."""
     columns = interactions if isinstance(interactions, Columns) else Columns(interactions)
     packed_states = [tuple(some) for some in states]
-    if not columns.ids and not packed_states:
-        raise ValueError("a batch holds at least one interaction or state")
+    if not columns.ids and not packed_states and not events:
+        raise ValueError("a batch holds at least one interaction, state or event")
     names: dict[str, int] = {}
     for letter, values in columns.values.items():
         names.update(dict.fromkeys(columns.newest[letter], 0))
@@ -218,6 +239,8 @@ def pack(
         ]
     if packed_states:
         batch["states"] = packed_states
+    if events:
+        batch["events"] = [tuple(event) for event in events]
     return orjson.dumps(batch)
 
 
@@ -257,6 +280,7 @@ class Batch(NamedTuple):
     interactions: list[Interaction]  # in the order in which things happened
     states: list[States]
     move_ttl_s: int
+    events: Sequence[Happening] = ()
 
 
 def unpack(payload: bytes | str) -> list[Interaction]:
@@ -275,7 +299,8 @@ def read_batch(payload: bytes | str) -> Batch:
             States(at_ms, tuple(fields), [tuple(row) for row in rows])
             for at_ms, fields, rows in batch.get("states", ())
         ]
-        return Batch(_rows(batch), states, batch["ttl"])
+        events = [Happening(*row) for row in batch.get("events", ())]
+        return Batch(_rows(batch), states, batch["ttl"], events)
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, struct.error, StopIteration) as error:
         raise Invalid(f"this is no batch of interactions: {error!r}", code="batch-malformed") from None
 

@@ -20,6 +20,8 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:asking` | set | running matches that ask for players |
 | `muster:{game}:alive` | zset | waiting tickets by the last sign of life of who waits, ms |
 | `muster:{game}:open` | hash | player -> the open ticket |
+| `muster:{game}:inbox:<match>` | stream | commands from outside for its server; `:told` id -> answer, `:ids` in order |
+| `muster:{game}:order:<id>` | string | match that an outside matchmaker ordered by that id, and a digest of the order |
 | `muster:{game}:playing` | hash | player -> the running match in which he got a seat last |
 | `muster:{game}:cancels:<player>` | zset | matches that a player turned down lately, by ms |
 | `muster:{game}:ticket:<id>` | hash | state, doc, since_ms, match, tries, seq and events `e<seq>` |
@@ -37,6 +39,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:why:<ticket>` | string | the matchmaker's answer (JSON of core.insight.WhyNot), for seconds |
 | `muster:{game}:figures` | string | how the queue goes (JSON of core.insight.Figures), for seconds |
 | `muster:{game}:log` | stream | facts of the game's matches, for sinks; `readers` of it as below |
+| `muster:{game}:facts:log` | stream | ... and of its tickets and presence, while there are `facts:readers` |
+| `muster:{game.N}:facts:log` | stream | ... and of N's packs of delayed commands, likewise |
+| `muster:{audit/all}:log` | stream | who tried to come in (webapi.audit), for sinks; `readers` of it |
+| `muster:{audit/all}:batch:<writer>` | string | number of a webapi's last call there, so that a repeat is recognised |
 | `muster:{game.N}:log` | stream | packed batches of interactions, the truth of N's matches |
 | `muster:{game.N}:batch:<match>` | string | number of the last batch appended, so that a repeat is recognised |
 | `muster:{game.N}:readers` | hash | registered reader of the log -> cursor, when it was heard, what it lost (JSON) |
@@ -80,6 +86,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
 | `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
+| `muster:{schema/}:state` | hash | form of the data: `newest`, `oldest` there may be, `by`, `place` of a migration |
+| `muster:{schema/}:services` | hash | service that runs -> its release and the forms that it reads (JSON) |
+| `muster:{schema/}:libraries` | hash | function library -> the ms at which a service said that it uses it |
+| `muster:{schema/}:lease` | hash | who migrates, as a game's lease |
 | `muster:{presence/N}:heard` | zset | `<game>/<player>` by the ms (of Redis' clock) at which he was heard last |
 | `muster:{presence/N}:since` | hash | `<game>/<player>` -> the ms at which his session began |
 | `muster:{presence/N}:online` | hash | game -> players online |
@@ -96,6 +106,7 @@ the rest from it; all of them hash to that slot.
 | `muster:revoked:{session}` | string | access tokens of this session are void; lives as long as they could |
 | `muster:tries:{who}` | zset | failed logins by name or address, and sign-ups by address, by their ms |
 | `muster:places:{name}` | zset | digests of addresses that a user name was entered from, by their ms |
+| `muster:drains` | hash | game, or `*` for all -> what makes no new match, and how (JSON of core.drain.Drain) |
 | `muster:games_ever` | set | ids of games that were ever registered |
 | `muster:erasing` | zset | players who are to be erased, by the ms at which somebody is to look after them |
 | `muster:apikeys:{player}` | hash | a developer's key for programs -> digest, scopes, times (JSON) |
@@ -127,6 +138,9 @@ DOORBELLS: Final = "muster:doorbells"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
+AUDIT: Final = "muster:{audit/all}"  # base of the log of who tried to come in. No game's id has a slash
+DRAINS: Final = "muster:drains"
+SCHEMA: Final = "muster:{schema/}"  # base; no game's id has a slash
 INVITATIONS: Final = "muster:developer_invitations"
 
 # Slots over which one game's interactions spread. Written once for ever: a change would orphan what is stored.
@@ -183,6 +197,11 @@ def shard_number(of: str) -> int:
 def shards(game_id: str) -> list[str]:
     """Bases of all of a game's interactions."""
     return [f"muster:{{{game_id}.{number}}}" for number in range(SHARDS)]
+
+
+def facts(base: str) -> str:
+    """Base of what happened under `base` that is written only while somebody reads it."""
+    return f"{base}:facts"
 
 
 def boards(game_id: str) -> str:

@@ -45,6 +45,7 @@ class TicketEvent(StrEnum):
     VANISHED = "vanished"  # nobody was seen to wait for it
     TIMED_OUT = "timed_out"  # waited longer than the game allows
     UNFIT = "unfit"  # the game's rules changed, and it does not fit them any more
+    DRAINED = "drained"  # an operator empties the game's queue
 
 
 class MatchState(StrEnum):
@@ -114,6 +115,7 @@ TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
     (T.QUEUED, TE.VANISHED): T.CANCELLED,
     (T.QUEUED, TE.TIMED_OUT): T.TIMED_OUT,
     (T.QUEUED, TE.UNFIT): T.FAILED,
+    (T.QUEUED, TE.DRAINED): T.CANCELLED,
     (T.SEARCHING, TE.CLAIMED): T.PLACING,
     (T.SEARCHING, TE.BACKFILLED): T.COMPLETED,
     (T.SEARCHING, TE.PROPOSED): T.REQUIRES_ACCEPTANCE,
@@ -121,6 +123,7 @@ TICKET: Final[dict[tuple[TicketState, TicketEvent], TicketState]] = {
     (T.SEARCHING, TE.VANISHED): T.CANCELLED,
     (T.SEARCHING, TE.TIMED_OUT): T.TIMED_OUT,
     (T.SEARCHING, TE.UNFIT): T.FAILED,
+    (T.SEARCHING, TE.DRAINED): T.CANCELLED,
     (T.REQUIRES_ACCEPTANCE, TE.ACCEPTED): T.REQUIRES_ACCEPTANCE,
     (T.REQUIRES_ACCEPTANCE, TE.AGREED): T.PLACING,
     (T.REQUIRES_ACCEPTANCE, TE.REJECTED): T.CANCELLED,
@@ -158,7 +161,7 @@ OPEN_TICKET: Final = frozenset({T.QUEUED, T.SEARCHING, T.REQUIRES_ACCEPTANCE, T.
 
 # Why a match is over, as its `reason` says. The first group ends it; the second fails it because of its server, the
 # third because of a player.
-FINISH_REASONS: Final = ("finished", "exited", "no_show", "empty", "too_long", "stopped")
+FINISH_REASONS: Final = ("finished", "exited", "no_show", "empty", "too_long", "stopped", "drained")
 FAIL_REASONS: Final = ("launch_failed", "never_ready", "died_early", "crashed", "server_lost")
 REFUSAL_REASONS: Final = ("rejected", "acceptance_timed_out", "cancelled")
 # Why a server ended that never had a match.

@@ -16,13 +16,14 @@ import msgspec
 
 from core.clock import now_ms
 from core.errors import Invalid
-from core.interactions import Interaction
+from core.interactions import MATCH_OVER, PLAYER_JOINED, PLAYER_LEFT, Happening, Interaction
 from core.inventory import Inventories
 from core.jointoken import JoinClaims, verify
 from core.model import Connection, Match, OpenPort
 from gamepod import figures
 from gamepod.arena import ArenaSettings, MatchResult, Session, SessionManager, TickOutput
-from gamepod.arena.events import PLAYER_JOINED, PLAYER_LEFT
+from gamepod.arena.events import GameEvent, logged
+from gamepod.arena.outside import take_outside
 from gamepod.exchanges import END_S, Exchanges
 from gamepod.metrics import Metric
 from gamepod.outcome import GameFailed, Outcome
@@ -46,7 +47,7 @@ OWN_REASONS: Final = ("no_show", "empty", "too_long", "stopped")  # what the are
 class Keeper(Protocol):
     """Who carries away what happens: writes it to Redis, or tells a sidecar that does."""
 
-    def add(self, interactions: Sequence[Interaction]) -> None: ...
+    def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None: ...
 
     def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None: ...
 
@@ -177,6 +178,9 @@ class ArenaGame:
     def metrics(self) -> list[Metric]:
         return figures.arena(self)
 
+    def command(self, text: str) -> str | None:
+        return take_outside(self._session, text) if self._session is not None else "not-begun the match has not begun"
+
     def reseat(self, out: Sequence[str]) -> None:
         for player in out:
             self.gateway.turn_out(self._match.id, player, "not-in-roster", "this player's seat is another's now")
@@ -220,34 +224,50 @@ class ArenaGame:
             for _ in range(pacer.due(now_s)):
                 if self._rules is not None and not session.over:
                     self._rules(session, now_ms())
+                members = self._follow_members(session)
                 outputs = self._sessions.step(now_ms())
                 self.gateway.broadcast(outputs)
                 for output in outputs:
-                    self._carry(output)
+                    self._carry(output, members)
                     if self._exchanges is not None:
                         for settlement in output.settlements:
                             self._exchanges.settle(session, settlement)
-            self._follow_members(session)
             if reason := timers.ending(self.gateway.clients, self.gateway.stats.joins, now_s):
                 self._session.end(reason)
             if now_s >= self._states_due_s:
                 self._states_due_s = now_s + self._settings.views_s
                 self._flusher.add_states(self._session.player_states(changed_only=True))
 
-    def _carry(self, output: TickOutput) -> None:
-        if output.interactions:
-            self._flusher.add(output.interactions)
-        if output.result is not None and self._over is not None and not self._over.done():
+    def _carry(self, output: TickOutput, members: Sequence[GameEvent]) -> None:
+        """Write what a tick came to; `members` came and left before it. With its result all have left."""
+        if self._over is None or self._over.done():  # trades may end after it
+            if output.interactions:
+                self._flusher.add(output.interactions)
+            return
+        events = [*members, *output.events]
+        if output.result is not None:
+            session = self._sessions.get(output.match)
+            end = (output.at_ms, output.match)
+            events += [
+                GameEvent(PLAYER_LEFT, *end, player, {"reason": MATCH_OVER}, len(output.interactions))
+                for player in session.present
+            ]
+        told = logged(events)
+        if output.interactions or told:
+            self._flusher.add(output.interactions, told)
+        if output.result is not None:
             self._over.set_result(output.result)
 
-    def _follow_members(self, session: Session) -> None:
-        for event in self._sessions.drain_events():
+    def _follow_members(self, session: Session) -> list[GameEvent]:
+        events = self._sessions.drain_events()
+        for event in events:
             if event.name == PLAYER_JOINED:
                 self._roster.came(event.player)
                 if self._exchanges is not None:
                     self._exchanges.joined(session, event.player)
             elif event.name == PLAYER_LEFT and event.data["reason"] in GONE:
                 self._roster.went(event.player)
+        return events
 
     def _arena_settings(self) -> ArenaSettings:
         """The registration's arena with room for the whole roster. Raises GameFailed."""

@@ -17,7 +17,7 @@ from core.model import Connection, GivenPort, Match, ports_of
 from gamepod.child import Child, start_child
 from gamepod.command import child_env
 from gamepod.metrics import Metric
-from gamepod.outcome import GameFailed, Outcome
+from gamepod.outcome import TAKES_NONE, GameFailed, Outcome
 from gamepod.ports import PortTaken, choose_ports
 from gamepod.readiness import until_ready
 from gamepod.sdk.server import ServerLife
@@ -111,6 +111,9 @@ class CommandGame:
 
     def metrics(self) -> list[Metric]:
         return []
+
+    def command(self, text: str) -> str:
+        return TAKES_NONE
 
     def reseat(self, out: Sequence[str]) -> None:
         """The game reads its roster from the sidecar."""

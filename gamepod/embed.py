@@ -27,7 +27,7 @@ import msgspec
 import orjson
 
 from core.errors import Unauthorized
-from core.interactions import Attack, Interaction, Move
+from core.interactions import Attack, Happening, Interaction, Move
 from core.jointoken import JoinClaims
 from core.model import GivenPort, Match, MatchPlayer, Server, Timers
 from core.model import Protocol as PortProtocol
@@ -113,8 +113,8 @@ class Outbox:
         self._waiting: deque[Interaction] = deque()
         self.lost = 0
 
-    def add(self, interactions: Sequence[Interaction]) -> None:
-        """Take interactions in. Never waits."""
+    def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None:
+        """Take interactions in. Never waits. The sidecar has no word for `events`, but for who came and left."""
         room = WAITING - len(self._waiting)
         self._waiting.extend(interactions[:room])
         self.lost += max(0, len(interactions) - room)

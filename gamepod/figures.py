@@ -39,6 +39,7 @@ def _flush(flusher: Flusher) -> list[Metric]:
         one("muster_interactions_total", "counter", "Interactions taken in.", backlog.accepted),
         one("muster_interactions_written_total", "counter", "Interactions acknowledged by the log.", stats.written),
         one("muster_interactions_dropped_total", "counter", "Interactions dropped, the buffer full.", backlog.dropped),
+        one("muster_events_dropped_total", "counter", "Events dropped, the buffer full.", backlog.events_dropped),
         one("muster_flush_batches_total", "counter", "Batches acknowledged by the log.", stats.batches),
         one("muster_flush_failures_total", "counter", "Calls to Redis that failed and are repeated.", stats.failures),
         one("muster_flush_waiting_interactions", "gauge", "Interactions not yet in the log.", backlog.interactions),

@@ -28,7 +28,7 @@ from zlib import crc32
 from core import keys
 from core.clock import now_ms
 from core.errors import MusterError
-from core.interactions import Interaction, flat_counts
+from core.interactions import Happening, Interaction, flat_counts
 from core.leaderboard import count_args, score_args
 from core.views import make_states
 from gamepod.backlog import Backlog, Batch
@@ -98,6 +98,11 @@ class Flusher:
         self.backlog.belong(match)
         self._log = keys.shard(self._settings.game, match)
 
+    def resume(self, batch: int, board_call: int) -> None:
+        """Go on with the numbers of an earlier life of this server, before anything is taken in."""
+        self.backlog.resume(batch)
+        self._board_number = max(self._board_number, board_call)
+
     @property
     def empty(self) -> bool:
         """Whether all that was taken in is written."""
@@ -112,9 +117,11 @@ class Flusher:
         """Seconds that the oldest interaction has been waiting for its acknowledgement."""
         return self.backlog.lag_s(time.monotonic())
 
-    def add(self, interactions: Sequence[Interaction]) -> None:
-        """Take interactions in. Never waits; at the bound the newest are dropped and counted."""
-        dropped = self.backlog.add(interactions, time.monotonic())
+    def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None:
+        """Take interactions in, and events at their places among them. Never waits; at the bound the newest are dropped
+        and counted.
+        """
+        dropped = self.backlog.add(interactions, time.monotonic(), events)
         if dropped and dropped == self.backlog.dropped:
             log.error(
                 "the buffer is full: interactions are dropped until Redis is back",

@@ -18,7 +18,7 @@ import msgspec
 import orjson
 
 from core.doorbell import Doorbell
-from core.errors import Conflict, Misconfigured, Unavailable
+from core.errors import Conflict, Unavailable
 from core.gameenv import roster_text
 from core.lifecycle import MatchState
 from core.model import Connection, Match
@@ -26,10 +26,12 @@ from core.redis.lean import LeanRedis
 from core.report import read_report, standings
 from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
+from gamepod.comings import Comings
 from gamepod.figures import figures, metrics
 from gamepod.flush import Flusher
+from gamepod.inbox import Inbox
 from gamepod.memory import Memory
-from gamepod.metrics import MetricsPage
+from gamepod.metrics import MetricsPage, expose
 from gamepod.outcome import Game, GameFailed, Outcome
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
@@ -38,8 +40,6 @@ from gamepod.sdk.state import ServerEvent
 from gamepod.settings import Settings
 from gamepod.standby import Standby
 from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
-from gamepod.transport.http import HttpServer, serve_http
-from gamepod.transport.http_types import Handler
 from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ class Life:
         self._attendance = Attendance(redis, self._roster, lambda: self._sdk.tallies.players.ids)
         self._connection = Connection(settings.address, [])
         self._sdk = match_sdk(match, self._server, settings.server, lambda: self._connection)
+        self._comings = Comings(self._sdk.tallies.players, flusher)
+        self._sdk.on_change = self._comings.follow
         self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
@@ -97,6 +99,7 @@ class Life:
         """Play the match. Returns the exit code."""
         await self._memory.recall()
         async with self._ports() as game:
+            self._inbox = Inbox(self._store, game.command)
             flushing = asyncio.create_task(self._flusher.run())
             beating = asyncio.create_task(self._beat(game))
             try:
@@ -106,7 +109,7 @@ class Life:
                 log.info("the server ends")
                 beating.cancel()
                 flushing.cancel()
-                await asyncio.gather(beating, flushing, return_exceptions=True)
+                await asyncio.gather(beating, flushing, self._inbox.close(), return_exceptions=True)
                 await game.close()
 
     @asynccontextmanager
@@ -127,7 +130,7 @@ class Life:
             game = self._make_game(sdk_ports)
             page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
             where = (settings.metrics_bind, settings.metrics_port)
-            exposed = await _listen(page, *where, "MUSTER_METRICS_PORT")
+            exposed = await expose(page, *where)
             try:
                 extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
                 log.info("attached", extra=extra)
@@ -190,7 +193,10 @@ class Life:
         self._sdk.changed()
         if not self._resumed:
             await until_answered(lambda: self._store.ready(self._connection))
+        else:
+            self._flusher.resume(*await until_answered(self._store.numbers))
         self._running = True
+        self._comings.begin(self._roster, resumed=self._resumed)
         self._server.became_ready()
         self._ring()
         log.info("ready", extra={"ports": {port.name: port.port for port in self._connection.ports}})
@@ -253,6 +259,7 @@ class Life:
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
         """Write what is left, then tell the match. Returns the exit code."""
         self._over = True
+        self._comings.end()
         scores = outcome.scores if outcome is not None and outcome.scores else self._scores
         if scores and self._lost is None and (outcome is None or outcome.event == "finish"):
             self._flusher.add_scores(scores)
@@ -324,6 +331,8 @@ class Life:
         if self._running and game.asks:
             await self._backfill.follow()
         if self._running:
+            if self._store.called:
+                self._inbox.wake()
             await self._attendance.tell(game.present)
 
     def _lose(self, error: NotOurs) -> None:
@@ -340,10 +349,3 @@ class Life:
         standings(self._roster.match.players, report)
         await self._store.report(text)
         self._scores = {it.player: it.score for it in report.players if it.score is not None}
-
-
-async def _listen(handler: Handler, host: str, port: int, setting: str) -> HttpServer:
-    try:
-        return await serve_http(handler, host, port)
-    except OSError as error:
-        raise Misconfigured(f"port {port} on {host} cannot be opened: {error}", setting=setting) from None

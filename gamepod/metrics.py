@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
-from gamepod.transport.http_types import Request, Response, plain
+from core.errors import Misconfigured
+from gamepod.transport.http import HttpServer, serve_http
+from gamepod.transport.http_types import Handler, Request, Response, plain
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 Kind = Literal["counter", "gauge", "histogram"]
@@ -86,3 +88,12 @@ class MetricsPage:
         if request.path == "/metrics":
             return Response(200, render([*process_metrics(), *self._collect()]), CONTENT_TYPE)
         return plain(200, "ok") if request.path == "/healthz" else plain(404, "there is /metrics, and /healthz")
+
+
+async def expose(page: Handler, host: str, port: int) -> HttpServer:
+    """Serve the page. Raises Misconfigured where the port cannot be opened."""
+    try:
+        return await serve_http(page, host, port)
+    except OSError as error:
+        detail = f"port {port} on {host} cannot be opened: {error}"
+        raise Misconfigured(detail, setting="MUSTER_METRICS_PORT") from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import orjson
 
 from core.errors import MusterError
 from core.model import Connection
 from gamepod.metrics import Metric
+
+TAKES_NONE: Final = "takes-no-commands this game takes no commands from outside"  # the answer to one (`Game.command`)
 
 
 class Outcome(NamedTuple):
@@ -67,6 +69,9 @@ class Game(Protocol):
 
     def metrics(self) -> list[Metric]:
         """What Prometheus is told of it."""
+
+    def command(self, text: str) -> str | None:
+        """Execute a command from outside (`gamepod.arena.outside`). None: its player may do no more now; ask again."""
 
     def reseat(self, out: Sequence[str]) -> None:
         """The match's seats have changed; `out` have none any more."""

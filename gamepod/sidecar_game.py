@@ -12,7 +12,7 @@ from typing import Any
 
 from core.model import Connection, Match, OpenPort
 from gamepod.metrics import Metric
-from gamepod.outcome import GameFailed, Outcome
+from gamepod.outcome import TAKES_NONE, GameFailed, Outcome
 from gamepod.ports import given_ports
 from gamepod.readiness import until_ready
 from gamepod.sdk.server import ServerLife
@@ -70,6 +70,9 @@ class SidecarGame:
 
     def metrics(self) -> list[Metric]:
         return []
+
+    def command(self, text: str) -> str:
+        return TAKES_NONE
 
     def reseat(self, out: Sequence[str]) -> None:
         """The game reads its roster from the sidecar."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -67,6 +67,7 @@ class Store:
         self._match = match
         self._server = server
         self._told: Connection | None = None  # that it is ready
+        self.called = False  # commands from outside wait, as of the last beat
 
     async def attach(self, where: dict[str, Any]) -> tuple[Match, MatchState]:
         """Take the match for this process, for ever; RUNNING where we said Ready in an earlier life. Raises NotOurs."""
@@ -75,6 +76,12 @@ class Store:
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
         return _stored_match.decode(reply[2]), MatchState(reply[1])
+
+    async def numbers(self) -> tuple[int, int]:
+        """The last batch in the log, and the last call to the boards, that an earlier life of this server wrote."""
+        bases = (keys.shard(self._game, self._match), keys.boards(self._game))
+        found = [await self._redis.do("GET", f"{base}:batch:{self._match}") for base in bases]
+        return int(found[0] or 0), int(found[1] or 0)
 
     async def take(self, match: str, where: dict[str, Any]) -> tuple[Match, MatchState]:
         """As `attach`, of the match that this server was allocated to."""
@@ -124,10 +131,22 @@ class Store:
         )
         if reply[0] != "ok":
             raise NotOurs(*reply[:2])
+        self.called = "inbox" in reply[3:]
         if running and reply[1] == MatchState.PLACING and self._told is not None:
             log.warning("Redis has lost that this server is ready, in a fail-over: it is told again")
             await self.ready(self._told)
         return int(reply[2])
+
+    async def commands(self, most: int, answers: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+        """Answer commands from outside (place, message id, answer), and take those that wait: place, message id, text.
+
+        What was taken and not answered comes again. Raises NotOurs.
+        """
+        flat = [part for row in answers for part in row]
+        found, *rest = await self._redis.call("inbox_take", self._base, self._match, self._server, most, *flat)
+        if found != "ok":
+            raise NotOurs(found, "")
+        return list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
 
     async def kept(self) -> str | None:
         """What an earlier life of this server has kept."""

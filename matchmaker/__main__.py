@@ -17,6 +17,7 @@ from core.doorbell import Doorbell, open_doorbell
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.redis.client import Database, open_database
+from core.release import member
 from core.serve import run
 from core.settings import Common, from_env
 from matchmaker.docker_settings import DockerSettings
@@ -124,6 +125,7 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
         launcher = await parts.enter_async_context(_open_launcher(common, settings, db, bell, ears))
         outgoing = Outgoing(private=settings.webhook_private)
         parts.push_async_callback(outgoing.close)
+        await parts.enter_async_context(member(db, "matchmaker", stop))
         shared = Shared(db, bell, launcher, settings, Metrics(registry), secret=common.secret, outgoing=outgoing)
         ears.matchmaker = Matchmaker(shared, owner_name())
         log.get("matchmaker").info("ready", launcher=settings.launcher)

@@ -28,6 +28,7 @@ class Asked:
     request: str
     since_ms: int
     teams: Mapping[str, list[Waiting]]
+    text: str  # the match as it is stored
     digest: str  # of what this was read from: a claim by it fails where that has changed
 
 
@@ -107,9 +108,9 @@ def read_asked(row: Sequence[str]) -> Asked:
         for team, found in teams.items()
     }
     digest = hashlib.sha1(f"{doc}{left}".encode(), usedforsecurity=False).hexdigest()
-    return Asked(msgspec.structs.replace(match, players=there), request, int(since), parties, digest)
+    return Asked(msgspec.structs.replace(match, players=there), request, int(since), parties, doc, digest)
 
 
 def _claim_args(join: Join) -> list[Any]:
-    document = msgspec.json.encode(join.match)
+    document = _match.encode(join.match, join.asked.text)
     return [join.match.id, join.asked.request, join.asked.digest, document, *join.tickets]

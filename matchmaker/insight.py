@@ -7,11 +7,10 @@ a match its quality; whatever costs more (explaining a ticket, percentiles) is d
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from prometheus_client import Counter
 
-from core.insight import Figures, WhyNot
+from core.insight import Figures, HeldUp, WhyNot
 from core.model import Match
 from matchmaker.figures import Recent, stage_name
 from matchmaker.metrics import Metrics
@@ -32,7 +31,7 @@ class Insight:
         self._passes = metrics.passes.labels(name)
         self._to_match = metrics.to_match.labels(name)
         self._stages: dict[int, Counter] = {}
-        self.held_up: Literal["", "full", "no_room", "broken"] = ""
+        self.held_up: HeldUp = ""
         self.detail = ""
 
     def follow(self, pool: Pool | None) -> None:

@@ -11,7 +11,11 @@ from contextlib import suppress
 from typing import Final
 
 from core import keys, log
+from core.drain import read_orders
 from core.errors import MusterError
+from core.migrations import Migrator
+from core.release import version
+from core.stored_versions import as_mapping
 from matchmaker.engine import Engine
 from matchmaker.leases import Lease, Leases
 from matchmaker.presence import Presence
@@ -31,6 +35,7 @@ class Matchmaker:
         self._reaper_contact = Contact()
         self._reaper = Reaper(shared, self._reaper_contact)
         self._presence = Presence(shared, owner)
+        self._migrator = Migrator(shared.db, owner, version(), hold=shared.settings.schema_hold)
         self._engines: dict[str, Engine] = {}
         self._turn = asyncio.Event()
 
@@ -53,6 +58,7 @@ class Matchmaker:
                 keep_doing(self._reaper.step, asyncio.Event(), self._reaper_contact, self._log, self._trouble)
             ),
             asyncio.create_task(self._presence.run()),
+            asyncio.create_task(keep_doing(self._migrator.step, asyncio.Event(), Contact(), self._log, self._trouble)),
         ]
         try:
             await stop.wait()
@@ -74,7 +80,10 @@ class Matchmaker:
         return min(TURN_S, self._leases.due_s())
 
     async def _games(self) -> list[str]:
-        return sorted(await self._shared.db.do("SMEMBERS", keys.GAMES))
+        """Registered games; and what is drained is read with them, so that an order is followed within a turn."""
+        games, drains = await self._shared.db.do_many([("SMEMBERS", keys.GAMES), ("HGETALL", keys.DRAINS)])
+        self._shared.drains.read(read_orders(as_mapping(drains)))
+        return sorted(games)
 
     async def _align(self) -> None:
         """One engine for each lease, and none for a lease that is lost or has changed its token."""

@@ -11,22 +11,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import Final
 
 import msgspec
 
 from core import log
 from core.clock import new_id, now_ms
+from core.drain import Drain
 from core.errors import Invalid, MusterError
-from core.model import Game, Match, MatchPlayer, Waiting
-from core.rating import match_mode
+from core.insight import HeldUp
+from core.model import Game, Match, Waiting
 from core.rules import RuleSet, rule_set
 from matchmaker.arrivals import Arrivals
 from matchmaker.backfills import Backfills
 from matchmaker.canary import CanaryWatch
 from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
+from matchmaker.matches import match_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
@@ -34,6 +37,7 @@ from matchmaker.store import Claimed, GameStore
 
 REGISTRATION_S: Final = 1.0  # how late a change of a registration may be noticed
 ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
+DRAINED_AT_ONCE: Final = 4096  # of a queue that is to end, in one pass
 # A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed
 # by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
 GATHER_S: Final = 0.01
@@ -84,6 +88,11 @@ class Matching:
         self._searched_s = 0.0  # what the latest pass searched for, CPU time
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
 
+    @property
+    def drain(self) -> Drain | None:
+        """Why no match is to be made now, of an operator's will."""
+        return self._shared.drains.of(self._store.game)
+
     def room_again(self) -> None:
         """A match of this game changed: there may be room for another."""
         self._full_until = float("-inf")
@@ -103,7 +112,7 @@ class Matching:
         game, pool = self.game, self._pool
         if game is None or pool is None or not len(self._mirror):
             if not self._broken:
-                self._hold_up("")
+                self._hold_up("draining" if self.drain else "")
             return self._shared.settings.poll_s
         await self._end_overdue(game, now)
         claimed = await self._make_matches(pool, game, now)
@@ -184,12 +193,17 @@ class Matching:
         return min(most, developers - await self._store.developer_live(game.owner, now_ms()))
 
     async def _end_overdue(self, game: Game, now: int) -> None:
-        """Whoever waited too long leaves, and so does whom changed rules do not admit."""
+        """Whoever waited too long leaves, and so does whom changed rules do not admit, or an operator sends away."""
         before = now - int(game.spec.ticket_timeout_s * 1000)
         if overdue := self._mirror.overdue(before, ENDED_AT_ONCE):
             self._ended("timed_out", overdue, await self._store.time_out(overdue, now))
         if unfit := dict(self._unfit):
             self._ended("unfit", list(unfit), await self._store.give_up(unfit, now))
+        if (drain := self.drain) is not None and drain.queue == "end":
+            waiting = list(islice(self._mirror, DRAINED_AT_ONCE))
+            for i in range(0, len(waiting), ENDED_AT_ONCE):
+                part = waiting[i : i + ENDED_AT_ONCE]
+                self._ended("drained", part, await self._store.drain(part, now))
 
     def _ended(self, why: str, tickets: list[str], ended: list[str]) -> None:
         self._mirror.drop(tickets)
@@ -224,6 +238,10 @@ class Matching:
         return match_of(proposal, self._mirror, self._canary.game_of(match, game), match, now)
 
     def _propose(self, pool: Pool, now: int) -> Sequence[Proposal]:
+        if self.drain is not None:
+            self._hold_up("draining")
+            self._stale = True  # all of it is looked at once the drain is over
+            return []
         most = max(0, self._shared.launcher.room() + self.waiting_servers - len(self._shared.asked))
         full = time.monotonic() < self._full_until
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
@@ -247,10 +265,13 @@ class Matching:
         self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
         return [*joins, *starts[:most]]
 
-    def _hold_up(self, why: Literal["", "full", "no_room"]) -> None:
+    def _hold_up(self, why: HeldUp) -> None:
         """What keeps every match of this game from being made, whoever waits."""
+        drain = self.drain
         self.insight.held_up = why
         self.insight.detail = f"at most {self.live_most} servers at once" if why == "full" else ""
+        if why == "draining" and drain is not None:
+            self.insight.detail = drain.note
 
     def _is_due(self, now: int) -> bool:
         if self._stale or now - self._looked_ms >= self._shared.settings.poll_s * 1000:
@@ -322,28 +343,3 @@ class Matching:
         if self._mirror.unsearched:
             due_s = min(due_s, max(0.001, self._told_at + TELL_S - time.monotonic()))
         return due_s
-
-
-def match_of(proposal: Proposal, waiting: Mapping[str, Waiting], game: Game, match: str, now: int) -> Match:
-    """The document of a match that is fixed from now on, whatever happens to the registration."""
-    return Match(
-        id=match,
-        game=game.id,
-        game_version=game.version,
-        created_ms=now,
-        players=[
-            MatchPlayer(player.id, player.name, team, ticket)
-            for team, tickets in proposal.teams.items()
-            for ticket in tickets
-            for player in waiting[ticket].players
-        ],
-        server=game.spec.server,
-        timers=game.spec.timers,
-        tries=game.spec.limits.tries,
-        move_ttl_s=game.spec.move_ttl_s,
-        near=game.spec.near,
-        owner=game.owner,
-        region=proposal.region or "",
-        rating_mode=match_mode(game.spec.rating, [player for it in proposal.tickets for player in waiting[it].players]),
-        acceptance_timeout_s=game.spec.acceptance_timeout_s,
-    )

@@ -71,6 +71,7 @@ class Deadlines:
     beat_timeout_ms: int
     # Since when Redis could be reached without a break.
     contact_ms: int
+    until_ms: int | None = None  # from then on what runs is ended: the game is drained
 
     def trusted(self, now_ms: int) -> bool:
         """Whether silence may be held against a server."""
@@ -161,6 +162,8 @@ def _plan_running(facts: Facts, sight: Sight, deadlines: Deadlines, now_ms: int)
     silent_ms = max(facts.beat_ms, facts.ready_ms) + deadlines.beat_timeout_ms
     if deadlines.trusted(now_ms) and now_ms >= silent_ms:
         return _fail_and_stop(facts, "server_lost")
+    if deadlines.until_ms is not None and now_ms >= deadlines.until_ms:
+        return [Finish("drained"), Stop(facts.timers.drain_s, "drained")]
     if now_ms >= facts.ready_ms + int(facts.timers.length_s * 1000) + NET_MS:
         return [Finish("too_long"), Stop(facts.timers.drain_s, "too_long")]
     return _postpone(facts, silent_ms, now_ms)

@@ -41,6 +41,8 @@ class Settings:
     webhook_private: bool = setting("MUSTER_WEBHOOK_PRIVATE", False)
     # At a clean stop, end the servers too (a laptop). Otherwise they play on, and the next matchmaker knows them.
     stop_servers: bool = setting("MUSTER_STOP_SERVERS", False)
+    # Leave the data in its form after an upgrade, so that one can go back to the release before. docs/upgrading.md
+    schema_hold: bool = setting("MUSTER_SCHEMA_HOLD", False)
 
     def __post_init__(self) -> None:
         if self.launcher not in LAUNCHERS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from core.clock import now_ms
 from core.doorbell import Doorbell
+from core.drain import Drain, applying
 from core.errors import Fenced, Unavailable
 from core.redis.client import Database
 from matchmaker.launch.base import Launcher
@@ -26,6 +27,20 @@ LONGEST_PAUSE_S: Final = 5.0  # of a game that is broken
 AWAY_PAUSE_S: Final = 0.5  # of Redis being away: to notice soon that it is back costs little
 
 
+class Drains:
+    """What is drained, as read last."""
+
+    def __init__(self) -> None:
+        self._orders: Mapping[str, Drain] = {}
+
+    def read(self, orders: Mapping[str, Drain]) -> None:
+        self._orders = orders
+
+    def of(self, game: str) -> Drain | None:
+        """The order that applies to this game."""
+        return applying(self._orders, game) if self._orders else None
+
+
 @dataclass(frozen=True, slots=True)
 class Shared:
     """The parts of this process."""
@@ -37,6 +52,7 @@ class Shared:
     metrics: Metrics
     # Matches whose players are asked: each needs a server soon, so room is kept for it.
     asked: set[str] = field(default_factory=set)
+    drains: Drains = field(default_factory=Drains)
     secret: str = ""  # of the installation: what webhooks are signed with is derived from it
     outgoing: Outgoing = field(default_factory=Outgoing)
 
@@ -54,8 +70,10 @@ class Contact:
         if self._since_ms is None:
             self._since_ms = now_ms()
 
-    def deadlines(self, beat_timeout_s: float) -> Deadlines:
-        return Deadlines(int(beat_timeout_s * 1000), now_ms() if self._since_ms is None else self._since_ms)
+    def deadlines(self, beat_timeout_s: float, until_ms: int | None = None) -> Deadlines:
+        """`until_ms` is when a drain ends what still runs."""
+        since_ms = now_ms() if self._since_ms is None else self._since_ms
+        return Deadlines(int(beat_timeout_s * 1000), since_ms, until_ms)
 
 
 def pause_s(failures: int, most_s: float) -> float:

@@ -178,6 +178,10 @@ class GameStore:
         """These do not fit the game's rules any more. Returns the ones that left the queue now."""
         return await self._end([(t, ["unfit", now_ms, reason]) for t, reason in why.items()])
 
+    async def drain(self, tickets: Sequence[str], now_ms: int) -> list[str]:
+        """The game's queue is emptied by an operator. Returns the ones that left it now."""
+        return await self._end([(t, ["drained", now_ms, "drained"]) for t in tickets])
+
     async def vanish(self, tickets: Sequence[str], now_ms: int, before_ms: int) -> list[str]:
         """Nobody waits for these any more, unless a sign of life came after `before_ms`. Returns the ones that left."""
         return await self._end([(t, ["vanished", now_ms, "vanished", before_ms]) for t in tickets])

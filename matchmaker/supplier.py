@@ -15,7 +15,7 @@ from typing import Final
 from core import log
 from core.clock import new_id, now_ms
 from core.lifecycle import StandbyState
-from core.model import EarlySpec, Game
+from core.model import EarlySpec, Game, SupplySpec
 from core.supply import Told
 from matchmaker.launch.base import Seen
 from matchmaker.matching import Matching
@@ -57,7 +57,7 @@ class Supplier:
             return poll_s
         there = await self._store.all()
         await self._follow(there)
-        if not (there or _has_policy(game)):
+        if not (there or self._has_policy(game)):
             self._matching.waiting_servers = 0
             return poll_s
         self._spent = await self._count(self._spent)
@@ -75,7 +75,7 @@ class Supplier:
     def _is_due(self, game: Game, poll_s: float) -> bool:
         """Whether to look: without a policy there may be what another one left, which is looked for now and then."""
         now = time.monotonic()
-        if not (_has_policy(game) or self._known) and now < self._look_at:
+        if not (self._has_policy(game) or self._known) and now < self._look_at:
             return False
         self._look_at = now + poll_s
         return True
@@ -105,7 +105,8 @@ class Supplier:
 
     def _facts(self, game: Game, there: Mapping[str, tuple[Standby, str]], seen: Mapping[str, Seen], now: int) -> Facts:
         deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
-        matching, early, spent = self._matching, game.spec.supply.early, self._spent or Spent()
+        supply = SupplySpec() if self._matching.drain else game.spec.supply
+        matching, early, spent = self._matching, supply.early, self._spent or Spent()
         if self._shared.launcher.blind or not deadlines.trusted(now):
             silent_ms = None
         else:
@@ -114,7 +115,7 @@ class Supplier:
         return Facts(
             now_ms=now,
             version=game.version,
-            supply=game.spec.supply,
+            supply=supply,
             timers=game.spec.timers,
             standbys=standbys,
             running=self._watch.live,
@@ -224,6 +225,7 @@ class Supplier:
         game = self._matching.game
         return 5.0 if game is None else game.spec.timers.drain_s
 
-
-def _has_policy(game: Game) -> bool:
-    return game.spec.supply.early is not None or game.spec.supply.warm is not None
+    def _has_policy(self, game: Game) -> bool:
+        """Whether servers are to stand ready: never where the game is drained."""
+        supply = game.spec.supply
+        return self._matching.drain is None and (supply.early is not None or supply.warm is not None)

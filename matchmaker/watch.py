@@ -52,6 +52,7 @@ class Watch:
         self._dirty: set[str] = set()
         self._round_at = -1  # place in the slow round; -1 before the first step
         self._round_due_ms = 0
+        self._ended_at_ms: int | None = None  # the drain by whose deadline all were looked at
 
     @property
     def live(self) -> int:
@@ -108,11 +109,15 @@ class Watch:
         await self._end_over(self._live.difference(live), seen)
         self._live = set(live)
         self._measure(len(live), await self._store.queue_length())
+        drain = self._shared.drains.of(self._store.game)
+        until_ms = None if drain is None else drain.until_ms
+        if until_ms is not None and self._ended_at_ms != until_ms <= now_ms():
+            self._ended_at_ms, self._round_at = until_ms, -1  # all of them are looked at
         wanted = self._choose(live, seen)
         silence_s = self._shared.settings.beat_timeout_s + (BLIND_S if self._shared.launcher.blind else 0)
         for i in range(0, len(wanted), LOOKS):
             now = now_ms()  # before the reading, so that no silence looks longer than it is
-            deadlines = self._contact.deadlines(silence_s)
+            deadlines = self._contact.deadlines(silence_s, until_ms)
             for facts in await self._store.facts(wanted[i : i + LOOKS], live):
                 await self._judge(facts, seen, deadlines, now)
         await asyncio.sleep(min(GAP_S, self._shared.settings.poll_s))

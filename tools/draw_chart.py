@@ -25,8 +25,10 @@ SOURCE = CHART / "values.schema.yaml"
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 WIDTH = 118
 
-# Never options: a cluster runs images, not commands; servers outlive the matchmaker; its account is its pod's.
-REFUSED = frozenset({"MUSTER_ALLOW_COMMANDS", "MUSTER_STOP_SERVERS", "MUSTER_KUBE_CONFIG"})
+# Never options: a cluster runs images, not commands; servers outlive the matchmaker; its account is its pod's; brokers
+# are those of `brokers`.
+REFUSED = frozenset({"MUSTER_ALLOW_COMMANDS", "MUSTER_STOP_SERVERS", "MUSTER_KUBE_CONFIG", "KAFKA_BOOTSTRAP_SERVERS",
+                     "RABBITMQ_HOST", "RABBITMQ_USER", "RABBITMQ_PASSWORD"})  # fmt: skip
 
 # Settings of gamepod that the operator may choose: what launchers pass on to servers.
 TUNING = frozenset(
@@ -151,7 +153,7 @@ def settings(*names: str) -> Schema:
     found: Schema = {}
     taken = own() | REFUSED
     for name, cls in ((name, cls) for name in names for _, cls in SECTIONS):
-        package = cls.__module__.partition(".")[0]
+        package = cls.__module__.rpartition(".")[0].rpartition(".")[2]
         if name not in (cls.__name__, f"{package}.{cls.__name__}"):
             continue
         notes = comments(cls)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import core.arena
 import core.cli.settings
+import core.intake.settings
 import core.settings
 import core.sinks.settings
 import gamepod.settings
@@ -40,6 +41,7 @@ SECTIONS = [
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("events to brokers (`python -m core.sinks`)", core.sinks.settings.Settings),
+    ("messages from RabbitMQ (`python -m core.intake`)", core.intake.settings.IntakeSettings),
     ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),
     ("muster login, games, matches and the like", core.cli.settings.RemoteSettings),

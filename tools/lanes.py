@@ -58,7 +58,7 @@ def with_rest(*lanes: Lane) -> tuple[Lane, ...]:
 # daemon too, whose images the chart's tests put on the node.
 LANES: Final = with_rest(
     Lane("kube", ("tests/kube", "tests/cluster")),
-    Lane("images", ("tests/docker", "tests/chart")),
+    Lane("images", ("tests/docker", "tests/compose", "tests/chart")),
     Lane("stack", ("tests/e2e", "tests/browser")),
     Lane("services", ("tests/gamepod", "tests/matchmaker")),
     Lane("data", ("tests/redis", "tests/sinks", "tests/commands", "tests/backup")),

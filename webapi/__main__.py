@@ -9,6 +9,8 @@ import sys
 from core import log
 from core.metrics import listening, metrics_server
 from core.misspelt import warn_of_misspelt
+from core.redis.client import open_database
+from core.release import member
 from core.serve import run
 from core.settings import Common, from_env
 from webapi.app import make_app
@@ -26,6 +28,8 @@ async def main(stop: asyncio.Event) -> None:
     metrics = Metrics()
     app = make_app(common, settings, metrics)
     async with (
+        open_database(common.redis_url) as db,
+        member(db, "webapi", stop),
         metrics_server(
             metrics.registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_WEBAPI_METRICS_PORT"
         ),

@@ -38,6 +38,7 @@ from webapi.store.accounts import Accounts
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
 from webapi.store.developer_invitations import DeveloperInvitations
+from webapi.store.drains import Drains
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
@@ -54,6 +55,7 @@ from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
 from webapi.streams import Streams
+from webapi.trail import Trail
 from webapi.watch import OverviewWatch
 
 log = get("app")
@@ -70,6 +72,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
         async with AsyncExitStack() as stack:
             app[SERVICES] = services = await _open(stack, common, settings, secret, metrics)
             stack.push_async_callback(services.beats.close)
+            stack.push_async_callback(services.entrance.audit.trail.close)
             for work in (
                 services.streams.run(),
                 services.pack_streams.run(),
@@ -77,6 +80,7 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
                 services.erasing.run(),
                 services.relay.run(),
                 services.beats.run(),
+                services.entrance.audit.trail.run(),
                 _ensure_admin(services),
             ):
                 stack.push_async_callback(_end, asyncio.ensure_future(work))
@@ -110,7 +114,9 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     invited = DeveloperInvitations(batch)
     outside_keys = await stack.enter_async_context(open_outside_keys(private=settings.issuers_private))
     tokens = Tokens(keyring, settings.access_s, cast(Algorithm, settings.access_algorithm))
-    entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics))
+    trail = Trail(batch, metrics.trail_dropped.inc)
+    metrics.trail_waiting.set_function(lambda: trail.waiting)
+    entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics, trail))
     tickets, games = Tickets(batch), Games(batch)
     boards, parties = Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
@@ -149,6 +155,7 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         tickets=tickets,
         queues=Queues(batch),
         supplies=Supplies(batch),
+        drains=Drains(batch),
         matches=Matches(batch),
         boards=boards,
         parties=parties,

@@ -1,7 +1,8 @@
 """Who tried to come in: each attempt is one event, told here and nowhere else, whichever door it came through.
 
-An event is a line of the log (part `audit`) that no log level leaves out, and a count. Names are what a stranger typed:
-they are cut and made printable, so that none of them forges a line.
+An event is a line of the log (part `audit`) that no log level leaves out, a count, and an entry of the trail in Redis
+(`webapi.trail`), from where sinks carry it to the topic `auth_events`. Names are what a stranger typed: they are cut
+and made printable, so that none of them forges a line. No password, token or key is ever in one.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Final, Literal, TypeAlias
 
+import orjson
+
 from core.clock import new_id, now_ms
 from core.errors import MusterError
 from core.log import get
 from webapi.metrics import Metrics
 from webapi.names import NAME_MOST
 from webapi.origin import Origin
+from webapi.trail import Trail
 
 log = get("audit", always=True)
 
@@ -51,8 +55,8 @@ class AuthEvent:
 class Audit:
     """See the module."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, trail: Trail) -> None:
+        self._metrics, self.trail = metrics, trail
 
     def tell(
         self,
@@ -71,7 +75,9 @@ class Audit:
             via=origin.via, player=player, role=role, reason=reason, by=by,
         )  # fmt: skip
         self._metrics.auth_events.labels(event, made.via, reason).inc()
-        fields = {key: value for key, value in asdict(made).items() if value != "" and key != "event"}
+        document = asdict(made)
+        self.trail.put(player or made.name, orjson.dumps(document))
+        fields = {key: value for key, value in document.items() if value != "" and key != "event"}
         log.info(made.event, **fields)
 
     @contextmanager

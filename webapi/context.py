@@ -29,6 +29,7 @@ from webapi.store.apikeys import PREFIX as KEY_PREFIX
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
 from webapi.store.developer_invitations import DeveloperInvitations
+from webapi.store.drains import Drains
 from webapi.store.games import Games
 from webapi.store.hooks import Hooks
 from webapi.store.invitations import Invitations
@@ -67,6 +68,7 @@ class Services:
     tickets: Tickets
     queues: Queues
     supplies: Supplies
+    drains: Drains
     matches: Matches
     boards: Boards
     parties: Parties

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from core.insight import Lately, Reason
+from core.insight import HeldUp, Lately, Reason
 from core.lifecycle import MatchState, TicketState
 from core.model import MAX_ATTRIBUTES, Connection, GameSpec, Role
 
@@ -186,9 +186,9 @@ class WhyNotYet(Struct, frozen=True):
 
     `reason`: a `rule` stood in the way (the one that did most often), `teams` are short of players or of parties of a
     fitting size, the game is `full` (it has as many servers as it may), there is `no_room` for another server, this
-    ticket is `behind` as many as are looked at, or the game's registration is `broken`. `own` and `met` are the values
-    the rule saw last: the ticket's, and what it was held against. `relaxes_in_s` is there while an expansion is to
-    come: how long until its next step opens for this ticket.
+    ticket is `behind` as many as are looked at, the game's registration is `broken`, or it is `draining`. `own` and
+    `met` are the values the rule saw last: the ticket's, and what it was held against. `relaxes_in_s` is there while an
+    expansion is to come: how long until its next step opens for this ticket.
     """
 
     reason: Reason
@@ -208,7 +208,8 @@ class Queue(Struct, frozen=True):
     """A game's queue. What only its matchmaker knows is there while one works it and somebody waits, or did lately.
 
     `held_up` says why no match can be made, whoever waits: the game is `full`, there is `no_room` for a server, its
-    registration is `broken`. Percentiles and medians are of the last thousand tickets and matches within the window.
+    registration is `broken`, it is `draining`. Percentiles and medians are of the last thousand tickets and matches
+    within the window.
     """
 
     game: str
@@ -217,7 +218,7 @@ class Queue(Struct, frozen=True):
     matchmaker: str | UnsetType = UNSET
     age_s: float | UnsetType = UNSET
     waiting_players: int | UnsetType = UNSET
-    held_up: Literal["", "full", "no_room", "broken"] | UnsetType = UNSET
+    held_up: HeldUp | UnsetType = UNSET
     detail: str | UnsetType = UNSET
     lately: Lately | UnsetType = UNSET
 

@@ -42,6 +42,12 @@ class Metrics:
             ["event", "via", "reason"],
             registry=self.registry,
         )
+        self.trail_waiting = Gauge(
+            "muster_auth_events_waiting", "Audit events that Redis has not acknowledged", registry=self.registry
+        )
+        self.trail_dropped = Counter(
+            "muster_auth_events_dropped", "Audit events that are in the log only", registry=self.registry
+        )
         self.lines = Counter(
             "muster_auth_lines", "Requests over TCP lines, by answer", ["type", "outcome"], registry=self.registry
         )

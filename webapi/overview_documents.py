@@ -34,7 +34,7 @@ class PacksOverview(Struct, frozen=True):
 
 
 class GameOverview(Struct, frozen=True):
-    """`online` players were heard of lately.
+    """`draining`: it makes no new match (docs/upgrading.md). `online` players were heard of lately.
 
     `matched` counts the tickets matched in the last minutes, `waits` tells how long they had waited.
     """
@@ -47,6 +47,7 @@ class GameOverview(Struct, frozen=True):
     oldest_wait_s: float
     live: int
     stats: dict[str, int]
+    draining: bool = False
     online: int = 0
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET

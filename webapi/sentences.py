@@ -14,6 +14,7 @@ SENTENCES: Final = {
     "full": "The game has as many servers as it may: the next match waits for one to end",
     "no_room": "There is no room for another server now: the next match waits for one to end",
     "behind": "So many wait that those who came earlier are looked at first",
+    "draining": "No new match is made now, by the operator",
     "broken": "The game's registration cannot be read: its developer has to mend it",
 }
 
@@ -72,7 +73,7 @@ def queue_document(facts: Facts, told: Figures | None, now_ms: int) -> Queue:
 def _sentence(why: WhyNot, relaxes_in_s: float | None) -> str:
     """Such as "Skill: within 50; you 1200, met 1420; relaxes in 12 s"."""
     parts = [f"{why.rule}: {why.wanted}"] if why.reason == "rule" else [SENTENCES[why.reason]]
-    if why.reason == "teams" and why.wanted:
+    if why.reason in ("teams", "draining") and why.wanted:
         parts = [f"{parts[0]}: {why.wanted}"]
     if why.own is not None:
         met = "" if why.met is None else f", met {_shown(why.met)}"

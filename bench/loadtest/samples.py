@@ -82,7 +82,11 @@ class Sampler:
         return dict(cores), dict(rss)
 
     def _parts(self) -> list[tuple[str, int]]:
-        parts = list(self.others.items())
+        parts = []
+        for name, pid in self.others.items():
+            with contextlib.suppress(psutil.Error):  # a broker is a script and what it starts
+                family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+                parts += [(name, process.pid) for process in family]
         if self.state is not None:
             parts += [(re.sub(r"-\d+$", "", program.name), program.pid) for program in self.state.programs]
             parts += [("game servers", process.pid) for process in servers.find(self.state.installation)]

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
-from contextlib import suppress
-from importlib import metadata
-from pathlib import Path
 
 import click
 from click.shell_completion import get_completion_class
 
 from core.capacity import Load
 from core.cli import backup, capacity, demo, doctor, local, rebuild, secrets, up
-from core.cli.remote import accounts, games, matches
+from core.cli.remote import accounts, drain, games, matches
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
+from core.release import version
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
-
-
-def version() -> str:
-    """The installed version; in a source tree that nobody installed, the one that would be."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("muster")
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else "unknown"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -191,7 +180,7 @@ def completion_command(*, shell: str) -> None:
     click.echo(found(cli, {}, "muster", "_MUSTER_COMPLETE").source())
 
 
-for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS):
+for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS, *drain.COMMANDS):
     cli.add_command(command)
 
 

@@ -7,12 +7,13 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import uvloop
 
 from core import keys
+from core.cli.doctor_data import data_findings
+from core.cli.finding import SKEW_MS, Finding
 from core.cli.folder import running
 from core.cli.ports import holder, is_free
 from core.cli.settings import StackSettings
@@ -23,24 +24,11 @@ from core.redis.client import Database, open_database
 from core.redis.embedded import find_server
 from core.settings import SECRET_BYTES
 
-Verdict = Literal["good", "note", "bad"]
-
-SKEW_MS: Final = 1000  # waits and deadlines compare hosts' clocks
 SLOW_MS: Final = 5.0  # of a round trip to Redis in the same network
 ROUND_TRIPS: Final = 20
 OLDEST: Final = (7, 0)  # of Redis, whose functions Muster is made of
 FREE_BYTES: Final = 1_000_000_000
 KUBE_ENV: Final = "KUBERNETES_SERVICE_HOST"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was looked at, what was found, and what to do about it ("" where it is good)."""
-
-    what: str
-    verdict: Verdict
-    found: str
-    do: str = ""
 
 
 def run(settings: StackSettings, env: Mapping[str, str]) -> int:
@@ -131,6 +119,7 @@ async def _ask(url: str) -> list[Finding]:
         ))  # fmt: skip
         findings.append(await _clock(db))
         findings += await _kind(db)
+        findings += await data_findings(db)
     return findings
 
 

@@ -33,6 +33,7 @@ CONNECTIONS: Final = 64  # of one process; a further call waits for a free one
 TIMEOUT_S: Final = 2.0
 RETRIES: Final = 2
 RETRY_CAP_S: Final = 0.3
+LOADS: Final = 2  # of the library for one call: the load that it waited for may have been just before it was removed
 
 
 class Caller(Protocol):
@@ -54,15 +55,17 @@ class Database:
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client
+        self._loading: asyncio.Task[None] | None = None
 
     async def call(self, function: str, base: str, *args: Arg) -> Any:
         """Call a function of the library. Raises Unavailable (passing) or Fenced."""
         command = function_call(function, base, *args)
-        try:
-            return await self._run(command)
-        except FunctionMissing:
-            await self.load()
-            return await self._run(command)
+        for _ in range(LOADS):
+            try:
+                return await self._run(command)
+            except FunctionMissing:
+                await self.load()
+        return await self._run(command)
 
     async def do(self, *command: Arg) -> Any:
         """Run one plain command (a read, or a write that may be repeated). Raises Unavailable."""
@@ -123,15 +126,47 @@ class Database:
             return _translated(error)
 
     async def load(self) -> None:
-        """Load the function library (on every primary). Idempotent."""
-        extra = {"target_nodes": RedisCluster.PRIMARIES} if isinstance(self._client, RedisCluster) else {}
+        """Load the function library (on every primary). Idempotent.
+
+        All who miss it wait for one load: each costs every node some ten milliseconds, in which it does nothing else.
+        """
+        if self._loading is None or self._loading.done():
+            self._loading = asyncio.create_task(self._load())
+        await asyncio.shield(self._loading)
+
+    async def _load(self) -> None:
+        await self._everywhere("FUNCTION LOAD", "REPLACE", LIBRARY.source)
+
+    async def libraries(self) -> set[str]:
+        """Names of all function libraries that any primary has. Raises Unavailable."""
+        lists = (await self._everywhere("FUNCTION LIST")).values()
+        return {str(one["library_name"] if isinstance(one, dict) else one[1]) for found in lists for one in found}
+
+    async def unload(self, library: str) -> None:
+        """Remove a function library; a node that has none of that name ends it. Raises Unavailable."""
+        try:
+            await self._everywhere("FUNCTION DELETE", library)
+        except MusterError as error:
+            if "Library not found" not in error.detail:
+                raise
+
+    async def now_ms(self) -> int:
+        """Redis' own clock. Raises Unavailable."""
+        seconds, micros = await self.do("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def _everywhere(self, *command: Arg) -> dict[str, Any]:
+        """Run a command on every primary; the replies by node."""
+        cluster = isinstance(self._client, RedisCluster)
+        extra = {"target_nodes": RedisCluster.PRIMARIES} if cluster else {}
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                await self._client.execute_command("FUNCTION LOAD", "REPLACE", LIBRARY.source, **extra)
+                found = await self._client.execute_command(*command, **extra)
         except rx.ResponseError as error:
             raise from_reply(str(error)) from error
         except (rx.RedisError, OSError) as error:
             raise _passing(error) from error
+        return dict(found) if cluster and isinstance(found, dict) else {"": found}
 
     async def _run(self, command: Sequence[Arg]) -> Any:
         try:

@@ -20,6 +20,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.redis.client import Database, function_call
 
 MAX_READ: Final = 500  # batches of one `read`: 30 MB where all are full
+FACTS_READ: Final = 500  # facts of one log in one `read`, beside them: 150 KB
 ALIVE_S: Final = 60.0  # a reader that finds nothing new says that it is there so often
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -39,7 +40,8 @@ class Entry(NamedTuple):
 class LogReader:
     """A reader of all shards of one game. All methods raise Unavailable. One at a time reads under one name.
 
-    With `facts` it reads the log of the game's matches too: what became of each, by the steps that decided it.
+    With `facts` it reads what steps in Redis told too: of the game's matches, tickets, presence and delayed commands.
+    The last three are written from its first `register` on. Of game '' it reads who tried to come in.
     """
 
     db: Database
@@ -47,10 +49,12 @@ class LogReader:
     name: str
     facts: bool = False
     cursors: dict[str, str] = field(default_factory=dict)  # by shard
-    lost: int = 0  # batches that were trimmed before this reader read them
+    _lost: dict[str, int] = field(default_factory=dict)  # by shard
     _alive_s: float = 0.0
+    _shards: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
+        self._shards = frozenset(keys.shards(self.game))
         if not _NAME.fullmatch(self.name):
             raise Invalid("a reader's name has 1-64 of a-z, 0-9, '.', '_' and '-'", pointer="name")
 
@@ -66,24 +70,35 @@ class LogReader:
         if any(cursor == "full" for cursor, _ in found):
             raise Conflict("this log has as many readers as it can have", code="readers-full")
         self.cursors = {base: cursor for base, (cursor, _) in zip(shards, found, strict=True)}
-        self.lost = sum(int(lost) for _, lost in found)
+        self._lost = {base: int(lost) for base, (_, lost) in zip(shards, found, strict=True)}
         self._alive_s = time.monotonic()
 
     async def read(self, most: int = MAX_READ) -> list[Entry]:
-        """Up to `most` batches, at least one a shard, after the cursors, of each shard in its order.
+        """Up to `most` batches, at least one a shard, after the cursors, of each shard in its order, and facts.
 
         Empty where there is nothing new. Without `commit` the next call gives the same again. Raises NotFound for one
         that is not registered (any more).
         """
         if not self.cursors:
             raise NotFound(f"reader {self.name!r} is not registered", code="reader-gone")
-        share = max(1, min(most, MAX_READ) // len(self.cursors))
-        commands = [("XRANGE", f"{base}:log", f"({at}", "+", "COUNT", share) for base, at in self.cursors.items()]
+        commands = [
+            ("XRANGE", f"{base}:log", f"({at}", "+", "COUNT", self.page(base, most))
+            for base, at in self.cursors.items()
+        ]
         replies = await self.db.do_many(commands)
         found = [entry(base, row) for base, rows in zip(self.cursors, replies, strict=True) for row in rows]
         if not found and time.monotonic() - self._alive_s >= ALIVE_S:
             await self._commit(self.cursors)
         return found
+
+    def page(self, base: str, most: int = MAX_READ) -> int:
+        """How many of one log `read` gives at most: where it gives so many, there may be more."""
+        return max(1, min(most, MAX_READ) // len(self._shards)) if base in self._shards else FACTS_READ
+
+    @property
+    def lost(self) -> int:
+        """Batches that were trimmed before this reader read them."""
+        return sum(self._lost.values())
 
     async def commit(self, entries: list[Entry]) -> None:
         """These entries, and all before them in their shards, are done with. Raises NotFound as `read` does."""
@@ -95,19 +110,24 @@ class LogReader:
         self.cursors = {}
 
     def _bases(self) -> list[str]:
-        return [*keys.shards(self.game), *([keys.game(self.game)] if self.facts else [])]
+        if not self.game:
+            return [keys.AUDIT]
+        shards, game = keys.shards(self.game), keys.game(self.game)
+        return shards if not self.facts else [*shards, game, keys.facts(game), *map(keys.facts, shards)]
 
     async def _commit(self, cursors: dict[str, str]) -> None:
-        # All shards are told: a shard of which nothing came must know that its reader lives.
-        wanted = self.cursors | cursors
-        calls = [function_call("reader_commit", base, self.name, at) for base, at in wanted.items()]
+        # A shard of which nothing came must know now and then that its reader lives: all are told.
+        now_s = time.monotonic()
+        told = self.cursors | cursors if now_s - self._alive_s >= ALIVE_S else cursors
+        calls = [function_call("reader_commit", base, self.name, at) for base, at in told.items()]
         replies = await self.db.do_many(calls)
         if any(reply[0] == "gone" for reply in replies):
             self.cursors = {}
             raise NotFound(f"reader {self.name!r} is not registered: it was silent for too long", code="reader-gone")
-        self.cursors = wanted
-        self.lost = sum(int(reply[1]) for reply in replies)
-        self._alive_s = time.monotonic()
+        self.cursors |= cursors
+        self._lost |= {base: int(reply[1]) for base, reply in zip(told, replies, strict=True)}
+        if len(told) == len(self.cursors):
+            self._alive_s = now_s
 
 
 def entry_ms(id_: str) -> int:

@@ -14,6 +14,7 @@ from core.errors import Misconfigured
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.redis.client import open_database
+from core.release import member
 from core.serve import run
 from core.settings import Common, from_env
 from core.sinks.metrics import Metrics
@@ -52,6 +53,7 @@ async def main(stop: asyncio.Event) -> None:
     owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
     async with (
         open_database(common.redis_url) as db,
+        member(db, "sinks", stop),
         metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_SINKS_METRICS_PORT"),
     ):
         shippers = [Shipper(db, outlet, owner, settings.lease_s, metrics) for outlet in found]

@@ -8,7 +8,7 @@ entry is let through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from core.redis.logreader import Entry, entry_ms
@@ -16,17 +16,26 @@ from core.redis.logreader import Entry, entry_ms
 SETTLED_MS: Final = 100  # so far behind Redis' clock nothing comes any more; nodes of a cluster run NTP
 
 
-def in_order(pages: Mapping[str, Sequence[Entry]], *, now_ms: int, full: int) -> list[Entry]:
+def in_order(pages: Mapping[str, Sequence[Entry]], *, now_ms: int, full: Callable[[str], int]) -> list[Entry]:
     """The entries of `pages` (by stream, each in its order) that may go out, oldest first.
 
-    `now_ms` is Redis' clock before they were read; a page of `full` entries may have more behind it.
+    `now_ms` is Redis' clock before they were read; a page of `full(stream)` entries may have more behind it.
     """
     until = now_ms - SETTLED_MS
-    for entries in pages.values():
-        if len(entries) >= full:
+    for stream, entries in pages.items():
+        if len(entries) >= full(stream):
             until = min(until, entry_ms(entries[-1].id))
     found = [entry for entries in pages.values() for entry in entries if entry_ms(entry.id) <= until]
     return sorted(found, key=_place)
+
+
+def first(entries: Sequence[Entry], room: int) -> list[Entry]:
+    """As many of `entries` as hold `room` interactions and facts, at least one entry."""
+    for count, entry in enumerate(entries):
+        room -= max(1, entry.size)
+        if room < 0:
+            return list(entries[: max(1, count)])
+    return list(entries)
 
 
 def by_stream(entries: Iterable[Entry]) -> dict[str, list[Entry]]:

@@ -16,6 +16,12 @@ class Metrics:
         self.lag_s = Gauge(
             "muster_sink_lag_seconds", "Age of the oldest event of the last round.", ["sink"], registry=registry
         )
+        self.waiting = Gauge(
+            "muster_sink_waiting_entries",
+            "Entries read that found no room in the last round.",
+            ["sink"],
+            registry=registry,
+        )
         self.lost = Counter(
             "muster_sink_lost_batches", "Entries of logs that were trimmed unread.", ["sink"], registry=registry
         )

@@ -29,10 +29,10 @@ class Settings:
         """RABBITMQ_HOST as a URL; user and password of their own settings unless it has some."""
         from yarl import URL
 
-        if "://" in self.rabbitmq:
-            return self.rabbitmq
         try:
-            address = URL(f"amqp://{self.rabbitmq}/")
+            address = URL(self.rabbitmq if "://" in self.rabbitmq else f"amqp://{self.rabbitmq}/")
         except ValueError as error:
             raise Misconfigured(f"{self.rabbitmq!r} is no host: {error}", setting="RABBITMQ_HOST") from None
-        return str(address.with_user(self.rabbitmq_user).with_password(self.rabbitmq_password))
+        if not address.user:
+            address = address.with_user(self.rabbitmq_user).with_password(self.rabbitmq_password)
+        return str(address)

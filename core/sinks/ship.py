@@ -24,13 +24,15 @@ from core.errors import Invalid, MusterError, NotFound
 from core.log import get
 from core.redis.client import Database
 from core.redis.logreader import Entry, LogReader, entry_ms
-from core.sinks.catalogue import Message, messages
-from core.sinks.merge import by_stream, in_order
+from core.sinks.catalogue import Message
+from core.sinks.merge import by_stream, first, in_order
 from core.sinks.metrics import Metrics
 from core.sinks.outlet import Outlet
+from core.sinks.reading import messages
 
-POLL_S: Final = 0.2  # between rounds that found nothing
-PAGE: Final = 340  # entries of one round of a game: 20 of each of its streams, 1 MB where all are full
+POLL_S: Final = 0.2  # between rounds that left nothing behind
+MESSAGES: Final = 20_000  # of one send, 5 MB: well under a broker's time-out. An entry more a game at most
+INSTALLATION: Final = ""  # its own log, beside those of games
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 GAMES_S: Final = 2.0  # how late a new game is seen
@@ -44,6 +46,8 @@ class _Round:
     reader: LogReader
     entries: list[Entry]
     messages: list[Message]
+    left: int = 0  # entries that could go out, and have to wait for the next round
+    more: bool = False  # there are such, or there may be
 
 
 @dataclass(slots=True)
@@ -59,17 +63,21 @@ class Shipper:
     _readers: dict[str, LogReader] = field(default_factory=dict)
     _held_until_s: dict[str, float] = field(default_factory=dict)
     _looked_s: float = float("-inf")
+    _more: bool = False  # the last round left something behind
+    _oldest_s: float | None = None  # monotonic: when the oldest event of the last round happened
 
     async def run(self, stop: asyncio.Event) -> None:
         """Carry on until `stop`, and end the round that is under way; connect again after whatever went wrong."""
         pause_s = FIRST_PAUSE_S
+        self.metrics.lag_s.labels(self.outlet.name).set_function(self.lag_s)
         while not stop.is_set():
             try:
                 await self.outlet.open()
                 self.metrics.connected.labels(self.outlet.name).set(1)
                 pause_s = FIRST_PAUSE_S
                 while not stop.is_set():
-                    if not await self.turn():
+                    await self.turn()
+                    if not self._more:
                         await _sleep(stop, POLL_S)
                 await self._leave()
                 return
@@ -81,16 +89,25 @@ class Shipper:
             await _sleep(stop, pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
+    def lag_s(self) -> float:
+        """Age of the oldest event of the last round; grows while the broker does not take it. 0 if all are through."""
+        return 0.0 if self._oldest_s is None else time.monotonic() - self._oldest_s
+
     async def turn(self) -> int:
         """One round over all games that are ours; how many messages were sent. Raises Unavailable."""
         await self._lease()
-        sent = 0
+        sent = left = 0
+        self._more = False
         games = sorted(self._held_until_s)
         for start in range(0, len(games), GAMES_AT_ONCE):
             now_ms = await self._redis_ms()
-            rounds = [await self._read(game, now_ms) for game in games[start : start + GAMES_AT_ONCE]]
+            some = games[start : start + GAMES_AT_ONCE]
+            rounds = [await self._read(game, now_ms, MESSAGES // len(some)) for game in some]
             todo = [one for one in rounds if one.entries]
             batch = [message for one in todo for message in one.messages]
+            left += sum(one.left for one in todo)
+            self._more = self._more or any(one.more for one in rounds)
+            self._follow(todo, now_ms)
             if batch:
                 began = time.perf_counter()
                 await self.outlet.send(batch)
@@ -99,19 +116,28 @@ class Shipper:
             for one in todo:
                 await self._commit(one)
             sent += len(batch)
+        self.metrics.waiting.labels(self.outlet.name).set(left)
+        if not sent:
+            self._oldest_s = None
         return sent
 
-    async def _read(self, game: str, now_ms: int) -> _Round:
+    def _follow(self, rounds: Sequence[_Round], now_ms: int) -> None:
+        if rounds:
+            oldest_ms = min(entry_ms(one.entries[0].id) for one in rounds)
+            self._oldest_s = time.monotonic() - max(0, now_ms - oldest_ms) / 1000
+
+    async def _read(self, game: str, now_ms: int, room: int) -> _Round:
         reader = self._readers[game]
         try:
             if not reader.cursors:
                 await reader.register(start="oldest")
-            found = await reader.read(PAGE)
+            found = await reader.read()
         except NotFound:  # it was silent for too long, and is dropped: what was trimmed meanwhile is counted as lost
             reader.cursors = {}
             return _Round(reader, [], [])
-        full = max(1, PAGE // len(reader.cursors))
-        entries = in_order(by_stream(found), now_ms=now_ms, full=full)
+        pages = by_stream(found)
+        ordered = in_order(pages, now_ms=now_ms, full=reader.page)
+        entries = first(ordered, room)
         made: list[Message] = []
         for entry in entries:
             try:
@@ -119,11 +145,9 @@ class Shipper:
             except Invalid as error:  # of a newer version, or damaged: to wait for it would hold up all that follow
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)
-        if entries:
-            self.metrics.lag_s.labels(self.outlet.name).set(max(0.0, (now_ms - entry_ms(entries[0].id)) / 1000))
-        elif not found:
-            self.metrics.lag_s.labels(self.outlet.name).set(0.0)
-        return _Round(reader, entries, made)
+        left = len(ordered) - len(entries)
+        full = any(len(page) >= reader.page(stream) for stream, page in pages.items())
+        return _Round(reader, entries, made, left, more=bool(left) or full)
 
     async def _commit(self, one: _Round) -> None:
         with suppress(NotFound):  # dropped meanwhile; the next round registers again
@@ -142,7 +166,7 @@ class Shipper:
         now = time.monotonic()
         if now - self._looked_s < min(GAMES_S, self.lease_s / 3):
             return
-        games = sorted(await self.db.do("SMEMBERS", keys.GAMES))
+        games = [INSTALLATION, *sorted(await self.db.do("SMEMBERS", keys.GAMES))]
         args = (self.owner, int(self.lease_s * 1000), 0)
         replies = await self.db.call_many([("lease_take", keys.sink(self.outlet.name, game), args) for game in games])
         self._held_until_s = {

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.arena import ArenaSettings
 from core.errors import Conflict, NotFound, TooMany
+from core.interactions import PLAYER_JOINED, PLAYER_LEFT
 from gamepod.arena import events as names
 from gamepod.arena.events import GameEvent
 from gamepod.arena.pool import TankPool
@@ -62,7 +63,7 @@ class SessionManager:
         known = player in session.present
         record = session.join(player, name, team, now_ms)
         if not known:
-            self._tell(names.PLAYER_JOINED, now_ms, match, player, {"team": team, "slot": record.slot})
+            self._tell(PLAYER_JOINED, now_ms, match, player, {"team": team})
         return record
 
     def leave(self, match: str, player: str, reason: str, now_ms: int) -> bool:
@@ -70,7 +71,7 @@ class SessionManager:
         session = self._sessions.get(match)
         if session is None or not session.leave(player):
             return False
-        self._tell(names.PLAYER_LEFT, now_ms, match, player, {"reason": reason})
+        self._tell(PLAYER_LEFT, now_ms, match, player, {"reason": reason})
         return True
 
     def step(self, now_ms: int) -> list[TickOutput]:
@@ -83,7 +84,7 @@ class SessionManager:
         if session is None:
             return False
         for player in session.present:
-            self._tell(names.PLAYER_LEFT, now_ms, match, player, {"reason": "session-removed"})
+            self._tell(PLAYER_LEFT, now_ms, match, player, {"reason": "session-removed"})
         session.close()
         self._tell(names.SESSION_REMOVED, now_ms, match, "", {"ticks": session.tick})
         return True

@@ -120,7 +120,7 @@ class Turn:
         target = shot.hit.owner if shot.hit is not None else None
         name = target.player if target is not None else ""
         self._show_shot(owner, shot, target)
-        flight = {"target": name, "aim": math.degrees(shot.aim) % 360.0, "length_m": shot.length_m}
+        flight = {"target": name, "aim": round(math.degrees(shot.aim) % 360.0, 2), "length_m": round(shot.length_m, 2)}
         self._event(names.TANK_SHOT, owner.player, flight)
         if shot.hit is not None and target is not None:
             tank.target = name
@@ -134,7 +134,7 @@ class Turn:
         owner.accepted += 1
         owner.damage_dealt += damage
         _remember(owner, f"attack:{target.player}")
-        harm = {"by": owner.player, "damage": damage, "hit_points": victim.hit_points}
+        harm = {"attacker": owner.player, "damage": damage, "hit_points": victim.hit_points}
         self._event(names.TANK_TOOK_DAMAGE, target.player, harm)
         if victim.hit_points <= 0.0:
             self._destroy(owner, victim, target)
@@ -156,7 +156,7 @@ class Turn:
         world.scene.player_changed(owner.slot, self.tick)
         world.scene.player_changed(target.slot, self.tick)
         self.rows.append(("destroyed", target.slot, owner.slot))
-        self._event(names.TANK_DESTROYED, target.player, {"by": owner.player})
+        self._event(names.TANK_DESTROYED, target.player, {"attacker": owner.player})
 
     def _show_shot(self, owner: Player, shot: Shot, target: Player | None) -> None:
         aim = round(math.degrees(shot.aim)) % 360
@@ -165,7 +165,7 @@ class Turn:
         self.rows.append(("shot", owner.slot, aim, length, slot, math.ceil(shot.damage)))
 
     def _event(self, name: str, player: str, data: dict[str, Any]) -> None:
-        self.events.append(GameEvent(name, self.at_ms, self.world.match, player, data))
+        self.events.append(GameEvent(name, self.at_ms, self.world.match, player, data, len(self.interactions)))
 
 
 def _remember(owner: Player, action: str) -> None:

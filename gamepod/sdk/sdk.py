@@ -43,6 +43,7 @@ class Sdk:
     ) -> None:
         self.life, self.metadata, self.tallies, self.commands = life, metadata, tallies, commands
         self._identity, self._connection = identity, connection
+        self.on_change: Callable[[], None] = lambda: None  # called with each change in the tallies
 
     def describe(self) -> dict[str, Any]:
         """The document of GET /gameserver as it is now."""
@@ -107,6 +108,7 @@ class Sdk:
 
     def changed(self) -> None:
         """Tell the watchers of a change in the tallies."""
+        self.on_change()
         self.life.changes.bump()
 
     def _apply(self, event: ServerEvent) -> None:

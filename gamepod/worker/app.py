@@ -15,6 +15,7 @@ from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.outbound import Outbound
 from core.redis.client import open_database
+from core.release import member
 from core.settings import Common, from_env
 from gamepod.worker.calls import Calls
 from gamepod.worker.loop import Worker
@@ -43,6 +44,7 @@ async def _start(stop: asyncio.Event) -> None:
     metrics = Metrics(registry)
     async with AsyncExitStack() as parts:
         db = await parts.enter_async_context(open_database(common.redis_url))
+        await parts.enter_async_context(member(db, "worker", stop))
         port = await parts.enter_async_context(
             metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_WORKER_METRICS_PORT")
         )

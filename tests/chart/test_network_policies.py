@@ -98,7 +98,7 @@ def test_who_may_speak_to_whom(documents: list[Document]) -> None:
 def test_every_pod_has_a_policy_for_both_directions(rendered: Render) -> None:
     """What no policy names may do anything: so each component has one, and none is left half open."""
     documents = rendered("--values", str(ALL))
-    for component in ("webapi", "matchmaker", "worker", "redis", "edge", "games"):
+    for component in ("webapi", "matchmaker", "worker", "sinks", "intake", "redis", "edge", "games"):
         policy = pick(documents, "NetworkPolicy", f"everything-{component}")
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         assert policy["spec"]["podSelector"]["matchLabels"], "would select every pod of the namespace"
@@ -117,6 +117,29 @@ def test_a_worker_reaches_redis_doorbells_and_the_internet_and_no_more(rendered:
         assert not allowed(documents, WORKER, Somebody(cidr=address), "TCP", 443)
     assert not allowed(documents, STRANGER, WORKER, "TCP", 22549)
     assert not allowed(rendered("--set", "games.namespace=servers"), WORKER, REDIS, "TCP", 6379)
+
+
+def test_what_speaks_to_brokers_reaches_them_and_redis_and_no_more(rendered: Render) -> None:
+    """At the brokers' ports, and where the operator says; only what reads them rings doorbells."""
+    sinks, intake, broker = part("sinks"), part("intake"), Somebody(cidr="198.51.100.7/32")
+    one = "--set", "games.namespace=servers,brokers.rabbitmq=rabbit"
+    documents = rendered(*one)
+    for whom in (sinks, intake):
+        assert allowed(documents, whom, REDIS, "TCP", 6379)
+        assert allowed(documents, whom, NAMES, "UDP", 53)
+        assert allowed(documents, whom, broker, "TCP", 5672)
+        assert not allowed(documents, whom, broker, "TCP", 443)
+        assert not allowed(documents, whom, WEBAPI, "TCP", 22548)
+        assert not allowed(documents, whom, GAME, "TCP", 20000)
+        assert not allowed(documents, STRANGER, whom, "TCP", 8005)
+    assert allowed(documents, PROMETHEUS, intake, "TCP", 8005)
+    assert allowed(documents, PROMETHEUS, sinks, "TCP", 8004)
+    assert allowed(documents, intake, MATCHMAKER, "TCP", 22549)
+    assert not allowed(documents, sinks, MATCHMAKER, "TCP", 22549)
+    bound = rendered(*one, "--set", "brokers.to[0].ipBlock.cidr=198.51.100.0/24")
+    assert allowed(bound, intake, broker, "TCP", 5672)
+    assert not allowed(bound, intake, INTERNET, "TCP", 5672)
+    assert not allowed(rendered("--set", "games.namespace=servers"), intake, REDIS, "TCP", 6379)
 
 
 def test_peers_name_their_namespace(rendered: Render) -> None:

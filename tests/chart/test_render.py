@@ -168,6 +168,31 @@ def test_workers_run_where_a_game_needs_them(rendered: Render) -> None:
     assert not {name for name in found if name.startswith("MUSTER_")} - known
 
 
+def test_what_speaks_to_brokers_runs_where_one_is_set(rendered: Render) -> None:
+    """Neither without a broker; Kafka is written to, RabbitMQ is read too; user and password come from a Secret."""
+
+    def runs(*values: str) -> set[str]:
+        return {name.removeprefix("Deployment/muster-") for name, _ in pod_specs(rendered(*values))}
+
+    assert not {"sinks", "intake"} & runs()
+    assert {"sinks", "intake"} & runs("--set", "brokers.kafka=kafka:9092") == {"sinks"}
+    assert {"sinks", "intake"} <= runs("--set", "brokers.rabbitmq=rabbit")
+    assert {"sinks", "intake"} & runs("--set", "brokers.rabbitmq=rabbit,sinks.enabled=false") == {"intake"}
+    documents = rendered(*EVERYTHING)
+    for name in ("sinks", "intake"):
+        container = pick(documents, "Deployment", f"everything-{name}")["spec"]["template"]["spec"]["containers"][0]
+        assert container["command"] == ["python3", "-m", f"core.{name}"]
+        found = environment(documents, f"everything-{name}")
+        assert found["RABBITMQ_HOST"] == "amqps://rabbit.example.org/muster"
+        assert found["RABBITMQ_PASSWORD"] == {"secretKeyRef": {"name": "broker-user", "key": "rabbitmq-password"}}
+        assert ("KAFKA_BOOTSTRAP_SERVERS" in found) == (name == "sinks")
+        assert "MUSTER_SECRET" not in found
+        known = {field.metadata["env"] for _, cls in SECTIONS for field in cls.__dataclass_fields__.values()}
+        assert not {variable for variable in found if variable.startswith("MUSTER_")} - known
+    assert environment(documents, "everything-intake")["MUSTER_INTAKE_ANSWER_S"] == "8"
+    assert "RABBITMQ_USER" not in environment(rendered("--set", "brokers.rabbitmq=rabbit"), "muster-intake")
+
+
 def test_settings_of_servers_reach_the_launcher(rendered: Render) -> None:
     """The launcher passes on what tunes gamepod, and gives servers what the values say."""
     assert not [name for name in TUNING if f'"{name}"' not in (ROOT / "matchmaker/launch/environment.py").read_text()]

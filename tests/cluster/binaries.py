@@ -124,8 +124,16 @@ VERSITYGW: Final = Build(
     {"versitygw": "github.com/versity/versitygw/cmd/versitygw"},
     expect="a minute",
 )
+COMPOSE: Final = Build(
+    "compose",
+    "compose",
+    "github.com/docker/compose/v2",
+    {"docker-compose": "github.com/docker/compose/v2/cmd"},
+    expect="2 minutes",
+    variables={"github.com/docker/compose/v2/internal.Version": "v{version}"},
+)
 CLUSTER: Final = (KUBERNETES, ETCD, COREDNS, PAUSE)
-ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER, PROMETHEUS_ADAPTER, VERSITYGW)
+ALL: Final = (*CLUSTER, HELM3, HELM4, METRICS_SERVER, PROMETHEUS_ADAPTER, VERSITYGW, COMPOSE)
 
 
 def cache() -> Path:
@@ -178,7 +186,7 @@ def compile_all(build: Build) -> None:
     # Statically linked: they run on any Debian, and in images that hold nothing else.
     env = {**os.environ, "CGO_ENABLED": "0"}
     # A folder as the target takes several packages at once, and names each program after its package's last part.
-    target = unfinished / next(iter(build.programs)) if "." in build.programs.values() else unfinished
+    target = unfinished / next(iter(build.programs)) if len(build.programs) == 1 else unfinished
     subprocess.run(
         [*command, "-o", str(target) + "/" * target.is_dir(), *build.programs.values()],
         cwd=MODULES / build.module,

@@ -11,6 +11,8 @@ import docker
 from tests.docker.rig import TAG
 from tests.dockerd import Docker
 from tests.support import eventually
+from tests.unit.test_supply_chain import faults
+from tools.sbom import image_bom, text
 
 CAREFUL: dict[str, Any] = {
     "read_only": True,
@@ -85,3 +87,15 @@ def test_sizes(client: docker.DockerClient, images: dict[str, Any]) -> None:
     base = int(client.images.get(images["muster/gamepod"].labels["org.opencontainers.image.base.name"]).attrs["Size"])
     assert int(images["muster/gamepod"].attrs["Size"]) - base < 32e6
     assert int(images["muster/service"].attrs["Size"]) - base < 335e6
+
+
+def test_bills_of_materials(client: docker.DockerClient, images: dict[str, Any]) -> None:
+    """An image's names the packages that are really in it, Python's own included, and its form is CycloneDX'."""
+    for name, there, absent in (("gamepod", "uvloop", "aiohttp"), ("service", "aiohttp", "pytest")):
+        bill = text(image_bom(client, f"muster/{name}:{TAG}"))
+        assert faults(bill) == []
+        components = {found["name"]: found for found in json.loads(bill)["components"]}
+        assert {there, "python"} <= set(components)
+        assert absent not in components
+        assert components[there]["licenses"]
+        assert components[there]["purl"].startswith(f"pkg:pypi/{there}@")

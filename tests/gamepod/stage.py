@@ -17,7 +17,7 @@ import msgspec
 
 from core import keys
 from core.clock import new_id, now_ms
-from core.interactions import Interaction, unpack
+from core.interactions import Batch, Interaction, read_batch
 from core.jointoken import JoinClaims, match_key, mint
 from core.model import Game, GameSpec, Match, MatchPlayer, Server, Timers
 from core.redis.client import Database
@@ -161,13 +161,22 @@ class Stage:
         return {str(await self.db.do("HGET", keys.ticket(GAME, id_), "state")) for id_ in match.tickets}
 
     async def logged(self, match: Match) -> list[Interaction]:
-        """All interactions of the match in the log, in their order; its batches must be numbered without a hole."""
+        """All interactions of the match in the log, in their order."""
+        return [one for batch in await self._batches(match) for one in batch.interactions]
+
+    async def happened(self, match: Match) -> list[tuple[str, str, str]]:
+        """What else is in it: (event, player, its reason or team)."""
+        found = [one for batch in await self._batches(match) for one in batch.events]
+        return [(one.name, one.player, one.more.get("reason", one.more.get("team"))) for one in found]
+
+    async def _batches(self, match: Match) -> list[Batch]:
+        """The match's batches, which must be numbered without a hole."""
         found = await self.db.do("XRANGE", f"{keys.shard(GAME, match.id)}:log", "-", "+")
         batches = [fields for _, fields in found]
         batches = [f if isinstance(f, dict) else dict(zip(f[::2], f[1::2], strict=True)) for f in batches]
         mine = [fields for fields in batches if fields["match"] == match.id]
         assert [int(fields["batch"]) for fields in mine] == list(range(1, len(mine) + 1))
-        return [one for fields in mine for one in unpack(fields["data"])]
+        return [read_batch(fields["data"]) for fields in mine]
 
     def token(self, of: Match, seat: int = 0, *, server: str = "", **changed: Any) -> str:
         """A join token for a seat of a match, with claims changed. `server` that was there before the match."""

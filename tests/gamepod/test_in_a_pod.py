@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
 from core import keys
 from core.clock import now_ms
@@ -45,7 +46,10 @@ async def test_a_sidecar_that_is_started_again_does_not_wait_for_ready(stage: St
 
 
 async def test_a_sidecar_that_is_killed_knows_what_it_was_told(stage: Stage) -> None:
-    """kill -9 and a new life: labels, annotations, counters, lists, players and who left are as before, and bounded."""
+    """kill -9 and a new life: labels, annotations, counters, lists, players and who left are as before, and bounded.
+
+    What happens in either life is in the log, once.
+    """
     server = Server(
         image="x", ready=Ready(when="sdk"), counters={"rooms": CounterSpec()}, lists={"maps": ListSpec(capacity=9)}
     )
@@ -69,11 +73,13 @@ async def test_a_sidecar_that_is_killed_knows_what_it_was_told(stage: Stage) -> 
     await tell("PATCH", "/v1beta1/counters/rooms", count="7", capacity="70")
     await tell("POST", "/v1beta1/lists/maps:addValue", value="moon")
     await tell("POST", "/muster/v1/players", joined=[one, two])
+    await tell("POST", "/muster/v1/interactions", interactions=[{"player": one, "what": "dig"}])
     await tell("POST", "/muster/v1/players", left=[two])
     before = await document(port)
 
     async def kept() -> bool:
-        return f'"left":["{two}"]' in (await stage.found(match)).get("kept", "")
+        written = len(await stage.happened(match)) == 3 and len(await stage.logged(match)) == 1
+        return written and f'"left":["{two}"]' in (await stage.found(match)).get("kept", "")
 
     await eventually(kept)
     first.process.kill()
@@ -92,8 +98,17 @@ async def test_a_sidecar_that_is_killed_knows_what_it_was_told(stage: Stage) -> 
     for status in (200, 429):  # what was set before the restart counts
         body = json.dumps({"key": f"c{status}", "value": "x" * 32_000}).encode()
         assert (await call(port, "PUT", "/metadata/annotation", body))[0] == status
+    await tell("POST", "/muster/v1/interactions", interactions=[{"player": one, "what": "rest"}])
+    await tell("POST", "/muster/v1/players", lost=[one])
+    await tell("POST", "/muster/v1/players", joined=[one])
     await tell("POST", "/shutdown")
     assert "kept" not in await stage.reached(match, "ENDED")
+    assert [astuple(it)[2:] for it in await stage.logged(match)] == [(one, "dig"), (one, "rest")]
+    came, left = "player_joined_session", "player_left_session"
+    assert await stage.happened(match) == [
+        (came, one, "players"), (came, two, "players"), (left, two, "left"),
+        (left, one, "disconnected"), (came, one, "players"), (left, one, "match_over"),
+    ]  # fmt: skip
 
 
 async def test_ready_that_redis_lost_is_told_again(stage: Stage) -> None:

@@ -10,7 +10,7 @@ from core.model import EarlySpec, Game, GameSpec, Match, Server, SupplySpec, Tim
 from core.redis.client import Database
 from core.rules import rule_set
 from matchmaker.leases import Leases
-from matchmaker.matching import match_of
+from matchmaker.matches import match_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import Pool, form
 from matchmaker.standby_store import standby_document

@@ -17,7 +17,7 @@ from core.redis.client import Database, open_database
 from core.redis.embedded import embedded_redis
 from core.rules import rule_set
 from matchmaker.leases import Leases
-from matchmaker.matching import match_of
+from matchmaker.matches import match_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import Pool, form
 from matchmaker.store import GameStore

@@ -20,6 +20,7 @@ ELSEWHERE = {
     "gamepod/test_in_a_pod.py": ("match_keep",),
     "matchmaker/test_webhooks.py": ("hook_again", "hook_done", "hook_put"),
     "gamepod/test_plain_games.py": ("match_said",),
+    "redis/test_schema.py": ("schema_join", "schema_move"),
     "webapi/test_keys.py": ("invitation_take",),
     "webapi/test_parties.py": ("invite_put",),
     "webapi/test_personal.py": (

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.redis.conftest import Game
+from core import keys
+from core.redis.client import Caller, Database
+from tests.redis.conftest import BASE, Game
 from tests.redis.steps import NOW, claim, create, duel, lease, register, step
 
 
-async def facts(game: Game) -> list[dict[str, Any]]:
+async def facts(game: Game, log: str = "log") -> list[dict[str, Any]]:
     """All facts of the game, oldest first."""
-    rows = await game.do("XRANGE", "log", "-", "+")
+    rows = await game.do("XRANGE", log, "-", "+")
     found = [
         fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in rows
     ]
@@ -68,3 +70,69 @@ async def test_facts_that_name_an_erased_player_are_taken_out(game: Game) -> Non
     assert await game.call("facts_forget", "p1", "-", 500) == [1, ""]
     assert [one["event"] for one in await facts(game)] == ["session_created", "session_removed"]
     assert await game.call("facts_forget", "p1", "-", 500) == [0, ""]
+
+
+async def test_tickets_are_told_where_somebody_reads(game: Game, client: Caller) -> None:
+    """From its creation to its match, by number; to nobody nothing is told, and what was read is not kept."""
+    await register(game)
+    await create(game, "t0", "p0")
+    assert await game.do("EXISTS", "facts:log") == 0
+    assert await client.call("reader_join", keys.facts(BASE), "sink", "oldest") == ["0-0", 0]
+    for number in (1, 2):
+        await create(game, f"t{number}", f"p{number}", now=NOW + number)
+    await claim(game, await lease(game), "m1", "t1", "t2")
+    told = await facts(game, "facts:log")
+    assert [(one["event"], one["seq"], one["match"]) for one in told] == [
+        ("created", 1, ""), ("created", 1, ""), ("claimed", 2, "m1"), ("claimed", 2, "m1")
+    ]  # fmt: skip
+    for number in range(3, 1603):
+        await create(game, f"t{number}", f"p{number}", most=10_000)
+        if number % 64 == 0:
+            last = (await game.do("XREVRANGE", "facts:log", "+", "-", "COUNT", 1))[0][0]
+            await client.call("reader_commit", keys.facts(BASE), "sink", last)
+    assert 1000 <= await game.do("XLEN", "facts:log") < 1400
+
+
+async def test_servers_without_a_match_are_told(game: Game) -> None:
+    """Started, taken by a match or ended without one; a repeat tells nothing again."""
+    await register(game)
+    await create(game, "t1", "p1")
+    token = await lease(game)
+    for name in ("w1", "w1", "w2"):
+        waits = json.dumps({"id": name, "players": [], "game_version": 1})
+        await game.call("standby_create", token, NOW, name, 1, "warm", 10, waits)
+    seats = [{"id": "p1", "name": "", "team": "players", "ticket": "t1"}]
+    match = json.dumps({"id": "m1", "players": seats, "game_version": 1})
+    for _ in range(2):
+        await game.call("match_claim", token, NOW, NOW + 60_000, 10, "m1", match, "t1")
+    for _ in range(2):
+        await game.call("standby_end", "w2", "", NOW + 9, "unneeded", "", token)
+    told = [one for one in await facts(game) if one["event"].startswith("server_")]
+    assert [(one["event"], one["server"], one["kind"], one["match"]) for one in told] == [
+        ("server_started", "w1", "warm", ""), ("server_started", "w2", "warm", ""),
+        ("server_allocated", "w1", "warm", "m1"), ("server_ended", "w2", "warm", ""),
+    ]  # fmt: skip
+    assert told[-1]["reason"] == "unneeded"
+
+
+async def test_a_trail_has_each_call_once(client: Caller, data: Database) -> None:
+    """A repeat is recognised by its writer and number; what is too many goes, and what is too old."""
+
+    async def append(writer: str, number: int, *texts: str, most: int = 100, s: int = 60) -> Any:
+        rows = [word for text in texts for word in ("key", text)]
+        return await client.call("facts_append", keys.AUDIT, writer, number, most, s, *rows)
+
+    async def there() -> list[str]:
+        rows = await data.do("XRANGE", f"{keys.AUDIT}:log", "-", "+")
+        found = [it if isinstance(it, dict) else dict(zip(it[::2], it[1::2], strict=True)) for _, it in rows]
+        return [it["data"] for it in found]
+
+    assert await append("one", 1, "a", "b") == ["ok", 1]
+    assert await append("one", 1, "a", "b", "c") == ["repeat", 1]
+    assert await append("two", 1, "d") == ["ok", 1]
+    assert await there() == ["a", "b", "d"]
+    for number in range(2, 12):
+        await append("one", number, *(f"{number}-{i}" for i in range(100)))
+    assert 100 <= len(await there()) <= 300
+    await append("one", 12, "last", s=0)
+    assert len(await there()) <= 200

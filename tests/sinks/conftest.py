@@ -28,4 +28,4 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def listener(broker: tuple[str, Broker]) -> Listener:
     """Somebody who takes all that arrives at the broker, from now on."""
     kind, made = broker
-    return RabbitListener(made.address) if kind == "rabbitmq" else KafkaListener(made.address)
+    return RabbitListener(made.address) if kind == "rabbitmq" else KafkaListener(made.address, kind)

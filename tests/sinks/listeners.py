@@ -22,24 +22,26 @@ Heard = dict[str, Any]  # the body, and `topic` and `key` of the message
 
 class Listener(Protocol):
     def outlet(self) -> Outlet: ...
-    def listening(self, game: str) -> Any: ...
+    def listening(self, game: str | None) -> Any: ...
 
 
 class KafkaListener:
     """Reads all topics from where they end now."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
+    def __init__(self, address: str, name: str = "kafka") -> None:
+        self._address, self._name = address, name
 
     def outlet(self) -> Outlet:
-        return Kafka(self._address)
+        made = Kafka(self._address)
+        made.name = self._name
+        return made
 
     def env(self) -> dict[str, str]:
         return {"KAFKA_BOOTSTRAP_SERVERS": self._address}
 
     @asynccontextmanager
-    async def listening(self, game: str) -> AsyncIterator[list[Heard]]:
-        """What is heard of a game during the block, in the order of each key."""
+    async def listening(self, game: str | None) -> AsyncIterator[list[Heard]]:
+        """What is heard of a game (None: of all, and of none) during the block, in the order of each key."""
         heard: list[Heard] = []
         consumer = AIOKafkaConsumer(bootstrap_servers=self._address, auto_offset_reset="earliest")
         await consumer.start()
@@ -65,10 +67,10 @@ class KafkaListener:
         finally:
             await consumer.stop()
 
-    async def _read(self, consumer: AIOKafkaConsumer, game: str, heard: list[Heard]) -> None:
+    async def _read(self, consumer: AIOKafkaConsumer, game: str | None, heard: list[Heard]) -> None:
         async for one in consumer:
             body = json.loads(one.value)
-            if body["game"] == game:
+            if game in (None, body.get("game")):
                 heard.append({**body, "topic": one.topic, "key": one.key.decode()})
 
 
@@ -85,8 +87,8 @@ class RabbitListener:
         return {"RABBITMQ_HOST": self._url}
 
     @asynccontextmanager
-    async def listening(self, game: str) -> AsyncIterator[list[Heard]]:
-        """What is heard of a game during the block, in the order of arrival."""
+    async def listening(self, game: str | None) -> AsyncIterator[list[Heard]]:
+        """What is heard of a game (None: of all, and of none) during the block, in the order of arrival."""
         heard: list[Heard] = []
         connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
         try:
@@ -98,7 +100,7 @@ class RabbitListener:
             async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
                 async with message.process():
                     body, topic = json.loads(message.body), str(message.routing_key).partition(".")[0]
-                    if body["game"] == game:
+                    if game in (None, body.get("game")):
                         heard.append({**body, "topic": topic, "key": message.headers["key"]})
 
             await queue.consume(take)

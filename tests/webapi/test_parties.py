@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from core import keys
@@ -294,3 +295,17 @@ async def test_a_ticket_made_while_a_member_leaves_is_taken_back(api: Api, monke
     answer = await api.ask("POST", "/v1/tickets", {"game": "tanks", "party": code}, token=ann["access_token"])
     assert (answer.status, answer.problem) == (409, "party-changed")
     assert (await api.ask("GET", "/v1/overview")).body["games"][0]["waiting"] == 0
+
+
+async def test_what_a_newer_release_wrote_of_a_party_stays(api: Api, db: Database) -> None:
+    """An older webapi changes the party, and puts back the fields of it and of its members that it does not know."""
+    leader = (await api.guest())["access_token"]
+    code = (await api.ask("POST", "/v1/parties", {}, token=leader)).body["code"]
+    key = keys.party(str(await db.do("GET", keys.party_code(code))))
+    document = msgspec.json.decode(await db.do("GET", key))
+    document["motto"], document["members"][0]["hat"] = "together", "red"
+    await db.do("SET", key, msgspec.json.encode(document))
+    assert (await api.ask("PUT", f"/v1/parties/{code}/ready", {"ready": True}, token=leader)).status == 200
+    after = msgspec.json.decode(await db.do("GET", key))
+    assert (after["motto"], after["members"][0]["hat"], after["members"][0]["ready"]) == ("together", "red", True)
+    assert after["version"] == document["version"] + 1

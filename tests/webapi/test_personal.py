@@ -93,7 +93,8 @@ async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
     parts = {line["part"] for line in lines}
     assert parts == {
         "account", "played_ms", "played", "play_limited", "online", "session", "api_key", "party", "ticket", "playing",
-        "turned_down", "commands", "pack", "state", "position", "activity", "score", "rating", "season", "item", "move",
+        "turned_down", "commands", "attempt", "pack", "state", "position", "activity", "score", "rating", "season",
+        "item", "move",
     }  # fmt: skip
     assert {line.get("game", "") for line in lines} == {"", GAME}
     by_part = {line["part"]: line["data"] for line in lines}
@@ -105,11 +106,16 @@ async def test_all_that_is_known_is_told(both: tuple[Api, Database]) -> None:
     assert [line["data"][0] for line in lines if line["part"] == "pack"] == [2, 3]
     assert (by_part["playing"], by_part["turned_down"]["match"]) == ({"match": "m-2"}, "m-1")
     assert by_part["online"]["since_ms"] <= by_part["online"]["heard_ms"]
+    attempts = [line["data"]["event"] for line in lines if line["part"] == "attempt"]
+    assert attempts[:4] == ["user_registered", "api_key_made", "user_logged_in", "user_login_failed"]
     text = json.dumps(lines)
     assert "argon2" not in text
     assert "digest" not in text
     admin = Tokens(api.services.secret, 600).mint("p-1", "Root", "admin", new_id("session"), now_ms() // 1000)
-    assert await told(api, f"/v1/accounts/{session['player']}/data", admin) == lines
+    again = await told(api, f"/v1/accounts/{session['player']}/data", admin)
+    extra = [line["data"] for line in again if line not in lines]
+    assert [(line["event"], line["by"]) for line in extra] == [("user_exported", "p-1")]
+    assert [line for line in again if line["data"] not in extra] == lines
     guest = await api.guest()
     path = f"/v1/accounts/{session['player']}/data"
     assert (await api.ask("GET", path, token=guest["access_token"])).problem == "forbidden"

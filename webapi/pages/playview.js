@@ -14,6 +14,7 @@ const OVER_BECAUSE = {
   "time-limit": "Time is up.",
   empty: "Everybody left.",
   stopped: "The server was stopped.",
+  drained: "The operator empties this installation.",
   too_long: "The match reached its longest time.",
 };
 

@@ -33,6 +33,7 @@ log = get("tickets")
 TABLE: Final = Table("tickets")
 
 WAIT_MOST_S: Final = 30  # of a long poll: proxies cut silent answers after 30-60 s
+DRAINED_RETRY_S: Final = 30  # who is refused because a drain empties the queues may ask again
 KEY_MOST: Final = 255  # characters of an Idempotency-Key
 
 
@@ -56,6 +57,10 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     if not is_game_id(body.game):
         raise NotFound(f"there is no game {body.game!r}", code="no-such-game")
     game = await call.services.games.recent(body.game, call.now_ms)
+    drain = await call.services.drains.recent(game.id, call.now_ms)
+    if drain is not None and drain.queue == "end":
+        detail = f"no new match is made now: {drain.note}" if drain.note else "no new match is made now"
+        raise Unavailable(detail, retry_after_s=DRAINED_RETRY_S, code="draining")
     ticket, repeatable = _ticket_id(call, body)
     players = await _players(call, body, game)
     await call.services.presence.admit(game, players, call.caller.player, call.now_ms)

@@ -107,6 +107,7 @@ class Games:
             )
         self._remembered.pop(game, None)
         await self._batch.do("SREM", keys.GAMES, game)
+        await self._batch.do("HDEL", keys.DRAINS, game)
         if await self._batch.do("EXISTS", keys.registration(game)):
             await self._batch.do("SADD", keys.GAMES, game)  # registered anew in between
 

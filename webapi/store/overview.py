@@ -9,6 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from core import keys, packstore
+from core.drain import applying, read_orders
 from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
@@ -36,7 +37,10 @@ class OverviewReader:
 
     async def read(self, now_ms: int) -> Overview:
         """Two round trips more than there are kinds of things; nothing here is atomic, nor need be."""
-        ids, servers = await self._batch.do_many([("SMEMBERS", keys.GAMES), ("HGETALL", keys.SERVERS)])
+        ids, servers, drains = await self._batch.do_many(
+            [("SMEMBERS", keys.GAMES), ("HGETALL", keys.SERVERS), ("HGETALL", keys.DRAINS)]
+        )
+        orders = read_orders(drains)
         found = await self._batch.do_many([command for game in sorted(ids)[:GAMES_MOST] for command in _asked(game)])
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
@@ -47,7 +51,8 @@ class OverviewReader:
             game = game_decoder.decode(text)
             shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
             supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
-            games.append(replace(shown_game, supply=supply))
+            draining = applying(orders, game.id) is not None
+            games.append(replace(shown_game, supply=supply, draining=draining))
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)

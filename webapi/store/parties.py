@@ -19,11 +19,14 @@ from core.clock import new_id
 from core.errors import Conflict, NotFound, Unavailable
 from core.party import Party
 from core.redis.batch import Batch
+from core.stored import Stored
 
 KEPT_S: Final = 6 * 3600  # after its last change; an evening
 TRIES: Final = 8  # of a change that others are faster with; a party has ten members
 
 DISBANDED_KEPT_S: Final = 60  # so that a join that was under way finds out
+
+_party: Final = Stored(Party)
 
 Decision = Callable[[Party], Party]
 
@@ -93,7 +96,8 @@ class Parties:
 
     async def _write(self, before: Party, after: Party) -> bool:
         kept_s = KEPT_S if after.members else DISBANDED_KEPT_S
-        text = msgspec.json.encode(after)
+        stored = await self._batch.do("GET", keys.party(after.id))
+        text = _party.encode(after, stored or b"{}")  # where it has changed meanwhile, this is refused
         put = await self._batch.call("doc_put", keys.party(after.id), before.version, text, kept_s)
         if put[0] != "ok":
             return False
@@ -118,5 +122,5 @@ class Parties:
 
     async def _load(self, party: str) -> Party | None:
         text = await self._batch.do("GET", keys.party(party))
-        found = msgspec.json.decode(text, type=Party) if text else None
+        found = _party.decode(text) if text else None
         return found if found is not None and found.members else None

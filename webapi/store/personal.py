@@ -25,6 +25,7 @@ from core.items import MOST_ITEMS
 from core.packs import read_pack
 from core.presence import member
 from core.redis.batch import Batch
+from webapi.store import attempts
 from webapi.store.boards import Boards
 from webapi.store.parties import Parties
 from webapi.store.tickets import Tickets
@@ -161,14 +162,23 @@ async def _tell_seat(stores: Stores, game: str, player: str) -> Told:
 async def _erase_seat(stores: Stores, game: str, player: str) -> None:
     base = keys.game(game)
     await stores.batch.do_many([("HDEL", f"{base}:playing", player), ("DEL", f"{base}:cancels:{player}")])
-    start = "-"
-    for _ in range(
-        FACTS_STEPS
-    ):  # facts of his matches have his name; what a sink has not carried goes in the last look
-        _, last = await stores.batch.call("facts_forget", base, player, start, FACTS_AT_ONCE)
-        if not last:
-            break
-        start = f"({last}"
+    # Facts of his matches have his name; what a sink has not carried goes in the last look.
+    for log in (base, keys.facts(base), keys.facts(keys.shard(game, player))):
+        start = "-"
+        for _ in range(FACTS_STEPS):
+            _, last = await stores.batch.call("facts_forget", log, player, start, FACTS_AT_ONCE)
+            if not last:
+                break
+            start = f"({last}"
+
+
+async def _tell_attempts(stores: Stores, _: str, player: str) -> Told:
+    async for _id, event in attempts.of_player(stores.batch, player):
+        yield "attempt", {name: value for name, value in event.items() if value != ""}
+
+
+async def _erase_attempts(stores: Stores, _: str, player: str) -> None:
+    await attempts.forget(stores.batch, player)
 
 
 async def _tell_commands(stores: Stores, game: str, player: str) -> Told:
@@ -280,6 +290,7 @@ INSTALLATION: Final = (
     Piece(_tell_account, _erase_account),
     Piece(_tell_play, _erase_play),
     Piece(_tell_party, _erase_party),
+    Piece(_tell_attempts, _erase_attempts),
 )
 OF_A_GAME: Final = (
     Piece(_tell_play, _erase_play),

@@ -73,6 +73,9 @@
     {{- if .Values.worker.enabled }}
     {{- include "muster.peer" (list . "worker") | nindent 4 }}
     {{- end }}
+    {{- if include "muster.intake.runs" . }}
+    {{- include "muster.peer" (list . "intake") | nindent 4 }}
+    {{- end }}
     {{- include "muster.peer.games" . | nindent 4 }}
   ports:
     {{- include "muster.ports" "doorbell" | nindent 4 }}

@@ -20,10 +20,10 @@ def status(to: Site) -> None:
     """Games, who waits, what runs."""
     document = to.call("GET", "overview")
     rows = [
-        (g["id"], g["waiting"], duration(g["oldest_wait_s"]) if g["waiting"] else "", g["live"], _median(g))
+        (g["id"], g["waiting"], duration(g["oldest_wait_s"]) if g["waiting"] else "", g["live"], _median(g), _held(g))
         for g in document["games"]
     ]
-    show(document, rows, ("game", "waiting", "oldest", "matches", "usual wait"), none="no game is registered")
+    show(document, rows, ("game", "waiting", "oldest", "matches", "usual wait", ""), none="no game is registered")
 
 
 @click.command()
@@ -135,6 +135,10 @@ def _players(match: dict[str, Any]) -> int:
 
 def _median(game: dict[str, Any]) -> str:
     return duration((game.get("waits") or {}).get("median_s"))
+
+
+def _held(game: dict[str, Any]) -> str:
+    return "draining" if game.get("draining") else "" if game["accepting"] else "closed"
 
 
 COMMANDS = (status, queue, supply, matches, match, why, board, player)

@@ -7,6 +7,11 @@ local STARTS_LAST = 2 ^ 42  -- added to the ms of those that start
 
 local function standby_key(base, id) return base .. ':standby:' .. id end
 
+-- What happened to such a server, for sinks.
+local function server_fact(base, id, event, now, kind, match, reason)
+  fact_put(base, id, event, now, { server = id, kind = kind, match = match, reason = reason })
+end
+
 -- What the idle time of a server came to. `reason` '' where it was for a match.
 local function standby_idled(base, kind, ready, now, used)
   local idle = ready and math.max(0, tonumber(now) - tonumber(ready)) or 0
@@ -37,6 +42,7 @@ local function standby_take(base, match, now)
       redis.call('HSET', key, 'standby', id)
       if server then redis.call('HSET', key, 'server', server, 'attached_ms', now) end
       standby_idled(base, kind, ready, now, true)
+      server_fact(base, id, 'server_allocated', now, kind, match)
       return id, state
     end
   end
@@ -52,4 +58,21 @@ local function standby_close(base, id, now, reason, detail)
   redis.call('EXPIRE', key, OVER_KEPT_S)
   redis.call('ZREM', base .. ':standbys', id)
   standby_idled(base, kind, ready, now, false)
+  server_fact(base, id, 'server_ended', now, kind, '', reason)
+end
+
+-- A match is to be played: it takes a server that waits for one, or its server is started. Returns as `standby_take`.
+local function match_place(base, id, doc, now)
+  redis.call('HSET', match_key(base, id), 'state', 'PLACING', 'doc', doc, 'created_ms', now, 'reason', '')
+  return standby_take(base, id, now)
+end
+
+-- A match was made: it is live, to be looked at by `look_at`, counted and told. `order`: what an outside matchmaker calls it.
+local function match_made(base, id, document, now, look_at, order)
+  redis.call('ZADD', base .. ':live', look_at, id)
+  redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
+  local players = {}
+  for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
+  fact(base, id, 'new_match_created', now, { game_version = document.game_version, players = players, order = order })
+  outcome(base, document.game_version, 'created')
 end

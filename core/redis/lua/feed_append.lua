@@ -7,10 +7,11 @@ register('feed_append', function(keys, args)
   local base = keys[1]
   if redis.call('EXISTS', base .. ':game') == 0 then return -1 end
   local feed, at = base .. ':feed', base .. ':feed:at'
-  local last, added = redis.call('HGET', at, args[1]) or '0-0', 0
+  local last, added, told = redis.call('HGET', at, args[1]) or '0-0', 0, is_told(base)
   for i = 4, #args, 2 do
     if entry_before(last, args[i]) then
       redis.call('XADD', feed, 'MAXLEN', '~', args[2], '*', 'e', args[i + 1])
+      if told then tell(base, string.match(args[i + 1], '"player":"([^"]*)"'), args[i + 1]) end
       last, added = args[i], added + 1
     end
   end

@@ -13,6 +13,7 @@ register('game_remove', function(keys, args)
   redis.call('DEL', base .. ':game', base .. ':open', base .. ':stats', base .. ':recent', base .. ':changes',
              base .. ':unrated', base .. ':feed', base .. ':feed:at', base .. ':hook', base .. ':hook:dead',
              base .. ':hook:order', base .. ':hook:again', base .. ':log', base .. ':readers',
+             base .. ':facts:log', base .. ':facts:readers',
              base .. ':playing', base .. ':versions', base .. ':canary', base .. ':outcomes',
              base .. ':standbys', base .. ':supply', base .. ':plan')
   return { 'ok', 0, 0 }

@@ -40,14 +40,8 @@ register('match_claim', function(keys, args)
     end
   else
     for i = 7, #args do ticket_step(base, args[i], 'claimed', now, '', id) end
-    redis.call('HSET', key, 'state', 'PLACING', 'doc', args[6], 'created_ms', now, 'reason', '')
-    standby, was = standby_take(base, id, now)
+    standby, was = match_place(base, id, args[6], now)
   end
-  redis.call('ZADD', base .. ':live', args[3], id)
-  redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
-  local players = {}
-  for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
-  fact(base, id, 'new_match_created', now, { version = document.game_version, players = players })
-  outcome(base, document.game_version, 'created')
+  match_made(base, id, document, now, args[3])
   return standby ~= '' and { 'ok', standby, was } or { 'ok' }
 end)

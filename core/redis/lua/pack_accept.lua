@@ -34,6 +34,9 @@ register('pack_accept', function(keys, args)
   if waiting == 0 then redis.call('ZADD', base .. ':packs-since', now, player) end
   redis.call('ZADD', base .. ':packs-due', 'NX', now, player)
   if args[6] == '1' then pack_hurry(base, player) end
+  if is_told(base) then
+    tell(base, player, cjson.encode({ event = 'pack_accepted', at_ms = now, player = player, seq = seq, commands = tonumber(args[9]) }))
+  end
   redis.call('HINCRBY', base .. ':packs-stats', 'packs_accepted', 1)
   redis.call('HINCRBY', base .. ':packs-stats', 'commands_accepted', args[9])
   return { 'ok', waiting + 1, done, now_in }

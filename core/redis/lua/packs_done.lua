@@ -17,6 +17,7 @@ register('packs_done', function(keys, args)
   local count, now, stats = tonumber(args[4]), now_of(), base .. ':packs-stats'
   local after = done + count
   local set = { 'ended', token, 'done', after, 'owner', '', 'until', 0, 'tries', 0, 'trouble', '' }
+  local told = is_told(base)
   local function put(name, value) set[#set + 1], set[#set + 2] = name, value end
   for seq = math.max(done + 1, accepted - PACKS_KNOWN + 1), after do put('o' .. seq, 'e') end
   if count > 0 then
@@ -24,6 +25,10 @@ register('packs_done', function(keys, args)
     redis.call('HINCRBY', stats, 'packs_executed', count)
     redis.call('HINCRBY', stats, 'commands_executed', args[5])
     put('ran', args[7])
+    if told then
+      tell(base, player, cjson.encode({ event = 'packs_executed', at_ms = now, player = player, first = done + 1, last = after,
+                                        commands = tonumber(args[5]) }))
+    end
     if args[6] ~= '' then
       put('state', args[6])
       redis.call('HINCRBY', key, 'version', 1)
@@ -37,6 +42,11 @@ register('packs_done', function(keys, args)
     redis.call('DEL', row)
     redis.call('HINCRBY', stats, 'packs_failed', 1)
     redis.call('HINCRBY', stats, 'packs_skipped', accepted - after - 1)
+    if told then
+      tell(base, player, cjson.encode({ event = 'pack_failed', at_ms = now, player = player, seq = after + 1, index = failure.index,
+                                        command = failure.command, code = failure.code, epoch = failure.epoch,
+                                        skipped = accepted - after - 1 }))
+    end
     after = accepted
     put('done', after)
     put('error', cjson.encode(failure))

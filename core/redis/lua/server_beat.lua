@@ -2,7 +2,7 @@
 -- KEYS[1] base of the game
 -- ARGV    match id, server id, now_ms, look-at ms (0 leaves it: the start timer runs on), server state,
 --         figures (JSON for the page), players who left by their own will (JSON list), number of the roster it knows
--- Returns {'ok', state, number of the roster} | {'over', state} | {'gone', ''} | {'foreign', state}; on anything but ok the server ends itself
+-- Returns {'ok', state, number of the roster, 'inbox' where commands from outside wait for it (inbox_take)} | {'over', state} | {'gone', ''} | {'foreign', state}; on anything but ok the server ends itself
 -- Keeps   a server whose attach Redis lost in a fail-over has its match again, as long as no other took it;
 --         only the match's own server moves its look-at time, and only while it is live. Who left is told of a roster:
 --         one that knows an older one tells of seats that are others' now, and is not listened to.
@@ -21,5 +21,6 @@ register('server_beat', function(keys, args)
   redis.call('HSET', key, 'beat_ms', args[3], 'server_state', args[5], 'figures', args[6])
   if (args[8] or '0') == roster then redis.call('HSET', key, 'left', args[7]) end
   if args[4] ~= '0' then redis.call('ZADD', base .. ':live', 'XX', args[4], id) end
+  if redis.call('XLEN', inbox_key(base, id)) > 0 then return { 'ok', state, roster, 'inbox' } end
   return { 'ok', state, roster }
 end)

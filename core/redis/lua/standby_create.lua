@@ -14,5 +14,6 @@ register('standby_create', function(keys, args)
   if there >= tonumber(args[6]) then return { 'full', there } end
   redis.call('HSET', key, 'state', 'Starting', 'version', args[4], 'kind', args[5], 'doc', args[7], 'created_ms', now)
   redis.call('ZADD', base .. ':standbys', STARTS_LAST + now, id)
+  server_fact(base, id, 'server_started', now, args[5], '')
   return { 'ok', 'Starting' }
 end)

@@ -55,6 +55,7 @@ register('ticket_create', function(keys, args)
   redis.call('ZADD', base .. ':alive', now, id)
   for i = 5, #args do redis.call('HSET', base .. ':open', args[i], id) end
   changed(base, id)
+  if is_told(base) then tell(base, id, entry) end
   redis.call('HINCRBY', base .. ':stats', 'tickets_created', 1)
   return { 'ok', 0 }
 end)

@@ -1,7 +1,7 @@
 -- ticket_end: a ticket leaves its queue without a match, or the match that was found for it before that can be played:
 --             that match fails then, and its other tickets wait on.
 -- KEYS[1] base of the game
--- ARGV    ticket id, event (cancelled | rejected | vanished | timed_out | unfit), now_ms, reason
+-- ARGV    ticket id, event (cancelled | rejected | vanished | timed_out | unfit | drained), now_ms, reason
 --         for vanished also: the latest sign of life at which it still counts as vanished, ms
 --         for cancelled and rejected also: the player who wants it, '' for none
 --         for rejected also: the match that is meant ('' for whichever asks)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from core.interactions import PLAYER_LEFT
 from gamepod.arena import ArenaSettings
-from gamepod.arena.events import PLAYER_LEFT
 from gamepod.transport.auth_types import JoinRefused
 from gamepod.transport.gateway import OVER_REPEAT_TICKS, Gateway
 from gamepod.transport.limits import TransportLimits

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from core.cli.doctor import Finding, examine, run
+from core import keys
+from core.cli.doctor import examine, run
+from core.cli.doctor_data import data_findings
+from core.cli.finding import Finding
 from core.cli.settings import StackSettings
+from core.clock import now_ms
 from core.redis.client import open_database
+from core.release import Membership, version
+from core.schema import READS, Reads
 from tests.redis.backends import valkey
 from tests.support import free_port
 
@@ -95,3 +101,32 @@ def test_a_launcher_without_what_it_needs(
     monkeypatch.setenv("HOME", str(tmp_path))
     [finding] = bad(settings(tmp_path, redis_url), env)
     assert finding.what == what
+
+
+async def test_the_version_of_the_data_and_who_runs_on_it(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services by release, and wrong clocks; mixed releases, a migration and a drain are noted; newer data is bad."""
+    newer = Reads(READS.oldest, READS.newest + 1)
+    async with open_database(redis_url) as db:
+        one, other = Membership(db, "webapi"), Membership(db, "matchmaker", newer, "9.0.0")
+        await one.join()
+        await other.join()
+        found = {it.what: it for it in await data_findings(db)}
+        assert found["services"].verdict == "note"
+        assert f"1 webapi {version()}" in found["services"].found
+        assert "1 matchmaker 9.0.0" in found["services"].found
+        monkeypatch.setattr("core.release.now_ms", lambda: now_ms() + 5000)
+        await one.join()
+        [wrong] = [it for it in await data_findings(db) if it.verdict == "bad"]
+        assert f"webapi on {socket.gethostname()}: +" in wrong.found
+        await db.do("HSET", keys.DRAINS, "*", "{}")
+        state = f"{keys.SCHEMA}:state"
+        await db.do("HSET", state, "newest", READS.newest, "oldest", READS.oldest, "place", "half")
+        found = {it.what: it for it in await data_findings(db)}
+        assert (found["data"].verdict, "half" in found["data"].found) == ("note", True)
+        assert (found["drain"].verdict, "installation" in found["drain"].found) == ("note", True)
+        await db.do("HSET", state, "newest", 9, "oldest", 9, "by", "9.0.0")
+        found = {it.what: it for it in await data_findings(db)}
+        assert found["data"].verdict == "bad"
+        assert "run 9.0.0 or later" in found["data"].do
+        await db.do("FLUSHALL")
+        assert [(it.what, it.verdict) for it in await data_findings(db)] == [("data", "good")]

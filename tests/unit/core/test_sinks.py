@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import interactions
 from core.errors import Invalid
-from core.interactions import Exchange, pack
+from core.events import PlayerOffline, PlayerOnline
+from core.interactions import Attack, Exchange, Happening, Move, pack
+from core.lifecycle import TicketEvent
+from core.redis import library
 from core.redis.logreader import Entry, entry_ms
-from core.sinks.catalogue import KINDS, messages
-from core.sinks.merge import SETTLED_MS, by_stream, in_order
+from core.sinks.catalogue import COMMON, KINDS, VERSION, example
+from core.sinks.merge import SETTLED_MS, by_stream, first, in_order
+from core.sinks.reading import PACK_EVENTS, PRESENCE_EVENTS, TICKET_EVENTS, messages
+from gamepod.arena import events as arena
+from webapi.audit import Name
 
 MOMENTS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from(["batch", "open", "close"])), max_size=40
@@ -36,7 +46,7 @@ def test_rounds_give_all_once_and_in_order(moments: list[tuple[int, int, str]], 
     left, out, now = by_stream(entries(moments)), list[Entry](), start
     for _ in range(200):
         pages = {stream: found[:page] for stream, found in left.items()}
-        done = in_order(pages, now_ms=now, full=page)
+        done = in_order(pages, now_ms=now, full=lambda _: page)
         out += done
         for one in done:
             left[one.shard].remove(one)
@@ -51,7 +61,7 @@ def test_rounds_give_all_once_and_in_order(moments: list[tuple[int, int, str]], 
 @given(MOMENTS, st.integers(0, 200))
 def test_nothing_that_may_still_be_overtaken_goes_out(moments: list[tuple[int, int, str]], now: int) -> None:
     """What is younger than the clocks may differ stays; of one moment, a session's begin is first and its end last."""
-    out = in_order(by_stream(entries(moments)), now_ms=now, full=1000)
+    out = in_order(by_stream(entries(moments)), now_ms=now, full=lambda _: 1000)
     assert all(entry_ms(one.id) <= now - SETTLED_MS for one in out)
     for a, b in itertools.pairwise(out):
         if entry_ms(a.id) == entry_ms(b.id):
@@ -64,7 +74,7 @@ def test_an_exchange_is_told() -> None:
     [message] = messages("duel", Entry("s", "1-1", "m-1", 1, 1, pack([row]).decode()))
     assert (message.topic, message.key, message.id) == (KINDS["items_exchanged"].topic, "m-1", "x-1")
     assert json.loads(message.body) == {
-        "event": "items_exchanged", "id": "x-1", "at_ms": 5, "game": "duel", "match": "m-1",
+        "event": "items_exchanged", "id": "x-1", "at_ms": 5, "version": VERSION, "game": "duel", "match": "m-1",
         "player": "a", "other": "b", "exchange": "audit-1", "gave": "shell:3", "got": "sword#1:1",
     }  # fmt: skip
 
@@ -80,3 +90,77 @@ def test_a_fact_that_is_none_is_refused(payload: str) -> None:
 
     with pytest.raises(Invalid, match="7-1"):
         list(all_of())
+
+
+# Facts of matches and of servers without one, as Redis functions write them; what else they tell is translated.
+_FACT = re.compile(r"\b(?:fact|server_fact|fact_put)\([^()]*?'([a-z_]+)'")
+_PACK = re.compile(r"event = '(packs?_[a-z]+)'")
+
+
+def in_code() -> set[str]:
+    """Every name that some part of Muster writes."""
+    lua = "".join(path.read_text() for path in sorted(Path(library.FOLDER).glob("*.lua")))
+    lifted = {name for name in vars(interactions) if name.startswith("PLAYER_")}
+    session = {getattr(interactions, name) for name in lifted} | arena.LOGGED
+    rows = {"tank_moved", "tank_took_damage", "items_exchanged", "game_action"}  # of core.interactions.KINDS
+    assert len(rows) == len(interactions.KINDS)
+    presence = {kind.__struct_config__.tag for kind in (PlayerOnline, PlayerOffline)}
+    assert presence == set(PRESENCE_EVENTS)
+    packs = set(_PACK.findall(lua))
+    assert packs == set(PACK_EVENTS)
+    return {*_FACT.findall(lua), *packs, *session, *rows, *presence, *TICKET_EVENTS.values(), *get_args(Name)}
+
+
+def test_what_code_writes_is_in_the_catalogue_and_nothing_else() -> None:
+    """A new event of a step, of the arena, of the audit, or of a ticket's life has to be named there."""
+    assert in_code() == set(KINDS)
+    assert set(TICKET_EVENTS) == {"created", *TicketEvent} - {TicketEvent.SEARCHED}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_an_example_has_all_fields(name: str) -> None:
+    """What the page shows is a whole body, with a key and an id."""
+    body = example(name)
+    assert body.keys() == COMMON.keys() | KINDS[name].fields.keys()
+    assert KINDS[name].key in body
+    assert (body["event"], body["version"]) == (name, VERSION)
+
+
+def test_what_happened_is_told_in_its_place() -> None:
+    """Events of a batch come between the interactions that were before and after them, with ids that tell repeats."""
+    rows = [Move("m-1", 5, "a", 1.0, 2.0), Attack("m-2", 5, "a", "b", 7.0)]
+    events = [
+        Happening("player_joined_session", 0, 4, "a", {"team": ""}),
+        Happening("tank_shot", 1, 5, "a", {"target": "b", "aim": 1.5, "length_m": 2.0}),
+        Happening("tank_destroyed", 2, 5, "b", {"attacker": "a"}),
+    ]
+    entry = Entry("s", "1-1", "m-1", 3, 2, pack(rows, events=events).decode())
+    found = list(messages("duel", entry))
+    assert [(one.event, one.id) for one in found] == [
+        ("player_joined_session", "m-1-b3-1"),
+        ("tank_moved", "m-1"),
+        ("tank_shot", "m-1-b3-2"),
+        ("tank_took_damage", "m-2"),
+        ("tank_destroyed", "m-1-b3-3"),
+    ]
+    for one in found:
+        assert json.loads(one.body).keys() == COMMON.keys() | KINDS[one.event].fields.keys()
+
+
+def test_an_event_of_a_newer_version_holds_up_nothing() -> None:
+    """What can be read is told; then it is said what could not."""
+    events = [Happening("tank_sang", 0, 4, "a", {}), Happening("tank_destroyed", 0, 5, "b", {"attacker": "a"})]
+    told = messages("duel", Entry("s", "1-1", "m-1", 3, 0, pack([], events=events).decode()))
+    assert next(told).event == "tank_destroyed"
+    with pytest.raises(Invalid, match="tank_sang"):
+        next(told)
+
+
+@given(MOMENTS, st.integers(1, 30))
+def test_a_round_is_bounded(moments: list[tuple[int, int, str]], room: int) -> None:
+    """Its events, but for those of its last entry; there is one entry at least, and none is left out before another."""
+    some = entries(moments)
+    taken = first(some, room)
+    assert taken == some[: len(taken)]
+    assert bool(taken) == bool(some)
+    assert sum(max(1, one.size) for one in taken[:-1]) <= room

@@ -58,3 +58,39 @@ def test_a_known_field_with_a_wrong_value_is_refused() -> None:
     tree["version"] = "one"
     with pytest.raises(msgspec.ValidationError, match="version"):
         Stored(Game).decode(msgspec.json.encode(tree))
+
+
+def test_a_document_that_is_changed_keeps_what_a_newer_release_wrote() -> None:
+    """At every depth, and in lists by id: what was taken out goes, what is new comes, what is changed is changed."""
+    before = {
+        "id": "m-1", "weather": "rain", "team": {"name": "red", "colour": "#f00"},
+        "players": [{"id": "a", "name": "ann", "skin": 7}, {"id": "b", "name": "bob", "skin": 8}], "mood": {"a": 1},
+    }  # fmt: skip
+    stored = Stored(_Meeting)
+    text = msgspec.json.encode(before)
+    found = stored.decode(text)
+    changed = msgspec.structs.replace(
+        found, team=_Named("red", "rot"), players=[_Seat("c", "cem"), _Seat("a", "Anna")], mood={}
+    )
+    assert msgspec.json.decode(stored.encode(changed, text)) == {
+        "id": "m-1", "weather": "rain", "team": {"name": "red", "said": "rot", "colour": "#f00"},
+        "players": [{"id": "c", "name": "cem"}, {"id": "a", "name": "Anna", "skin": 7}], "mood": {},
+    }  # fmt: skip
+    assert stored.decode(stored.encode(changed, text)) == changed
+
+
+class _Named(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    said: str = ""
+
+
+class _Seat(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    name: str
+
+
+class _Meeting(msgspec.Struct):
+    id: str
+    team: _Named | None
+    players: list[_Seat]
+    mood: dict[str, int]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from core.interactions import MAX_BATCH, Interaction, Move, unpack
-from gamepod.backlog import OPEN_BYTES, Backlog
+import pytest
+
+from core.interactions import MAX_BATCH, Happening, Interaction, Move, read_batch, unpack
+from gamepod.backlog import EVENT_BYTES, MAX_EVENTS, OPEN_BYTES, Backlog
 
 
 def moves(first: int, number: int) -> list[Interaction]:
@@ -83,3 +85,60 @@ def test_the_lag_is_the_age_of_the_oldest() -> None:
     assert backlog.lag_s(5.0) == 4.0
     backlog.done(9.0)
     assert backlog.lag_s(5.0) == 1.0
+
+
+def shots(*before: int) -> list[Happening]:
+    return [Happening("tank_shot", at, 0, f"p{at}", {}) for at in before]
+
+
+def told(backlog: Backlog) -> list[str]:
+    """Ids of interactions and players of events, in the order in which a reader has them."""
+    found: list[str] = []
+    backlog.seal(9.0)
+    while (batch := backlog.head()) is not None:
+        read = read_batch(batch.payload)
+        for row in range(batch.size + 1):
+            found += [event.player for event in read.events if event.before == row]
+            found += [one.id for one in read.interactions[row : row + 1]]
+        backlog.done(9.0)
+        backlog.seal(9.0)
+    return found
+
+
+@pytest.mark.parametrize("waiting", [0, 3, MAX_BATCH - 2, MAX_BATCH - 1])
+def test_events_stay_at_their_places(waiting: int) -> None:
+    """Whatever waits already, and wherever a batch is full."""
+    backlog = Backlog(100_000, 100_000_000)
+    backlog.add(moves(0, waiting), 0.0)
+    backlog.add(moves(waiting, 3), 0.0, shots(0, 1, 1, 3))
+    backlog.add((), 0.0, shots(0))
+    a, b, c = (f"m-{waiting + i}" for i in range(3))
+    assert told(backlog)[waiting:] == ["p0", a, "p1", "p1", b, c, "p3", "p0"]
+    assert backlog.empty
+
+
+def test_events_alone_make_a_batch() -> None:
+    """They do not wait for somebody to do something; very many are more than one batch."""
+    backlog = Backlog(1000, 100_000_000)
+    backlog.add((), 1.0, shots(0))
+    assert not backlog.empty
+    assert backlog.lag_s(3.0) == 2.0
+    backlog.seal(9.0)
+    head = backlog.head()
+    assert head is not None
+    assert (head.size, head.since_s) == (0, 1.0)
+    backlog.done(9.0)
+    backlog.add((), 1.0, shots(*[0] * MAX_EVENTS))
+    backlog.add((), 1.0, shots(0))
+    assert len(told(backlog)) == MAX_EVENTS + 1
+
+
+def test_at_the_bound_events_are_dropped_and_counted() -> None:
+    """Those that follow a dropped interaction with it, and those for which there is no memory."""
+    backlog = Backlog(2, 1_000_000)
+    assert backlog.add(moves(0, 3), 0.0, shots(1, 2, 3)) == 1
+    assert backlog.events_dropped == 2
+    assert told(backlog) == ["m-0", "p1", "m-1"]
+    small = Backlog(1000, EVENT_BYTES)
+    small.add((), 0.0, shots(0, 0))
+    assert (small.events_dropped, told(small)) == (1, ["p0"])

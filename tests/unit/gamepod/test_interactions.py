@@ -17,6 +17,7 @@ from core.interactions import (
     Action,
     Attack,
     Columns,
+    Happening,
     Interaction,
     Move,
     States,
@@ -56,12 +57,13 @@ def test_the_packed_form_is_compact_and_versioned() -> None:
     packed = (
         '{"v":3,"ttl":10,"kinds":"mac","id":["m-1",7],"at":[[1000,1],[1017,2]],"names":["p-a","p-b","emote"],'
         '"m":["AAA=","dnEbDeBtSEA=","QmDl0CJbAkA="],"a":["AAA=","AQA=","AAAAAAAAKUA="],"c":["AQA=","AgA="],'
-        '"states":[[1020,["hp"],[["p-a","90"]]]]}'
+        '"states":[[1020,["hp"],[["p-a","90"]]]],"events":[["tank_shot",1,1017,"p-a",{"target":"p-b"}]]}'
     )
     states = [States(1020, ("hp",), [("p-a", "90")])]
-    payload = pack(batch, states, move_ttl_s=10)
+    events = [Happening("tank_shot", 1, 1017, "p-a", {"target": "p-b"})]
+    payload = pack(batch, states, move_ttl_s=10, events=events)
     assert payload.decode() == packed
-    assert read_batch(payload) == (batch, states, 10)
+    assert read_batch(payload) == (batch, states, 10, events)
 
 
 def test_ids_of_one_writer_take_no_room() -> None:

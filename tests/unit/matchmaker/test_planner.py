@@ -131,3 +131,13 @@ SERVERS: list[tuple[str, Facts | None, int, int, Stop | None]] = [
 def test_plan_server(facts: Facts | None, age_ms: int, contact_ms: int, wanted: Stop | None) -> None:
     """A server whose match is not live is ended, after it had time to end by itself."""
     assert plan_server(BORN, facts, Deadlines(BEAT, contact_ms), BORN + age_ms) == wanted
+
+
+@pytest.mark.parametrize(("at", "over"), [(19_999, False), (20_000, True)])
+def test_a_drain_ends_what_still_runs_at_its_deadline(at: int, *, over: bool) -> None:
+    """Not before; and a match whose server starts is not touched until it is playable."""
+    deadlines = replace(LONG_AGO, until_ms=BORN + 20_000)
+    playing = replace(PLAYING, beat_ms=BORN + 19_000)
+    ended = [Finish("drained"), Stop(5, "drained")]
+    assert (plan(playing, Sight.RUNS, deadlines, BORN + at) == ended) is over
+    assert plan(ATTACHED, Sight.RUNS, deadlines, BORN + 20_000) == plan(ATTACHED, Sight.RUNS, LONG_AGO, BORN + 20_000)

@@ -1,0 +1,1 @@
+"""compose.yaml: what Docker Compose makes of it, and the whole of it running."""
