@@ -8,6 +8,7 @@ the rest from it; all of them hash to that slot.
 |---|---|---|
 | `muster:games` | set | ids of registered games |
 | `muster:doorbells` | hash | ZeroMQ endpoint -> what it listens for and until when |
+| `muster:crowded` | hash | game -> matches that have no room, and where (JSON of matchmaker.crowd.Word), for seconds |
 | `muster:servers` | hash | launcher -> the servers it sees, for the operator page |
 | `muster:node:{name/address}` | string | what players reach this node of a cluster by, '' for its own address |
 | `muster:{game}:game` | string | the registration (JSON of core.model.Game) |
@@ -85,6 +86,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{game}:analytics` | hash | `epoch`, and log -> how far its events are counted; of `audit/all` too, as below |
+| `muster:{game}:counted:<minute>` | hash | `<0-9>:<event>` -> how many, in the ten minutes from that one of UNIX time |
+| `muster:{game}:flags` | hash | what cannot be right, by id (JSON of the event); `flags:order` ids by minute |
+| `muster:{audit/all}:epoch` | hash | `source` events are counted from, `number`, `since_ms`; `offsets:<number>` |
 | `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{schema/}:state` | hash | form of the data: `newest`, `oldest` there may be, `by`, `place` of a migration |
 | `muster:{schema/}:services` | hash | service that runs -> its release and the forms that it reads (JSON) |
@@ -135,6 +140,7 @@ from zlib import crc32
 
 GAMES: Final = "muster:games"
 DOORBELLS: Final = "muster:doorbells"
+CROWDED: Final = "muster:crowded"
 SERVERS: Final = "muster:servers"
 GAMES_EVER: Final = "muster:games_ever"
 ERASING: Final = "muster:erasing"
@@ -217,6 +223,11 @@ def items(game_id: str) -> str:
 def sink(name: str, game_id: str) -> str:
     """Base of the lease of who carries a game's events to a broker. No game's id has a slash."""
     return f"muster:{{sink/{name}/{game_id}}}"
+
+
+def counted_base(game_id: str) -> str:
+    """Base of what is counted of a game, or, '', of the installation: where the log is that its flags are told in."""
+    return game(game_id) if game_id else AUDIT
 
 
 def balance(game_id: str) -> str:

@@ -12,7 +12,7 @@ from core.commandspec import check_commands, check_modules
 from core.errors import Invalid
 from core.gameenv import fill
 from core.ids import is_game_id
-from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port, Server, teams_of
+from core.model import MAX_PLAYERS_PER_MATCH, MAX_SETTINGS_BYTES, GameSpec, Port, Ready, Server, teams_of
 from core.playtime import check_play
 from core.rules import rule_set
 from core.rules.text import tree_of
@@ -147,6 +147,11 @@ def _stream_ports(server: Server) -> list[str]:
 def _check_ready(server: Server) -> None:
     """Whatever the server is to do to count as playable, it can do."""
     ready = server.ready
+    if server.agones is not None and ready != Ready():
+        raise Invalid(
+            "servers of a fleet are ready before they are allocated, which Agones sees to: leave out `ready`",
+            pointer="/server/ready/when",
+        )
     if server.arena is not None and ready.when in ("log", "http"):
         raise Invalid("the arena says itself when it is ready: leave out `ready`", pointer="/server/ready/when")
     if ready.when in ("port", "http"):

@@ -12,8 +12,9 @@ from msgspec import Struct
 TOLD_MS: Final = 10_000  # a plan that nobody renewed is of a game without a matchmaker
 
 # idle_most, limit: the bound in the registration, or the servers that game or developer may have. no_room: no host has
-# room. budget: wrong guesses have cost what matches earned. failing: servers that were started without a match failed.
-Held = Literal["", "idle_most", "limit", "no_room", "budget", "failing"]
+# room. gives_way: a match of some game has none. budget: wrong guesses have cost what matches earned. failing: servers
+# that were started without a match failed.
+Held = Literal["", "idle_most", "limit", "no_room", "gives_way", "budget", "failing"]
 
 
 class Told(Struct, frozen=True, omit_defaults=True):

@@ -23,6 +23,7 @@ VERSIONS_KEPT: Final = 20
 # again with each match: of candidates as good, 1 in 300 was stopped within a thousand matches (at 5 to 50 % failures).
 CHANCE: Final = 0.0001
 FAILURES: Final = 5  # fewer never stop a candidate
+SHARE_MOST: Final = 99  # percent
 LEAST_RATE: Final = 0.02  # of its matches; a lower rate of failures never does
 TERMS: Final = 10_000  # of a sum, whose terms shrink; what is beyond does not count
 
@@ -116,6 +117,16 @@ def chance_of(faults: int, judged: int, other_faults: int, other_judged: int) ->
 
 def _log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+
+def check_share(percent: float) -> None:
+    """Some matches stay the current version's, to compare with. Raises Invalid."""
+    if percent > SHARE_MOST:
+        raise Invalid(
+            f"at {percent:g} % there is nothing to compare the canary with, so it could never be stopped: at most "
+            f"{SHARE_MOST} %, and then promote it, or change the game",
+            pointer="/percent",
+        )
 
 
 def check_candidate(current: GameSpec, candidate: GameSpec, version: int) -> None:

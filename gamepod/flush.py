@@ -59,6 +59,7 @@ class BoardCall(NamedTuple):
 
 
 BOARD_ARG_BYTES: Final = 70  # of memory, about
+REST_S: Final = 60.0
 
 
 class Flusher:
@@ -89,6 +90,7 @@ class Flusher:
         self._writing_views: asyncio.Task[None] | None = None
         self._writing_boards: asyncio.Task[None] | None = None
         self._asleep: asyncio.Future[None] | None = None
+        self._resting = False  # asleep until something comes
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
 
@@ -122,21 +124,22 @@ class Flusher:
         and counted.
         """
         dropped = self.backlog.add(interactions, time.monotonic(), events)
+        self._stir()
         if dropped and dropped == self.backlog.dropped:
-            log.error(
-                "the buffer is full: interactions are dropped until Redis is back",
-                extra={"waiting": self.backlog.interactions, "bytes": self.backlog.bytes},
-            )
+            extra = {"waiting": self.backlog.interactions, "bytes": self.backlog.bytes}
+            log.error("the buffer is full: interactions are dropped until Redis is back", extra=extra)
 
     def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in the present states of players; the latest of each is logged and written, once a beat of the views."""
         self._states.update(states)
+        self._stir()
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
         for args in score_args(scores.items(), now_ms()):
             self._number_board_call(args)
+        self._stir()
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
@@ -152,6 +155,8 @@ class Flusher:
                 self._show()
                 if self._closing:
                     await self._settle()
+                elif self.empty:
+                    await self._rest()
         finally:
             for task in self._tasks():
                 task.cancel()
@@ -176,6 +181,17 @@ class Flusher:
         finally:
             timer.cancel()
             self._asleep = None
+
+    async def _rest(self) -> None:
+        """Nothing waits, and nothing may come for long: no beat until something does."""
+        self._resting = True
+        await self._sleep(REST_S)
+        self._resting = False
+        self._flush.passed(time.monotonic())
+
+    def _stir(self) -> None:
+        if self._resting and self._asleep is not None:
+            _wake(self._asleep)
 
     async def _check(self) -> None:
         """At the end, what was lost lately can be seen for the last time."""

@@ -66,8 +66,10 @@ class Standby:
         try:
             while not self.match:
                 try:
-                    await waiting.do("BLPOP", self._bell, BLOCK_S)
-                    await self.beat()
+                    if (pushed := await waiting.do("BLPOP", self._bell, BLOCK_S)) is not None:
+                        self.match = str(pushed[1])  # whose server we are is looked at when we take it
+                    else:
+                        await self.beat()
                     heard = time.monotonic()
                 except Unavailable:
                     if time.monotonic() - heard >= ALONE_S:

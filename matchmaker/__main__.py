@@ -126,7 +126,16 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
         outgoing = Outgoing(private=settings.webhook_private)
         parts.push_async_callback(outgoing.close)
         await parts.enter_async_context(member(db, "matchmaker", stop))
-        shared = Shared(db, bell, launcher, settings, Metrics(registry), secret=common.secret, outgoing=outgoing)
+        shared = Shared(
+            db,
+            bell,
+            launcher,
+            settings,
+            Metrics(registry),
+            keys=common.signing().marks,
+            secret=common.secret,
+            outgoing=outgoing,
+        )
         ears.matchmaker = Matchmaker(shared, owner_name())
         log.get("matchmaker").info("ready", launcher=settings.launcher)
         await ears.matchmaker.run(stop)

@@ -27,6 +27,7 @@ from core.rules import RuleSet, rule_set
 from matchmaker.arrivals import Arrivals
 from matchmaker.backfills import Backfills
 from matchmaker.canary import CanaryWatch
+from matchmaker.crowd import Lack
 from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
 from matchmaker.matches import match_of
@@ -42,9 +43,7 @@ DRAINED_AT_ONCE: Final = 4096  # of a queue that is to end, in one pass
 # by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
 GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
-TELL_S: Final = (
-    0.1  # between two times at which those who wait are told that somebody searches: most have a match by then
-)
+TELL_S: Final = 0.1  # until those who wait are told again that somebody searches: most have a match by then
 UNFIT_REASON: Final = 200  # characters
 
 
@@ -74,6 +73,7 @@ class Matching:
         self.made = Arrivals(now_ms())  # matches
         self.arrivals = Fillings(now_ms())
         self._canary = CanaryWatch(store)
+        self._lack = Lack(shared.db, shared.launcher, store.game, own=False)
         self.rules: RuleSet | None = None
         self._pool: Pool | None = None
         self._unfit: dict[str, str] = {}  # tickets that the rules do not admit, and why
@@ -82,10 +82,10 @@ class Matching:
         self.live_most = 0  # by the game's limit and its developer's
         self._full_until = float("-inf")  # the game has as many servers as it may, by its own limit
         self._had_room = True  # for another server, at the last pass
-        self._reading = True  # tickets that come have just come
-        self._stale = True  # something is new since the last pass looked at the pool
-        self._looked_ms = 0  # at the pool
-        self._searched_s = 0.0  # what the latest pass searched for, CPU time
+        self._reading = self._stale = (
+            True  # tickets that come have just come; the last pass did not see all that is new
+        )
+        self._looked_ms, self._searched_s = 0, 0.0  # at the pool; CPU time of the latest search
         self._relaxes_ms: int | None = None  # when a rule relaxes for somebody who waits
 
     @property
@@ -211,11 +211,9 @@ class Matching:
         self._shared.metrics.ended_tickets.labels(why).inc(len(ended))
 
     async def _make_matches(self, pool: Pool, game: Game, now: int) -> bool:
-        """Claim what can be made now, `claims` in a round trip, and tell the others that they are searched for.
-
-        Returns whether anything was tried.
-        """
+        """Claim what can be made, tell the others that they are searched for; returns whether anything was tried."""
         proposals = self._propose(pool, now)
+        await self._lack.tell()
         placed = {ticket for proposal in proposals for ticket in proposal.tickets}
         searched: list[str] = []
         if time.monotonic() - self._told_at >= TELL_S:
@@ -224,8 +222,7 @@ class Matching:
         if joins:
             await self._join(joins, now)
             proposals = [proposal for proposal in proposals if proposal.backfill is None]
-        claimed: list[Claimed] = []
-        size = self._shared.settings.claims
+        claimed, size = list[Claimed](), self._shared.settings.claims
         for i in range(0, max(1, len(proposals)), size):
             part = [self._new(it, game, now) for it in proposals[i : i + size]]
             claimed += await self._claim(part, searched if i == 0 else [], now)
@@ -247,8 +244,9 @@ class Matching:
         self._hold_up("no_room" if most <= 0 else "full" if full else "")
         if full:
             most = 0
-        self._stale = self._stale or (most > 0 and not self._had_room)
-        self._had_room = most > 0
+        elif not most:
+            self._lack.look(pool, now)
+        self._stale, self._had_room = self._stale or (most > 0 and not self._had_room), most > 0
         if not (most or pool.running) or not self._is_due(now):
             return []
         # A match that runs needs no server, so it is filled where there is no room for another.
@@ -256,10 +254,11 @@ class Matching:
         found = form(pool, pool.rules, now, seed=now, starts=most > 0)
         self._searched_s = time.thread_time() - start
         self.insight.looked(found, now)
-        joins = [proposal for proposal in found.proposals if proposal.backfill is not None]
-        starts = [proposal for proposal in found.proposals if proposal.backfill is None]
+        joins = [it for it in found.proposals if it.backfill is not None]
+        starts = [it for it in found.proposals if it.backfill is None]
         if len(starts) > most > 0:
             self._hold_up("no_room")
+            self._lack.matches = len(starts) - most
         # A pass over many is no search of all there is: what it left may still go together.
         self._stale = bool(found.proposals) and (len(pool) > SMALL or len(starts) > most)
         self._looked_ms, self._relaxes_ms = now, pool.relaxes_ms(now)
@@ -274,9 +273,8 @@ class Matching:
             self.insight.detail = drain.note
 
     def _is_due(self, now: int) -> bool:
-        if self._stale or now - self._looked_ms >= self._shared.settings.poll_s * 1000:
-            return True
-        return self._relaxes_ms is not None and now >= self._relaxes_ms
+        relaxed = self._relaxes_ms is not None and now >= self._relaxes_ms
+        return self._stale or relaxed or now - self._looked_ms >= self._shared.settings.poll_s * 1000
 
     async def _claim(self, matches: Sequence[Match], searched: Sequence[str], now: int) -> list[Claimed]:
         if not matches and not searched:
@@ -322,6 +320,7 @@ class Matching:
             self._mirror.drop(claim.taken)
             metrics.refused.labels(self._name, "full" if claim.full else "taken").inc()
             if claim.full:
+                self._lack.refused(self.game, self.live_most)
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
                 self._hold_up("full")
             return

@@ -39,6 +39,8 @@ class Settings:
     presence_timeout_s: float = setting("MUSTER_PRESENCE_TIMEOUT_S", 180.0)
     # Webhooks may go to private addresses, and without TLS: only where all developers are trusted with the network.
     webhook_private: bool = setting("MUSTER_WEBHOOK_PRIVATE", False)
+    # Servers of a game's warm pool that start at the same time: more than the hosts start together are all late.
+    pool_starts: int = setting("MUSTER_POOL_STARTS", 8)
     # At a clean stop, end the servers too (a laptop). Otherwise they play on, and the next matchmaker knows them.
     stop_servers: bool = setting("MUSTER_STOP_SERVERS", False)
     # Leave the data in its form after an upgrade, so that one can go back to the release before. docs/upgrading.md
@@ -55,6 +57,7 @@ class Settings:
             ("pool_tickets", "MUSTER_POOL_TICKETS", 1),
             ("claims", "MUSTER_CLAIMS", 1),
             ("developer_servers", "MUSTER_DEVELOPER_SERVERS", 0),
+            ("pool_starts", "MUSTER_POOL_STARTS", 1),
             ("beat_timeout_s", "MUSTER_BEAT_TIMEOUT_S", 0.1),
             ("vanished_s", "MUSTER_VANISHED_S", 0.1),
             ("presence_timeout_s", "MUSTER_PRESENCE_TIMEOUT_S", 0.3),

@@ -16,6 +16,7 @@ from core.doorbell import Doorbell
 from core.drain import Drain, applying
 from core.errors import Fenced, Unavailable
 from core.redis.client import Database
+from matchmaker.crowd import Crowd
 from matchmaker.launch.base import Launcher
 from matchmaker.metrics import Metrics
 from matchmaker.outgoing import Outgoing
@@ -52,9 +53,11 @@ class Shared:
     metrics: Metrics
     # Matches whose players are asked: each needs a server soon, so room is kept for it.
     asked: set[str] = field(default_factory=set)
+    keys: str = ""  # names the keys of join tokens
     drains: Drains = field(default_factory=Drains)
     secret: str = ""  # of the installation: what webhooks are signed with is derived from it
     outgoing: Outgoing = field(default_factory=Outgoing)
+    crowd: Crowd = field(default_factory=Crowd)
 
 
 class Contact:

@@ -15,7 +15,7 @@ from core.redis.client import Database
 from core.supply import TOLD_MS, Told
 from matchmaker.supply import IDLE_MOST_S, Kind, Standby
 
-FIELDS: Final = ("state", "kind", "version", "created_ms", "ready_ms", "beat_ms", "server")
+FIELDS: Final = ("state", "kind", "version", "created_ms", "ready_ms", "beat_ms", "keys", "server")
 DAY_S: Final = 86_400.0
 
 
@@ -48,16 +48,16 @@ class StandbyStore:
         ids = list(await self._db.do("ZRANGE", f"{self._base}:standbys", 0, -1))
         rows = await self._db.do_many([("HMGET", keys.standby(self._game, it), *FIELDS) for it in ids]) if ids else []
         found: dict[str, tuple[Standby, str]] = {}
-        for it, (state, kind, version, created, ready, beat, server) in zip(ids, rows, strict=True):
+        for it, (state, kind, version, created, ready, beat, known, server) in zip(ids, rows, strict=True):
             if state in (StandbyState.STARTING, StandbyState.READY):
                 numbers = (int(version), int(created), int(ready or 0), int(beat or 0))
-                found[it] = Standby(it, StandbyState(state), cast(Kind, kind), *numbers), server or ""
+                found[it] = Standby(it, StandbyState(state), cast(Kind, kind), *numbers, keys=known or ""), server or ""
         return found
 
-    async def create(self, document: Match, kind: Kind, most: int, now_ms: int) -> bool:
-        """Write that this server is to be started. False where there are as many as may be."""
+    async def create(self, document: Match, kind: Kind, most: int, now_ms: int, known: str = "") -> bool:
+        """Write that this server is to be started, with the keys that it will know. False where there are enough."""
         text = msgspec.json.encode(document)
-        args = (self._token, now_ms, document.id, document.game_version, kind, most, text)
+        args = (self._token, now_ms, document.id, document.game_version, kind, most, text, known)
         return bool((await self._db.call("standby_create", self._base, *args))[0] == "ok")
 
     async def end(self, standby: str, reason: str, detail: str, now_ms: int) -> bool:

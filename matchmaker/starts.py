@@ -39,6 +39,9 @@ class Starts:
     def refused(self, name: str) -> bool:
         return name in self._refused
 
+    def postponed(self, name: str) -> bool:
+        return name in self._postponed
+
     def why(self, name: str) -> str:
         """Why it did not start; '' where nothing is known."""
         return self._refused.get(name) or self._postponed.get(name, "")

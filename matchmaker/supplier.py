@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from core import log
@@ -17,6 +18,7 @@ from core.clock import new_id, now_ms
 from core.lifecycle import StandbyState
 from core.model import EarlySpec, Game, SupplySpec
 from core.supply import Told
+from matchmaker.crowd import Yielding
 from matchmaker.launch.base import Seen
 from matchmaker.matching import Matching
 from matchmaker.planner import OVER, Sight
@@ -45,8 +47,10 @@ class Supplier:
         self._budget = Budget()
         self._known: dict[str, Standby] = {}
         self._spent: Spent | None = None
-        self._failures = 0
+        self._failures = 0  # one after another; of those that started together the first counts
+        self._counted_ms = 0
         self._again_at = float("-inf")  # after failures
+        self._yielding = Yielding(shared.crowd, store.game)
         self._detail = ""  # of the last failure
         self._tell_at = self._look_at = float("-inf")
 
@@ -63,11 +67,13 @@ class Supplier:
         self._spent = await self._count(self._spent)
         seen = await self._shared.launcher.seen()
         now = now_ms()
-        facts = self._facts(game, there, seen, now)
+        give, crowded = await self._yielding.asked(self._shared.db, self._shared.launcher.host, game.owner)
+        facts = self._facts(game, there, seen, now, give=give, crowded=crowded)
         wanted = plan(facts)
-        await self._end(wanted, seen)
+        await self._end(wanted, there, seen)
         await self._start(game, wanted, now)
-        self._start_again(game, there, seen, wanted)
+        if not crowded:
+            self._start_again(game, there, seen, wanted)
         await self._tell(facts, wanted)
         await asyncio.sleep(min(GAP_S, poll_s))
         return self._next_s(facts, poll_s)
@@ -84,7 +90,7 @@ class Supplier:
         """What became of those that were known: how long starts take, and whether they fail."""
         gone = sorted(self._known.keys() - there.keys())
         for name, (reason, detail) in (await self._store.ended(gone)).items():
-            self._ended(name, reason, detail)
+            self._ended(self._known[name], reason, detail)
             await self._shared.launcher.stop(name, self._drain_s())  # whatever is left of it
         for name in gone:
             self._shared.launcher.settled(name)
@@ -95,15 +101,26 @@ class Supplier:
                 self._shared.launcher.settled(name)
         self._known = {name: it for name, (it, _) in there.items()}
 
-    def _ended(self, name: str, reason: str, detail: str) -> None:
+    def _ended(self, it: Standby, reason: str, detail: str) -> None:
         self._shared.metrics.standbys_ended.labels(self._name, reason).inc()
-        self._log.info("server without a match ended", standby=name, reason=reason, detail=detail)
+        self._log.info("server without a match ended", standby=it.id, reason=reason, detail=detail)
         if reason in FAILURES:
-            self._failures += 1
+            if it.created_ms > self._counted_ms:
+                self._failures += 1
+                self._counted_ms = max(it.created_ms, *(other.created_ms for other in self._known.values()), 0)
             self._detail = f"{reason}: {detail}" if detail else reason
             self._again_at = time.monotonic() + pause_s(self._failures, FAILED_PAUSE_S)
 
-    def _facts(self, game: Game, there: Mapping[str, tuple[Standby, str]], seen: Mapping[str, Seen], now: int) -> Facts:
+    def _facts(
+        self,
+        game: Game,
+        there: Mapping[str, tuple[Standby, str]],
+        seen: Mapping[str, Seen],
+        now: int,
+        *,
+        give: int,
+        crowded: bool,
+    ) -> Facts:
         deadlines = self._contact.deadlines(self._shared.settings.beat_timeout_s)
         supply = SupplySpec() if self._matching.drain else game.spec.supply
         matching, early, spent = self._matching, supply.early, self._spent or Spent()
@@ -127,22 +144,24 @@ class Supplier:
             matches=matching.made.rate(now),
             budget_s=self._budget.turn(early or EarlySpec(), spent.matches, spent.idle_early_ms),
             silent_ms=silent_ms,
+            starts=self._shared.settings.pool_starts,
+            keys=self._shared.keys,
+            give=give,
+            crowded=crowded,
         )
 
     def _judged(self, it: Standby, server: Seen | None) -> Standby:
         sight = self._watch.starts.sight(it.id, server)
         dead = sight in OVER or sight is Sight.STUCK
-        return Standby(
-            it.id, it.state, it.kind, it.version, it.created_ms, it.ready_ms, it.beat_ms, dead, sight is Sight.REFUSED
-        )
+        return replace(it, seen_dead=dead, refused=sight is Sight.REFUSED)
 
-    async def _end(self, wanted: Plan, seen: Mapping[str, Seen]) -> None:
+    async def _end(self, wanted: Plan, there: Mapping[str, tuple[Standby, str]], seen: Mapping[str, Seen]) -> None:
         for name, reason in wanted.end.items():
             detail = self._watch.starts.why(name) or (seen[name].detail if name in seen else "")
             if not await self._store.end(name, reason, detail, now_ms()):
                 continue  # a match took it meanwhile, and judges it
             self._known.pop(name, None)
-            self._ended(name, reason, detail)
+            self._ended(there[name][0], reason, detail)
             self._watch.starts.forget(name)
             await self._shared.launcher.stop(name, self._drain_s())
 
@@ -151,8 +170,10 @@ class Supplier:
             return
         for kind in wanted.start[:STARTS_AT_ONCE]:
             document = standby_document(game, new_id("standby"), now)
-            if not await self._store.create(document, kind, game.spec.supply.idle_most, now):
+            if not await self._store.create(document, kind, game.spec.supply.idle_most, now, self._shared.keys):
                 return
+            # Known from now on: one that dies before the next look has failed, too.
+            self._known[document.id] = Standby(document.id, StandbyState.STARTING, kind, game.version, now)
             self._watch.starts.begin(document)
 
     def _start_again(

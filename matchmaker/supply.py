@@ -11,7 +11,7 @@ cost. What guesses cost in fact is paid from a budget that matches earn: where g
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -32,6 +32,7 @@ FIRST_MATCHES: Final = 2  # ... and begins with
 PRIOR: Final = 0.5  # arrivals that are taken as seen before any was; Jeffreys' prior of a Poisson rate
 SURE: Final = 0.5  # that a match is there when its server is ready: on average neither waits for the other
 FIRST_START_S: Final = 2.0  # a start takes so long before one was measured
+STARTS: Final = 8  # of a pool at once, unless a setting says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Standby:
     beat_ms: int = 0
     seen_dead: bool = False
     refused: bool = False
+    keys: str = ""  # of join tokens that it knows; "" where nobody wrote which
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,10 @@ class Facts:
     matches: Rate = Rate(0, 1.0)  # made of late
     budget_s: float = math.inf  # idle time that early servers may still cost
     silent_ms: int | None = None  # a ready one that beat before then is lost; None: nobody is judged by silence
+    starts: int = STARTS  # of the pool at once
+    give: int = 0  # matches have no room for want of so many servers
+    keys: str = ""  # of join tokens, as they are now
+    crowded: bool = False  # somebody lacks room, so none is started
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ def plan(facts: Facts) -> Plan:
     """What to do now. Level-triggered: it follows from the facts alone."""
     supply = facts.supply
     end = _broken(facts)
-    there = [it for it in facts.standbys if it.id not in end and it.version == facts.version]
+    there = [it for it in facts.standbys if it.id not in end]
     warm = 0 if supply.warm is None else _warm(supply.warm, facts)
     early, best, short = (0, None, "") if supply.early is None else _early(supply.early, facts, there)
     wanted = max(warm, early)
@@ -152,12 +158,18 @@ def plan(facts: Facts) -> Plan:
     if wanted > cap:
         held = "idle_most" if cap == supply.idle_most else "limit"
     end |= _unneeded(facts, there, want)
+    end |= _given_up(facts, there, end)
     missing = want - len(there)
     # What ends takes its place until it is gone.
     most = max(0, min(missing, facts.room, cap - len(facts.standbys) + len(end)))
     if most < missing and facts.room < missing:
         held = "no_room"
+    if facts.crowded:
+        most, held = 0, "gives_way"
     lacking = max(0, warm - len(there))
+    # Many that start together are all late, some too late; a group that fills needs its server now.
+    starting = sum(not it.ready_ms for it in there)
+    most = min(most, max(early - len(there), facts.starts - starting))
     start: list[Kind] = ["warm" if i < lacking else "early" for i in range(most)]
     return Plan(want, start, end, min(warm, cap), min(early, cap), best, held)
 
@@ -173,6 +185,8 @@ def _broken(facts: Facts) -> dict[str, str]:
             found[it.id] = "server_lost" if it.ready_ms else "died_early"
         elif it.version != facts.version:
             found[it.id] = "old_version"
+        elif it.keys and it.keys != facts.keys:
+            found[it.id] = "old_keys"
         elif not it.ready_ms and since_s >= facts.timers.start_s:
             found[it.id] = "never_ready"
         elif it.ready_ms and facts.silent_ms is not None and it.beat_ms < facts.silent_ms:
@@ -187,6 +201,14 @@ def _unneeded(facts: Facts, there: Sequence[Standby], want: int) -> dict[str, st
     idle = sorted((it for it in there if it.ready_ms), key=lambda it: (it.ready_ms, it.id))
     spent = [it.id for it in idle if facts.now_ms - it.ready_ms >= 1000 * _hold_s(facts.supply, it.kind)]
     return dict.fromkeys(spent[: max(0, len(there) - want)], "unneeded")
+
+
+def _given_up(facts: Facts, there: Sequence[Standby], end: Mapping[str, str]) -> dict[str, str]:
+    """Those that give way: who is ready first, the longest idle of all; then who began to start last."""
+    order = sorted(
+        (it for it in there if it.id not in end), key=lambda it: (not it.ready_ms, it.ready_ms, -it.created_ms)
+    )
+    return dict.fromkeys([it.id for it in order[: facts.give]], "gave_way")
 
 
 def _hold_s(supply: SupplySpec, kind: Kind) -> float:

@@ -19,6 +19,7 @@ from core.clock import now_ms
 from core.lifecycle import MatchState
 from core.model import Match
 from matchmaker.arrivals import Durations
+from matchmaker.crowd import Lack
 from matchmaker.launch.base import Seen
 from matchmaker.lines import LineLooks
 from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Sight, Start, Stop, plan
@@ -43,6 +44,7 @@ class Watch:
         self._name = shared.metrics.name(store.game)
         self._log = log.get("matchmaker.watch").bind(game=store.game)
         self._lines = LineLooks(shared.launcher, store)
+        self._lack = Lack(shared.db, shared.launcher, store.game, own=True)
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
         self._standbys: dict[str, str] = {}  # match -> the server that it took, where it has another name
         self.starts = Starts(shared, store.game, self.ended)
@@ -120,8 +122,16 @@ class Watch:
             deadlines = self._contact.deadlines(silence_s, until_ms)
             for facts in await self._store.facts(wanted[i : i + LOOKS], live):
                 await self._judge(facts, seen, deadlines, now)
+        self._lack.matches = sum(it in live and self._is_homeless(it, seen) for it in self._placing)
+        await self._lack.tell()
         await asyncio.sleep(min(GAP_S, self._shared.settings.poll_s))
         return self._shared.settings.poll_s
+
+    def _is_homeless(self, match: str, seen: Mapping[str, Seen]) -> bool:
+        name = self._standbys.get(match, match)
+        if (server := seen.get(name)) is not None:
+            return server.homeless
+        return self.starts.postponed(name) and self._shared.launcher.room() <= 0
 
     def _measure(self, live: int, queued: int) -> None:
         self._shared.metrics.live.labels(self._name).set(live)

@@ -23,6 +23,20 @@ class SupplyOverview(Struct, frozen=True):
     idle_s_per_match: float
 
 
+class VersionOverview(Struct, frozen=True):
+    """A version that new matches get: `percent` of them, 100 less the canary's for the current one.
+
+    `judged` of its matches tell how good it is, `faults` of them failed because of their server; of both versions since
+    the canary began, while one is tried.
+    """
+
+    version: int
+    canary: bool
+    percent: float
+    judged: int
+    faults: int
+
+
 class PacksOverview(Struct, frozen=True):
     """Delayed commands of a game since the beginning, and what waits now."""
 
@@ -52,6 +66,8 @@ class GameOverview(Struct, frozen=True):
     matched: int | UnsetType = UNSET
     waits: Waits | UnsetType = UNSET
     supply: SupplyOverview | UnsetType = UNSET
+    versions: list[VersionOverview] | UnsetType = UNSET  # of a game that changed
+    last_canary: str = ""  # how it ended
     packs: PacksOverview | UnsetType = UNSET
 
 
@@ -67,9 +83,17 @@ class MatchOverview(Struct, frozen=True):
     figures: Any
 
 
+class ReaderOverview(Struct, frozen=True):
+    """Who carries or counts events (`kafka`, `rabbitmq`, `analytics`...), and how far behind: the most of any game."""
+
+    name: str
+    behind_s: float
+
+
 class Overview(Struct, frozen=True):
     """What runs. Matches are live ones, then the latest that were over; bounded."""
 
     games: list[GameOverview]
     matches: list[MatchOverview]
     servers: list[dict[str, Any]]
+    readers: list[ReaderOverview]

@@ -16,6 +16,7 @@ HELD: Final[dict[Held, str]] = {
     "idle_most": "no more may stand idle (idle_most)",
     "limit": "the game has as many servers as allowed",
     "no_room": "no host has room",
+    "gives_way": "a match has no room",
     "budget": "the budget of idle time is spent",
     "failing": "servers fail before they have a match",
 }

@@ -21,6 +21,7 @@ TICKETS: Final = "tickets_history"
 SERVERS: Final = "servers_history"
 PRESENCE: Final = "presence_history"
 COMMANDS: Final = "commands_history"
+ANALYTICS: Final = "analytics_events"
 
 
 class Field(NamedTuple):
@@ -47,6 +48,7 @@ class Message(NamedTuple):
     id: str
     event: str
     body: bytes  # JSON
+    origin: str = ""  # where in Redis it is from, `<log> <id of the entry>-<which of it>`: repeats have the same
 
 
 _MATCH_ID: Final = "m-01jd8zq4x9c7k2v5r1t3w6y8ab"
@@ -103,7 +105,8 @@ def _ticket(about: str, **examples: Any) -> Kind:
 KINDS: Final[dict[str, Kind]] = {
     "new_match_created": Kind(MATCHES, "players were grouped; a server is being started for them", {
         **_IN_A_MATCH, "game_version": Field("of the registration", 3),
-        "players": Field("who has a seat", [{"id": _ANN, "name": "ann", "team": "red"}])}),
+        "players": Field("who has a seat", [{"id": _ANN, "name": "ann", "team": "red"}]),
+        "order": Field("what an outside matchmaker calls it, '' for a match of the queue", "")}),
     "match_failed": Kind(MATCHES, "it never came to be played", {
         **_IN_A_MATCH, "reason": Field("as on the match", "never_ready")}),
     "session_created": Kind(SESSIONS, "the match's server is ready", {
@@ -138,7 +141,7 @@ KINDS: Final[dict[str, Kind]] = {
     "ticket_matched": _ticket("it is in a match; a server is started for it", status="PLACING"),
     "ticket_placed": _ticket("the match can be played"),
     "ticket_requeued": _ticket("there was no match after all: it waits again", status="QUEUED", reason="never_ready"),
-    "ticket_cancelled": _ticket("its player cancelled, rejected, vanished, or did not answer", match="",
+    "ticket_cancelled": _ticket("its player cancelled, rejected, vanished, did not answer, or it is drained", match="",
                                 status="CANCELLED", reason="cancelled"),
     "ticket_timed_out": _ticket("it waited longer than the game allows", match="",
                                 status="TIMED_OUT", reason="timed_out"),
@@ -185,6 +188,18 @@ KINDS: Final[dict[str, Kind]] = {
     "api_key_revoked": _auth("it is void", name="", role="", by="k-17"),
     "user_exported": _auth("all that is known of a player was told", name="", role="", by=_ANN),
     "user_erased": _auth("a player is being erased", name="", role="", by=_ANN),
+    "impossible_speed": Kind(ANALYTICS, "a tank was farther than its arena lets it drive", {
+        **_IN_A_MATCH, "player": Field("id", _ANN), "metres": Field("between two moves", 80.5),
+        "allowed_metres": Field("in this time, with slack", 31.7), "within_ms": Field("between the two", 500),
+        "move": Field("id of the later one", f"{_MATCH_ID}-17")}),
+    "impossible_damage": Kind(ANALYTICS, "more damage than the arena's weapon does", {
+        **_IN_A_MATCH, "player": Field("id of who did it", _ANN), "target": Field("id of who was harmed last", _BOB),
+        "damage": Field("hit points, of one attack or of 5 s; null for what is no number", 99.0),
+        "allowed_damage": Field("likewise", 20.0), "attack": Field("id of the event", f"{_MATCH_ID}-18")}),
+    "login_storm": Kind(ANALYTICS, "more failed logins in a minute than the bound", {
+        "by": Field("address, or name: of many addresses", "address"),
+        "who": Field("the address or the name", "203.0.113.7"), "failures": Field("so far in this minute", 31),
+        "allowed": Field("in a minute", 30)}, "who"),
 }  # fmt: skip
 
 

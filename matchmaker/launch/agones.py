@@ -18,12 +18,13 @@ from typing import Any, Final
 
 import msgspec
 
-from core import jointoken, keys, log
+from core import keys, log
 from core.clock import now_ms
 from core.doorbell import Doorbell
 from core.errors import Unavailable
 from core.model import Match
 from core.redis.batch import Batch
+from core.signing import Keyring
 from core.stored import Stored
 from matchmaker.agones_settings import AgonesSettings
 from matchmaker.launch import agones_documents as documents
@@ -62,10 +63,10 @@ class AgonesSource:
 
     def __init__(
         self, settings: AgonesSettings, way: Way, namespaces: list[str], batch: Batch, bell: Doorbell, *,
-        installation: str, secret: str, changed: Changed,
+        installation: str, keyring: Keyring, changed: Changed,
     ) -> None:  # fmt: skip
         self._settings, self._way, self._batch, self._bell = settings, way, batch, bell
-        self._installation, self._secret, self._changed = installation, secret, changed
+        self._installation, self._keyring, self._changed = installation, keyring, changed
         self._log = log.get("matchmaker.agones")
         self._spaces = {name: Space(self, way, name, installation, settings.call_s) for name in namespaces}
         self._default = namespaces[0]
@@ -183,7 +184,7 @@ class AgonesSource:
         for brake in (self._brake, empty):
             if brake is not None and brake.holds(now):
                 raise LaunchRetryable(brake.why)
-        key = jointoken.match_key(self._secret, match.id)
+        key = self._keyring.match_keys(match.id)
         for _ in range(CONTENTION_TRIES):
             answer = await self._ask(space, documents.allocation(match, self._installation, key))
             if answer.state == documents.ALLOCATED:

@@ -47,6 +47,7 @@ class Seen:
     exit_code: int | None = None
     tells: bool = True  # it tells its match how that ended; otherwise its exit code does
     stuck: bool = False  # it does not run, and will not as it is: its image is missing, ...
+    homeless: bool = False  # no host has room for it so far
     remains: bool = False  # it has ended, and `stop` removes what is left of it
     detail: str = ""  # why it ended, or does not run yet
     output: tuple[str, ...] = ()  # its last lines, where they came with its end

@@ -73,7 +73,7 @@ async def open_agones(
     async with open_way(settings.kubeconfig) as way:
         source = AgonesSource(
             settings, way, namespaces, Batch(db, lambda: None), bell,
-            installation=installation, secret=secret, changed=changed,
+            installation=installation, keyring=common.signing(), changed=changed,
         )  # fmt: skip
         await source.open()
         try:

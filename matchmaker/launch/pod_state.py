@@ -117,6 +117,7 @@ def seen(pod: Pod, *, gone: bool = False) -> Seen:
         exit_code=end.exit_code if end is not None and not _interrupted(pod) else None,
         tells=not _has_game(pod),
         stuck=stuck is not None,
+        homeless=not ended and _unscheduled(pod) is not None,
         remains=ended and not gone,
         detail=_why_ended(pod, end, gone=gone) if ended else (stuck or _why_not_yet(pod)),
         output=_last_words(end) if end is not None else (),
@@ -171,11 +172,14 @@ def _stuck(pod: Pod) -> str | None:
     return None
 
 
+def _unscheduled(pod: Pod) -> Condition | None:
+    return next((c for c in pod.status.conditions if c.type == "PodScheduled" and c.status == "False"), None)
+
+
 def _why_not_yet(pod: Pod) -> str:
     """What keeps it from running, where that is known."""
-    for condition in pod.status.conditions:
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return f"no node takes it: {_words(condition.reason, condition.message)}"
+    if (condition := _unscheduled(pod)) is not None:
+        return f"no node takes it: {_words(condition.reason, condition.message)}"
     for container in pod.status.init_container_statuses:
         if (last := container.last_state.terminated) is not None:
             return f"its sidecar ended with code {last.exit_code}: {_words(last.reason, last.message)}"

@@ -14,7 +14,7 @@ from core import keys
 from core.boards import BoardStore
 from core.clock import now_ms
 from core.redis.client import open_database
-from tests.browser.conftest import OpenTab, Register
+from tests.browser.conftest import ARENA, TEAMS, OpenTab, Register, Rest
 from tests.browser.player import Player
 from tests.stack import Stack, running_stack
 
@@ -35,7 +35,7 @@ async def _look_at_empty_page(page: Page) -> None:
     await page.get_by_text("No one is on this board yet").wait_for()
     await page.get_by_text("No match yet").wait_for()
     await page.get_by_text("No server is running").wait_for()
-    assert await page.locator(".chart canvas").count() == 2
+    assert await page.locator(".chart canvas").count() == 6
     await page.close()
 
 
@@ -138,3 +138,16 @@ async def fill_boards(stack: Stack, game: str) -> None:
         await db.call("boards_add", base, "", 0, 0, "p-1", 0, 0, 777)
         await db.call("ratings_write", base, "m-1", "duel", 1, 0, "p-1", "", "1500.0 88.6 9 1", 1234)
         await BoardStore(db, game).end_season(1, carry=1, now_ms=now_ms())
+
+
+async def test_versions_and_a_canary_are_shown(open_tab: OpenTab, register: Register, rest: Rest) -> None:
+    """A game that changed, and the candidate that is tried on a share of its matches."""
+    game = register("page-versions")
+    spec = {"teams": TEAMS, "server": {"arena": ARENA | {"time_limit_s": 50}}}
+    rest.call("PUT", f"/v1/games/{game}", spec)
+    spec["server"] = {"arena": ARENA | {"time_limit_s": 60}}
+    rest.call("PUT", f"/v1/games/{game}/canary", {"percent": 5, "spec": spec})
+    page = await open_tab()
+    rows = page.get_by_role("region", name="Versions").get_by_role("row", name=game)
+    await rows.filter(has_text="95 %").wait_for()
+    assert await rows.filter(has_text="canary").locator("td").all_inner_texts() == ["3 canary", "5 %", "0", "0", ""]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
 
 from core import keys
 from core.model import Limits, Port, Ready, Resources, Server, SupplySpec, Timers, WarmSpec
 from tests.docker.ground import GAME, Ground, spec
 from tests.docker.rig import TAG
 from tests.duel import join, throw
+from tests.e2e.test_cards import EXAMPLE, draw
 from tests.matchmaker.support import match, over, queue, register, status, ticket
 from tests.support import eventually
 from tests.told_game import SOURCE
@@ -176,6 +182,23 @@ async def test_a_game_that_is_ready_after_its_line(ground: Ground, program_image
     found = await match(ground.db, GAME, name)
     assert int(found["said_ms"]) <= int(found["ready_ms"])
     assert int(found["said_ms"]) >= int(found["attached_ms"]) + 900
+
+
+async def test_a_binary_alone_in_an_image(ground: Ground, tmp_path: Path) -> None:
+    """The example in C, static, from scratch: no shell and no library beside it, ready by its line, played over UDP."""
+    ground.start()
+    recipe, source = EXAMPLE / "Dockerfile", EXAMPLE / "server.c"
+    subprocess.run(["cc", "-static", "-O2", "-o", str(tmp_path / "server"), str(source)], check=True)
+    shutil.copy(recipe, tmp_path)
+    ground.client.images.build(path=str(tmp_path), tag=f"example/cards:{TAG}", rm=True)
+    wanted = json.loads((EXAMPLE / "image.json").read_text())["server"] | {"image": f"example/cards:{TAG}"}
+    await register(ground.db, GAME, spec(msgspec.convert(wanted, Server), limits=Limits(tries=1)))
+    name, connection = await ground.running(await queue(ground.db, GAME, players=2))
+    one, two = await asyncio.gather(draw(connection), draw(connection))
+    assert (one[1], one[2]) == (two[2], two[1])
+    ended = await over(ground.db, GAME, name)
+    assert (ended["reason"], json.loads(ended["result"])) == ("exited", {"exit_code": 0})
+    await ground.gone()
 
 
 async def test_the_exit_code_of_an_image_is_kept(ground: Ground, program_image: Callable[[str], str]) -> None:

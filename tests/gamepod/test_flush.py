@@ -16,7 +16,9 @@ from core.errors import Unavailable
 from core.interactions import MAX_BATCH, Action, Attack, Interaction, Move, unpack
 from core.redis.client import Database
 from gamepod.flush import MAX_SLOTS, Flusher
+from gamepod.pacer import Beat
 from gamepod.settings import Settings
+from tests.support import eventually
 
 GAME, MATCH = "tanks", "m-flush"
 
@@ -184,3 +186,38 @@ async def test_while_only_the_boards_are_away_counts_are_summed_up(db: Database)
     flusher.close()
     await task
     assert float(await db.do("ZSCORE", f"{keys.boards(GAME)}:activity", "p-a")) == slots + 1
+
+
+async def test_who_has_nothing_to_write_sleeps_until_something_comes(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without interactions no beat passes, for an idle server is to cost nothing; whatever comes then is written."""
+    beats = 0
+
+    class Counted(Beat):
+        def passed(self, now_s: float) -> None:
+            nonlocal beats
+            beats += 1
+            super().passed(now_s)
+
+    monkeypatch.setattr("gamepod.flush.Beat", Counted)
+    flusher = Flusher(Lossy(db, 0, 0.0), settings(), move_ttl_s=30)
+    task = asyncio.create_task(flusher.run())
+
+    async def quiet() -> bool:
+        before = beats
+        await asyncio.sleep(0.1)  # twenty beats of somebody who writes
+        return beats == before > 0
+
+    await eventually(quiet)
+    sent: list[Interaction] = [Move(f"{MATCH}-1", now_ms(), "p-1", 1.0, 2.0)]
+    flusher.add(sent)
+
+    async def written() -> bool:
+        return flusher.empty
+
+    await eventually(written)
+    await eventually(quiet)
+    flusher.close()
+    await task
+    assert await logged(db) == sent

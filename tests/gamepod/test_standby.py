@@ -167,6 +167,38 @@ async def test_a_game_that_dies_without_a_match(stage: Stage, when: str) -> None
     assert (await stage.waits(waits, "Shutdown"))["reason"] == "died_early"
 
 
+async def test_a_game_that_misbehaves_before_it_has_a_match(stage: Stage) -> None:
+    """Ready twice and Allocate of its own accord: it waits in its pool once, and the match that takes it is told so."""
+    waits = await stage.standby(SDK_GAME)
+    pod = stage.start(waits)
+    port = int((await pod.said("attached"))["sdk_port"])
+    assert [await send(port, "/ready", {}) for _ in range(2)] == [(200, {})] * 2
+    first = await stage.waits(waits, "Ready")
+    assert (await send(port, "/ready", {}))[0] == 200
+    assert (await send(port, "/allocate", {}))[0] == 200
+    assert await stage.db.do("ZCARD", f"{keys.game(GAME)}:standbys") == 1
+    assert (await stage.waits(waits, "Ready"))["ready_ms"] == first["ready_ms"]
+    match = await stage.match(SDK_GAME)
+    await stage.reached(match, "RUNNING")
+    document = (await call(port, "GET", "/gameserver"))[1]
+    assert document["status"]["state"] == "Allocated"
+    assert document["object_meta"]["labels"]["muster.dev/match"] == match.id
+    assert await stage.tickets(match) == {"COMPLETED"}
+
+
+async def test_a_game_that_gives_up_before_it_has_a_match(stage: Stage) -> None:
+    """Shutdown in the pool: asked to end, killed if it stays on, and its place is given up."""
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    waits = await stage.standby(Server(command=[sys.executable, "-c", deaf], ready=Ready("sdk")))
+    pod = stage.start(waits)
+    port, pid = int((await pod.said("attached"))["sdk_port"]), await pid_of(pod)
+    await send(port, "/ready", {})
+    await stage.waits(waits, "Ready")
+    assert await send(port, "/shutdown", {}) == (200, {})
+    assert (await stage.waits(waits, "Shutdown"))["reason"] == "died_early"
+    await gone(pid)
+
+
 async def test_a_second_process_of_a_place_is_turned_away(stage: Stage) -> None:
     """On another host, where no lock is shared: it ends at once, and the first is left alone."""
     waits = await stage.standby(ARENA)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from core import keys
-from core.model import Ready, Server, SupplySpec, WarmSpec
+from core.model import Ready, Resources, Server, SupplySpec, WarmSpec
 from tests.kube.ground import GAME, SMALL, Ground, image_server, spec
 from tests.matchmaker.support import match, over, queue, register
 from tests.support import eventually
@@ -18,12 +18,12 @@ pytestmark = pytest.mark.slow
 POOL = SupplySpec(warm=WarmSpec(servers=1))
 
 
-async def ready(ground: Ground) -> str:
+async def ready(ground: Ground, game: str = GAME) -> str:
     """The one pod that waits, once it is ready."""
 
     async def waits() -> str:
-        found = await ground.db.do("ZRANGE", f"{keys.game(GAME)}:standbys", 0, -1)
-        state = await ground.db.do("HGET", keys.standby(GAME, found[0]), "state") if len(found) == 1 else ""
+        found = await ground.db.do("ZRANGE", f"{keys.game(game)}:standbys", 0, -1)
+        state = await ground.db.do("HGET", keys.standby(game, found[0]), "state") if len(found) == 1 else ""
         return str(found[0]) if state == "Ready" else ""
 
     return await eventually(waits, within_s=60)
@@ -61,3 +61,16 @@ async def test_a_warm_pod_outlives_its_matchmaker_and_a_deleted_one_is_replaced(
 
     await eventually(replaced, within_s=60)
     assert (await match(ground.db, GAME, made))["state"] == "RUNNING"
+
+
+async def test_a_warm_pod_gives_way_where_the_node_is_full(ground: Ground) -> None:
+    """A match of another game whose pod no node takes: the pod that waits ends, and the match is played instead."""
+    ground.start()
+    node = ground.cluster.api.get(f"/api/v1/nodes/{ground.cluster.node}")
+    large = Resources(cpu=round(0.6 * float(node["status"]["allocatable"]["cpu"]), 2), memory_mib=64)
+    server = Server(arena={"time_limit_s": 300}, resources=large)
+    await register(ground.db, "idle", spec(server, supply=POOL))
+    name = await ready(ground, "idle")
+    await register(ground.db, GAME, spec(server))
+    await ground.running(await queue(ground.db, GAME, players=2), within_s=60)
+    assert await ground.db.do("HGET", keys.standby("idle", name), "reason") == "gave_way", ground.report()

@@ -79,6 +79,50 @@ async def test_a_host_full_of_waiting_servers_has_room_for_their_matches(db: Dat
     assert found["standby"] == name
 
 
+async def test_a_pool_gives_way_to_a_match_of_another_game(db: Database, stack: Matchmakers) -> None:
+    """A host full of one game's idle servers: a match of another is made, in the place of one of them, and no more."""
+    await register(db, "duel", pool(2))
+    stack.start(**GAMEPOD, MUSTER_MAX_SERVERS="2")
+    await so_many(db, "duel", "Ready", 2)
+    await register(db, "other", pool(0))
+    name, found = await duel(db, "other")
+    assert (found["state"], "standby" in found) == ("RUNNING", False)
+    gone = await so_many(db, "duel", "Shutdown", 1)
+    assert {fields["reason"] for fields in gone.values()} == {"gave_way"}
+    assert len(stack.servers(name)) == 1
+    assert len(await standbys(db, "duel", "Ready")) == 1
+
+
+async def test_a_pool_gives_way_to_a_match_of_its_developers_other_game(db: Database, stack: Matchmakers) -> None:
+    """A developer who may have one server has it idle: a match of another game of his is made in its place."""
+    await register(db, "duel", pool(1), owner="p-dev")
+    for _ in range(2):  # whoever works which of the games
+        stack.start(**GAMEPOD, MUSTER_DEVELOPER_SERVERS="1")
+    [idle] = await so_many(db, "duel", "Ready", 1)
+
+    async def counted() -> bool:
+        return str(await db.do("HGET", keys.developer("p-dev"), "duel")).startswith("1 ")
+
+    await eventually(counted)
+    await register(db, "other", pool(0), owner="p-dev")
+    _, found = await duel(db, "other")
+    assert found["state"] == "RUNNING"
+    gone = await standbys(db, "duel", "Shutdown")
+    assert (gone.keys(), gone[idle]["reason"]) == ({idle}, "gave_way")
+
+
+async def test_a_large_pool_starts_some_at_a_time(db: Database, stack: Matchmakers) -> None:
+    """A pool of five with two starts at once: never three that start, and all five are ready in the end."""
+    await register(db, "duel", pool(5))
+    stack.start(**GAMEPOD, MUSTER_POOL_STARTS="2")
+
+    async def filled() -> bool:
+        assert len(await standbys(db, "duel", "Starting")) <= 2
+        return len(await standbys(db, "duel", "Ready")) == 5
+
+    await eventually(filled, within_s=60)
+
+
 async def test_on_demand_nothing_stands_idle(db: Database, stack: Matchmakers) -> None:
     """Without a policy no server is there before a match is made."""
     await register(db, "duel", spec(server=Server(arena={}), timers=Timers(start_s=20, drain_s=1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.redis.client import Database
+from tests.support import eventually
 from tests.webapi.support import ARENA, Answer, Api, claim, end, make_ready
 
 PATH = "/v1/games/tanks"
@@ -51,6 +52,17 @@ async def test_a_change_is_a_version_and_can_be_rolled_back(api: Api) -> None:
     assert (await dev.ask("POST", "/rollback", {"version": 9})).problem == "no-such-version"
 
 
+async def test_the_same_registration_again_is_the_same_version(api: Api) -> None:
+    """A repeat changes nothing, whatever order its fields are in; a canary beside it goes on."""
+    dev = await studio(api)
+    first = await dev.ask("PUT", "", SHORT)
+    again = await dev.ask("PUT", "", dict(reversed(SHORT.items())), at=2)
+    assert (again.status, again.body, again.headers["ETag"]) == (200, first.body, '"2"')
+    await dev.ask("PUT", "/canary", {"percent": 5, "spec": LONG})
+    assert (await dev.ask("PUT", "", SHORT)).body["version"] == 2
+    assert (await dev.versions())["canary"]["version"] == 3
+
+
 async def test_the_last_versions_are_kept(api: Api) -> None:
     """Twenty of them, whoever changes a game however often."""
     dev = await studio(api)
@@ -88,10 +100,36 @@ async def test_a_canary_is_tried_and_promoted(api: Api, db: Database) -> None:
     assert (listed["last_canary"]["how"], "canary" in listed) == ("promoted", False)
 
 
+async def test_the_operator_s_page_is_told(api: Api, db: Database) -> None:
+    """Of a game that changed: what new matches get, in which shares, and how it does; then how the canary ended."""
+    dev = await studio(api)
+
+    async def shown() -> dict[str, Any]:
+        async def is_new() -> dict[str, Any] | None:
+            [game] = (await api.ask("GET", "/v1/overview")).body["games"]
+            return dict(game) if game.get("versions", []) != before else None
+
+        return await eventually(is_new)
+
+    before: list[Any] = []
+    await dev.ask("PUT", "", SHORT)
+    before = (await shown())["versions"]
+    assert before == [{"version": 2, "canary": False, "percent": 100.0, "judged": 0, "faults": 0}]
+    await dev.ask("PUT", "/canary", {"percent": 5, "spec": LONG})
+    found = await shown()
+    assert [(it["version"], it["canary"], it["percent"]) for it in found["versions"]] == [(2, False, 95), (3, True, 5)]
+    before = found["versions"]
+    failed = await claim(db, "tanks", await api.ticket(await api.guest()))
+    await end(db, "tanks", failed, "fail", "launch_failed")
+    await dev.ask("DELETE", "/canary")
+    found = await shown()
+    assert (found["versions"][0]["version"], found["last_canary"]) == (2, "3 aborted")
+
+
 async def test_a_canary_is_aborted(api: Api) -> None:
     """It is tried no more, and who promotes too late is told; its number is used up. A roll-back aborts one too."""
     dev = await studio(api)
-    await dev.ask("PUT", "/canary", {"percent": 100, "spec": SHORT})
+    await dev.ask("PUT", "/canary", {"percent": 99, "spec": SHORT})
     assert (await dev.ask("DELETE", "/canary")).status == 204
     assert (await dev.ask("DELETE", "/canary")).problem == "no-canary"
     assert (await dev.ask("POST", "/canary/promote", {"version": 2})).problem == "canary-over"
@@ -109,6 +147,9 @@ async def test_what_a_canary_may_not_be(api: Api) -> None:
     wrong = await dev.ask("PUT", "/canary", {"percent": 5, "spec": more})
     assert (wrong.status, wrong.body["pointer"]) == (422, "/spec/players_per_match")
     assert (await dev.ask("PUT", "/canary", {"percent": 101, "spec": SHORT})).status == 422
+    whole = await dev.ask("PUT", "/canary", {"percent": 100, "spec": SHORT})
+    assert (whole.status, whole.body["pointer"]) == (422, "/percent")
+    assert "promote" in whole.body["detail"]
     assert (await dev.ask("PUT", "/canary", {"percent": 5, "spec": ARENA | {"server": {}}})).status == 422
     assert "canary" not in await dev.versions()
 

@@ -47,10 +47,13 @@ async def read(call: Call) -> doc.Registration:
 async def change(call: Call, body: GameSpec) -> doc.Registration:
     """Change a game; new matches take the new version. If-Match guards against another's change.
 
-    409 while a canary is tried: promote or abort it first.
+    The same again is no change, and no new version. 409 while a canary is tried: promote or abort it first.
     """
     game = await own_game(call)
-    made = await call.services.games.change(game, checked(call, game.id, body), call.now_ms)
+    spec = checked(call, game.id, body)
+    if spec == game.spec:
+        return tagged(call, game)
+    made = await call.services.games.change(game, spec, call.now_ms)
     call.services.bell.ring("queue", [game.id])
     return tagged(call, made)
 

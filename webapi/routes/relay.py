@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthorized, Unavailable
-from core.jointoken import match_key, verify
+from core.jointoken import verify
 from webapi.context import Call
 from webapi.endpoint import Table
 from webapi.records import Joining
@@ -71,16 +71,16 @@ async def _who(call: Call, offered_token: str, query_token: str | None) -> str:
 
 async def _joins(call: Call, token: str) -> str:
     """Whose join token it is, under the match's key or, where its server was there before it, the server's."""
-    secret, match, now_s = call.services.secret, call.path("match"), call.now_ms / 1000
+    keyring, match, now_s = call.services.keyring, call.path("match"), call.now_ms / 1000
     try:
-        return verify(match_key(secret, match), token, match, now_s).player
+        return verify(keyring.match_keys(match), token, match, now_s).player
     except Unauthorized as error:
         server = (
             await call.services.matches.server_name(call.path("game"), match) if error.code == "join-forged" else ""
         )
         if not server:
             raise
-    return verify(match_key(secret, server), token, match, now_s).player
+    return verify(keyring.match_keys(server), token, match, now_s).player
 
 
 async def _way_in(call: Call, player: str) -> tuple[Joining, bool]:

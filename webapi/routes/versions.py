@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from core.errors import Conflict, Forbidden, NotFound
 from core.model import Game
-from core.versions import Outcomes, check_candidate
+from core.versions import Outcomes, check_candidate, check_share
 from webapi import documents
 from webapi import version_documents as doc
 from webapi.context import Call
@@ -59,6 +59,7 @@ async def try_out(call: Call, body: doc.NewCanary) -> doc.VersionList:
     It differs from the current version in what runs, not in its rules. Where it fails clearly more often it is stopped.
     """
     game = await own_game(call)
+    check_share(body.percent)
     if body.spec is None:
         await call.services.versions.change_share(game, body.percent, call.now_ms)
     else:

@@ -14,8 +14,18 @@ from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
+from core.redis.logreader import entry_ms
 from core.rules import rules_of
-from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview
+from core.stored_versions import CANARY_FIELDS, as_mapping, read_canary
+from core.versions import Outcomes, outcomes
+from webapi.overview_documents import (
+    GameOverview,
+    MatchOverview,
+    Overview,
+    PacksOverview,
+    ReaderOverview,
+    VersionOverview,
+)
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.presence import Presence
 from webapi.store.queues import figures
@@ -44,15 +54,20 @@ class OverviewReader:
         found = await self._batch.do_many([command for game in sorted(ids)[:GAMES_MOST] for command in _asked(game)])
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
+        behind: dict[str, float] = {}
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats, told, plan, spent = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told, plan, spent, readers, last, *versions = found[
+                i : i + ASKED
+            ]
             if text is None:
                 continue
             game = game_decoder.decode(text)
             shown_game = _game(game, waiting, oldest, live, stats, figures(told), now_ms)
             supply = row_of(game.spec.supply, told_of(plan), numbers(spent))
             draining = applying(orders, game.id) is not None
-            games.append(replace(shown_game, supply=supply, draining=draining))
+            told_game = replace(shown_game, supply=supply, draining=draining)
+            games.append(_with_versions(told_game, game, *versions))
+            _behind(readers, last, behind)
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
@@ -60,6 +75,7 @@ class OverviewReader:
             games=await self._with_online(games, packs),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
+            readers=[ReaderOverview(name, behind_s) for name, behind_s in sorted(behind.items())],
         )
 
     async def _packs(self, games: list[str], now_ms: int) -> dict[str, PacksOverview]:
@@ -104,10 +120,23 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("GET", f"{base}:figures"),
         ("GET", f"{base}:plan"),
         ("HGETALL", f"{base}:supply"),
+        ("HGETALL", f"{base}:readers"),
+        ("XREVRANGE", f"{base}:log", "+", "-", "COUNT", 1),
+        ("HMGET", f"{base}:canary", *CANARY_FIELDS),
+        ("HGETALL", f"{base}:outcomes"),
+        ("HGET", keys.versions(game), "over"),
     ]
 
 
 ASKED: Final = len(_asked("x"))
+
+
+def _behind(readers: Mapping[str, str], last: list[Any], found: dict[str, float]) -> None:
+    """How far each reader of a game's log is behind it, s: the most over all games. It reads a game's logs together."""
+    for name, text in readers.items():
+        at = parsed(text, {}).get("at", "0-0")
+        behind_s = (entry_ms(last[0][0]) - entry_ms(at)) / 1000 if last and at != "0-0" else 0.0
+        found[name] = max(found.get(name, 0.0), round(max(0.0, behind_s), 1))
 
 
 def _game(
@@ -132,6 +161,27 @@ def _game(
         matched=told.lately.matched_tickets if told else UNSET,
         waits=told.lately.waits if told and told.lately.waits else UNSET,
         packs=NOTHING if game.spec.commands else UNSET,
+    )
+
+
+def _with_versions(
+    shown: GameOverview, game: Game, row: list[str | None], counted: Any, over: str | None
+) -> GameOverview:
+    """With what new matches get, for a game that changed or has a canary."""
+    canary = read_canary(row)
+    if game.version == 1 and canary is None:
+        return shown
+    found = outcomes(as_mapping(counted), canary.before if canary else None)
+    share = canary.percent if canary else 0.0
+    versions = [(game.version, False, 100.0 - share), *([(canary.game.version, True, share)] if canary else [])]
+    last = parsed(over, {})
+    return replace(
+        shown,
+        versions=[
+            VersionOverview(number, tried, percent, (of := found.get(number, Outcomes())).judged, of.faults)
+            for number, tried, percent in versions
+        ],
+        last_canary=f"{last['version']} {last['how']}" if last else "",
     )
 
 

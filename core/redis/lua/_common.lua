@@ -14,6 +14,8 @@ local TOLD_MOST = 40000     -- ... and where it waits for one; 200 bytes each
 local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
 local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
 local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
+local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
+local SCHEMA_FIRST = 1      -- form of data from before there was a version
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
 -- Redis' own clock, ms.
@@ -329,16 +331,6 @@ local function board_put(base, name, player, score, at, best)
   redis.call('HSET', since, player, tie)
 end
 
-local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
-
--- Redis' clock, ms.
-local function now_of()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local SCHEMA_FIRST = 1      -- form of data from before there was a version
-
 -- Services that said that they run, each {id, who, oldest, newest, till, gone}.
 local function schema_services(key, now)
   local found, services = redis.call('HGETALL', key), {}
@@ -353,5 +345,5 @@ end
 -- Let a player with waiting packs be the next that is taken, unless a worker has him, or he is to be tried later.
 local function pack_hurry(base, player)
   local due = tonumber(redis.call('ZSCORE', base .. ':packs-due', player))
-  if due and due <= now_of() then redis.call('ZADD', base .. ':packs-due', 1, player) end
+  if due and due <= clock() then redis.call('ZADD', base .. ':packs-due', 1, player) end
 end

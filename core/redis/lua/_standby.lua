@@ -73,6 +73,7 @@ local function match_made(base, id, document, now, look_at, order)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
   local players = {}
   for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
-  fact(base, id, 'new_match_created', now, { game_version = document.game_version, players = players, order = order })
+  local told = { game_version = document.game_version, players = players, order = order or '' }
+  fact(base, id, 'new_match_created', now, told)
   outcome(base, document.game_version, 'created')
 end

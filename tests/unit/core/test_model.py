@@ -56,6 +56,11 @@ def test_good_games(fields: dict[str, Any]) -> None:
             "/supply",
         ),
         ("tanks", {"supply": {"early": {}}, "server": {"agones": {"fleet": "f"}}}, "/supply"),
+        (
+            "tanks",
+            {"server": {"agones": {"fleet": "f"}, "ready": {"when": "log", "line": "up"}}},
+            "/server/ready/when",
+        ),
         ("tanks", {"supply": {"warm": {"servers": 11}}}, "/supply/warm/servers"),
         ("tanks", {"supply": {"warm": {"servers": 3}}, "limits": {"servers": 2}}, "/supply/warm/servers"),
         (

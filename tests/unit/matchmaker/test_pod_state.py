@@ -124,7 +124,7 @@ def test_one_that_is_stuck(reason: str) -> None:
 def test_one_that_waits() -> None:
     """Making the containers takes a while, and is no reason for anything."""
     server = seen(a_pod(phase="Pending", **waiting("ContainerCreating")))
-    assert (server.stuck, server.detail) == (False, "")
+    assert (server.stuck, server.homeless, server.detail) == (False, False, "")
 
 
 def test_one_that_no_node_takes() -> None:
@@ -132,6 +132,7 @@ def test_one_that_no_node_takes() -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
     server = seen(a_pod(phase="Pending", conditions=[condition]))
     assert (server.stuck, server.detail) == (False, "no node takes it: Unschedulable: 0/1 nodes")
+    assert server.homeless
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,9 @@ def worlds(draw: st.DrawFn) -> Facts:
         matches=draw(rates),
         budget_s=draw(st.floats(-10, 100)),
         start_s=draw(st.floats(0.05, 30)),
+        starts=draw(st.integers(1, 50)),
+        give=draw(st.integers(0, 5)),
+        crowded=draw(st.booleans()),
     )
 
 
@@ -101,6 +104,10 @@ def test_never_above_any_bound(world: Facts) -> None:
     made: Plan = plan(world)
     left = len(world.standbys) - len(made.end)
     assert len(made.start) <= world.room
+    starting = sum(not it.ready_ms for it in world.standbys if it.id not in made.end)
+    assert len(made.start) <= max(made.early, world.starts - starting, 0)
+    assert list(made.end.values()).count("gave_way") <= world.give
+    assert not (world.crowded and made.start)
     if made.start:
         assert left + len(made.start) <= min(world.supply.idle_most, world.servers_most - world.running)
     assert 0 <= made.want <= min(world.supply.idle_most, max(0, world.servers_most - world.running))
@@ -274,6 +281,7 @@ def test_a_pool_that_shrinks_does_so_slowly() -> None:
     ("there", "reason"),
     [
         (waits(version=2), "old_version"),
+        (waits(keys="of another secret"), "old_keys"),
         (waits(ready_s=None, refused=True), "launch_failed"),
         (waits(ready_s=None, seen_dead=True), "died_early"),
         (waits(seen_dead=True), "server_lost"),
@@ -291,13 +299,6 @@ def test_what_is_of_no_use_is_ended_and_replaced(there: Standby, reason: str) ->
 def test_nobody_is_judged_by_silence_while_redis_was_away() -> None:
     """A beat that could not come is held against nobody."""
     assert not plan(facts(warm(servers=1), waits(beat_ms=NOW - 99_999), silent_ms=None)).end
-
-
-def test_why_there_are_fewer() -> None:
-    """The bound that holds a pool down is named."""
-    assert plan(replace(facts(warm(servers=50)), supply=SupplySpec(warm=WarmSpec(60)))).held == "idle_most"
-    assert plan(facts(warm(servers=50), servers_most=10, running=5)).held == "limit"
-    assert plan(facts(warm(servers=50), room=3)).held == "no_room"
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 60_000)), max_size=50), st.floats(0.1, 60))

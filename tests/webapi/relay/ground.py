@@ -65,11 +65,11 @@ class Ground:
     def access(self) -> str:
         return str(self.player["access_token"])
 
-    def join_token(self, *, match: str = "", player: str = "", server: str = "") -> str:
+    def join_token(self, *, match: str = "", player: str = "", server: str = "", secret: str = SECRET) -> str:
         """As webapi mints it."""
         match = match or self.match
         claims = JoinClaims(player or self.player["player"], match, "Ada", "players", int(time.time()) + 60)
-        return mint(match_key(SECRET, server or match), claims)
+        return mint(match_key(secret, server or match), claims)
 
     def url(self, query: str = "") -> str:
         return f"ws://{self.front or f'127.0.0.1:{self.api.client.port}'}{self.path}{query}"

@@ -11,7 +11,7 @@ from core.model import OpenPort
 from core.redis.client import Database
 from tests.support import eventually
 from tests.webapi.relay.ground import Ground, Open, closed
-from tests.webapi.support import claim, end, make_ready
+from tests.webapi.support import SECRET, claim, end, make_ready
 
 
 @pytest.fixture
@@ -28,6 +28,21 @@ async def test_a_token_of_a_server_that_was_there_before_its_match(ground: Groun
         assert await client.recv() == "by its server's key"
     with pytest.raises(InvalidStatus) as refused:
         await connect(ground.url(f"?token={ground.join_token(server='w-2')}"), proxy=None)
+    assert refused.value.response.status_code == 401
+
+
+async def test_while_a_secret_is_changed_tokens_of_both_get_in(open_ground: Open, db: Database) -> None:
+    """Signed with the new one or the old one, under the match's key or its server's; and with no third."""
+    new = "a new secret of thirty-two bytes."
+    ground = await open_ground(signing_secrets=f"{new},{SECRET}")
+    await db.do("HSET", keys.match("tanks", ground.match), "standby", "w-1")
+    for secret in (new, SECRET):
+        for server in ("", "w-1"):
+            async with ground.enter(token=ground.join_token(server=server, secret=secret)) as client:
+                await client.send("let in")
+                assert await client.recv() == "let in"
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(ground.url(f"?token={ground.join_token(secret='x' * 32)}"), proxy=None)
     assert refused.value.response.status_code == 401
 
 
