@@ -86,6 +86,10 @@ the rest from it; all of them hash to that slot.
 | `muster:{game}:hook:dead` | hash | delivery that was given up -> what it was (JSON of core.webhook.Dead) |
 | `muster:{game}:hook:order` | zset | ... by the ms at which it was |
 | `muster:{game}:hook:again` | list | deliveries to be made once more |
+| `muster:{game}:analytics` | hash | `epoch`, and log -> how far its events are counted; of `audit/all` too, as below |
+| `muster:{game}:counted:<minute>` | hash | `<0-9>:<event>` -> how many, in the ten minutes from that one of UNIX time |
+| `muster:{game}:flags` | hash | what cannot be right, by id (JSON of the event); `flags:order` ids by minute |
+| `muster:{audit/all}:epoch` | hash | `source` events are counted from, `number`, `since_ms`; `offsets:<number>` |
 | `muster:{sink/NAME/game}:lease` | hash | who carries the game's events to that broker, as a game's lease |
 | `muster:{schema/}:state` | hash | form of the data: `newest`, `oldest` there may be, `by`, `place` of a migration |
 | `muster:{schema/}:services` | hash | service that runs -> its release and the forms that it reads (JSON) |
@@ -219,6 +223,11 @@ def items(game_id: str) -> str:
 def sink(name: str, game_id: str) -> str:
     """Base of the lease of who carries a game's events to a broker. No game's id has a slash."""
     return f"muster:{{sink/{name}/{game_id}}}"
+
+
+def counted_base(game_id: str) -> str:
+    """Base of what is counted of a game, or, '', of the installation: where the log is that its flags are told in."""
+    return game(game_id) if game_id else AUDIT
 
 
 def balance(game_id: str) -> str:

@@ -14,6 +14,7 @@ import json
 import tokenize
 from pathlib import Path
 
+import core.analytics.settings
 import core.arena
 import core.cli.settings
 import core.intake.settings
@@ -41,6 +42,7 @@ SECTIONS = [
     ("matchmaker, Docker launcher", matchmaker.docker_settings.DockerSettings),
     ("gamepod (set by the launcher; the bounds may be set for all)", gamepod.settings.Settings),
     ("events to brokers (`python -m core.sinks`)", core.sinks.settings.Settings),
+    ("analytics (`python -m core.analytics`)", core.analytics.settings.Settings),
     ("messages from RabbitMQ (`python -m core.intake`)", core.intake.settings.IntakeSettings),
     ("worker of delayed commands (`python -m gamepod worker`)", gamepod.worker.settings.WorkerSettings),
     ("muster up", core.cli.settings.StackSettings),

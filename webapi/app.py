@@ -35,6 +35,7 @@ from webapi.routes import TABLES
 from webapi.settings import Settings
 from webapi.site import add_site
 from webapi.store.accounts import Accounts
+from webapi.store.analytics import Counted
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
 from webapi.store.developer_invitations import DeveloperInvitations
@@ -51,6 +52,7 @@ from webapi.store.personal import Stores
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
 from webapi.store.sessions import Sessions
+from webapi.store.story import Stories
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
@@ -105,8 +107,8 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
 
 async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secret: str, metrics: Metrics) -> Services:
-    db = await stack.enter_async_context(open_database(common.redis_url))
-    batch = Batch(db, metrics.redis_errors.inc)
+    db = metrics.watching(await stack.enter_async_context(open_database(common.redis_url)))
+    batch = Batch(db)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
     keyring = common.signing()
     accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)
@@ -117,12 +119,11 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
     trail = Trail(batch, metrics.trail_dropped.inc)
     metrics.trail_waiting.set_function(lambda: trail.waiting)
     entrance = Entrance(settings, keyring, login, accounts, invited, tokens, Audit(metrics, trail))
-    tickets, games = Tickets(batch), Games(batch)
+    tickets, games, packs = Tickets(batch), Games(batch), Packs(batch)
     boards, parties = Boards(batch, accounts), Parties(batch)
     beats = Beats(batch.call, int(settings.presence_timeout_s * 1000))
     metrics.count_beats(beats)
     streams = Streams(tickets, accounts.sessions, settings, metrics, beats)
-    packs = Packs(batch)
     pack_streams = Streams(packs, accounts.sessions, settings, metrics, beats, "packs")
     each = settings.streams_per_player
     feeds = Followers(settings.overview_streams, each, metrics.streams.labels("feed"))
@@ -157,6 +158,8 @@ async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secre
         supplies=Supplies(batch),
         drains=Drains(batch),
         matches=Matches(batch),
+        counted=Counted(batch),
+        stories=Stories(batch),
         boards=boards,
         parties=parties,
         packs=packs,

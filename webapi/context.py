@@ -25,6 +25,7 @@ from webapi.origin import Origin, Proxies
 from webapi.relay.relay import Relay
 from webapi.settings import Settings
 from webapi.store.accounts import Accounts
+from webapi.store.analytics import Counted
 from webapi.store.apikeys import PREFIX as KEY_PREFIX
 from webapi.store.apikeys import ApiKeys
 from webapi.store.boards import Boards
@@ -39,6 +40,7 @@ from webapi.store.packs import Packs
 from webapi.store.parties import Parties
 from webapi.store.presence import Presence
 from webapi.store.queues import Queues
+from webapi.store.story import Stories
 from webapi.store.supplies import Supplies
 from webapi.store.tickets import Tickets
 from webapi.store.versions import Versions
@@ -70,6 +72,8 @@ class Services:
     supplies: Supplies
     drains: Drains
     matches: Matches
+    counted: Counted
+    stories: Stories
     boards: Boards
     parties: Parties
     packs: Packs

@@ -83,9 +83,17 @@ class MatchOverview(Struct, frozen=True):
     figures: Any
 
 
+class ReaderOverview(Struct, frozen=True):
+    """Who carries or counts events (`kafka`, `rabbitmq`, `analytics`...), and how far behind: the most of any game."""
+
+    name: str
+    behind_s: float
+
+
 class Overview(Struct, frozen=True):
     """What runs. Matches are live ones, then the latest that were over; bounded."""
 
     games: list[GameOverview]
     matches: list[MatchOverview]
     servers: list[dict[str, Any]]
+    readers: list[ReaderOverview]

@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 
 from core.capacity import Load
 from core.cli import backup, capacity, demo, doctor, local, rebuild, secrets, up
-from core.cli.remote import accounts, drain, games, matches
+from core.cli.remote import accounts, drain, games, matches, stories
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
@@ -180,7 +180,7 @@ def completion_command(*, shell: str) -> None:
     click.echo(found(cli, {}, "muster", "_MUSTER_COMPLETE").source())
 
 
-for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS, *drain.COMMANDS):
+for command in (*accounts.COMMANDS, *games.COMMANDS, *matches.COMMANDS, *drain.COMMANDS, *stories.COMMANDS):
     cli.add_command(command)
 
 

@@ -21,6 +21,7 @@ TICKETS: Final = "tickets_history"
 SERVERS: Final = "servers_history"
 PRESENCE: Final = "presence_history"
 COMMANDS: Final = "commands_history"
+ANALYTICS: Final = "analytics_events"
 
 
 class Field(NamedTuple):
@@ -47,6 +48,7 @@ class Message(NamedTuple):
     id: str
     event: str
     body: bytes  # JSON
+    origin: str = ""  # where in Redis it is from, `<log> <id of the entry>-<which of it>`: repeats have the same
 
 
 _MATCH_ID: Final = "m-01jd8zq4x9c7k2v5r1t3w6y8ab"
@@ -186,6 +188,18 @@ KINDS: Final[dict[str, Kind]] = {
     "api_key_revoked": _auth("it is void", name="", role="", by="k-17"),
     "user_exported": _auth("all that is known of a player was told", name="", role="", by=_ANN),
     "user_erased": _auth("a player is being erased", name="", role="", by=_ANN),
+    "impossible_speed": Kind(ANALYTICS, "a tank was farther than its arena lets it drive", {
+        **_IN_A_MATCH, "player": Field("id", _ANN), "metres": Field("between two moves", 80.5),
+        "allowed_metres": Field("in this time, with slack", 31.7), "within_ms": Field("between the two", 500),
+        "move": Field("id of the later one", f"{_MATCH_ID}-17")}),
+    "impossible_damage": Kind(ANALYTICS, "more damage than the arena's weapon does", {
+        **_IN_A_MATCH, "player": Field("id of who did it", _ANN), "target": Field("id of who was harmed last", _BOB),
+        "damage": Field("hit points, of one attack or of 5 s; null for what is no number", 99.0),
+        "allowed_damage": Field("likewise", 20.0), "attack": Field("id of the event", f"{_MATCH_ID}-18")}),
+    "login_storm": Kind(ANALYTICS, "more failed logins in a minute than the bound", {
+        "by": Field("address, or name: of many addresses", "address"),
+        "who": Field("the address or the name", "203.0.113.7"), "failures": Field("so far in this minute", 31),
+        "allowed": Field("in a minute", 30)}, "who"),
 }  # fmt: skip
 
 

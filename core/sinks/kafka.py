@@ -16,6 +16,7 @@ CONNECT_S: Final = 10.0
 SEND_S: Final = 30.0  # for a whole batch of messages
 LINGER_MS: Final = 5
 BATCH_BYTES: Final = 256 << 10
+ORIGIN: Final = "origin"  # header: see Message
 
 
 class Kafka:
@@ -51,7 +52,9 @@ class Kafka:
                 sent = [
                     await self._producer.send(
                         one.topic, one.body, key=one.key.encode(),
-                        headers=[("id", one.id.encode()), ("event", one.event.encode())],
+                        headers=[
+                            ("id", one.id.encode()), ("event", one.event.encode()), (ORIGIN, one.origin.encode())
+                        ],
                     )
                     for one in messages
                 ]  # fmt: skip

@@ -31,6 +31,7 @@ TICKET_EVENTS: Final[dict[str, str]] = {
     TicketEvent.REJECTED: "ticket_cancelled",
     TicketEvent.UNANSWERED: "ticket_cancelled",
     TicketEvent.CANCELLED: "ticket_cancelled",
+    TicketEvent.DRAINED: "ticket_cancelled",
     TicketEvent.VANISHED: "ticket_cancelled",
     TicketEvent.DRAINED: "ticket_cancelled",
     TicketEvent.TIMED_OUT: "ticket_timed_out",
@@ -46,6 +47,11 @@ def messages(game: str, entry: Entry) -> Iterator[Message]:
 
     Raises Invalid for what this version cannot read, after all that it can.
     """
+    for n, message in enumerate(_told(game, entry)):
+        yield message._replace(origin=f"{entry.shard} {entry.id}-{n}")
+
+
+def _told(game: str, entry: Entry) -> Iterator[Message]:
     if entry.batch == 0:
         yield _fact(game, entry)
         return

@@ -24,6 +24,7 @@ from tests.stack import running_stack
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 MOST_BYTES = 300_000
 FRAMES = 30  # of the arena, to choose from
+ADMIN = ("Operator", "watches-over-it-all")
 BOTS = (20, 40, 30, 40)  # one round after the other, so that the charts have a shape
 ARENA = {
     "width_m": 100.0, "height_m": 66.0, "walls": [[26, 12, 31, 28], [72, 44, 84, 49], [44, 12, 58, 16]],
@@ -32,9 +33,12 @@ ARENA = {
 
 
 async def main() -> None:
-    """Both pictures, from one run of the stack."""
+    """All pictures, from one run of the stack."""
     program = next(filter(None, map(shutil.which, CHROMIUM)))
-    with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), MUSTER_ADMIN_NAME=ADMIN[0], MUSTER_ADMIN_PASSWORD=ADMIN[1]) as stack,
+    ):
         url = stack.url
         register(url)
         async with async_playwright() as playwright:
@@ -45,6 +49,7 @@ async def main() -> None:
             demo = await play_bots(stack.data, BOTS[-1])
             await fight(browser, url, overview)
             await demo.wait()
+            await tell_story(browser, url)
             await browser.close()
 
 
@@ -94,6 +99,21 @@ async def fight(browser: Browser, url: str, overview: Page) -> None:
     for player in players:
         await player.page.close()
     await asyncio.gather(*fights, return_exceptions=True)
+
+
+async def tell_story(browser: Browser, url: str) -> None:
+    """What an operator sees of the match of the two tabs."""
+    page = await open_tab(browser, url, height=860)
+    await page.goto(f"{url}#/operate")
+    await page.get_by_label("Name").fill(ADMIN[0])
+    await page.get_by_label("Password").fill(ADMIN[1])
+    await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Sign out").wait_for()
+    match = Rest(url).call("GET", "/v1/games/duel/matches")["matches"][0]["id"]
+    await page.get_by_role("searchbox").fill(match)
+    await page.get_by_role("button", name="Show its story").click()
+    await page.locator(".event").nth(8).wait_for()
+    save("story", await page.screenshot())
 
 
 def save(name: str, picture: bytes) -> None:

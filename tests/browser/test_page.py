@@ -35,7 +35,7 @@ async def _look_at_empty_page(page: Page) -> None:
     await page.get_by_text("No one is on this board yet").wait_for()
     await page.get_by_text("No match yet").wait_for()
     await page.get_by_text("No server is running").wait_for()
-    assert await page.locator(".chart canvas").count() == 2
+    assert await page.locator(".chart canvas").count() == 6
     await page.close()
 
 

@@ -3,7 +3,8 @@
 import { request } from "./muster.js";
 import { Arena } from "./arena/view.js";
 import { Boards } from "./boards.js";
-import { Charts, Matches, Queues, Servers, Supply, useOverview } from "./overview.js";
+import { Operate, useRoute } from "./operate.js";
+import { Charts, Matches, MoreCharts, Queues, Servers, Supply, useOverview } from "./overview.js";
 import { IDLE, Play } from "./play.js";
 import { PlayCard } from "./playview.js";
 import { html, render, useEffect, useRef, useState } from "./ui.js";
@@ -17,19 +18,23 @@ function App() {
   play.current ??= new Play(publish);
   useEffect(() => { play.current.resume(); }, []);
   const playing = view.phase === "playing";
+  const route = useRoute();
   const { overview, live, error, history } = useOverview(!playing);
   const games = useArenaGames(!playing);
   if (playing) {
     const leave = () => play.current.reset();
     return html`<${Arena} match=${view.match} connected=${view.connected} onLeave=${leave} />`;
   }
+  const header = html`<${Header} live=${live} error=${error} before=${overview !== null} view=${route.view} />`;
+  if (route.view !== "overview") return html`${header}<main><${Operate} route=${route} /></main>`;
   return html`
-    <${Header} live=${live} error=${error} before=${overview !== null} />
+    ${header}
     <main>
       <div class="columns">
         <${PlayCard} view=${view} play=${play.current} games=${games} />
         <${Charts} overview=${overview} history=${history} />
       </div>
+      <${MoreCharts} overview=${overview} history=${history} />
       <div class="columns">
         <div>
           <${Queues} games=${overview?.games ?? []} />
@@ -45,15 +50,19 @@ function App() {
     </main>`;
 }
 
-/** @param {{live: boolean, error: string, before: boolean}} props `before`: it was live already */
-function Header({ live, error, before }) {
+/** @param {{live: boolean, error: string, before: boolean, view: string}} props `before`: it was live already */
+function Header({ live, error, before, view }) {
   const state = live ? "Live" : error || before ? "Reconnecting…" : "Connecting…";
   return html`
     <header class="masthead">
       <img src="assets/icon.svg" alt="" width="32" height="32" />
       <h1>Muster</h1>
       <p>Players queue, matches form, one server per match.</p>
-      <nav aria-label="More"><a href="docs">API</a> <a href="status">Status</a></nav>
+      <nav aria-label="More">
+        <a href="#/" aria-current=${view === "overview" ? "page" : undefined}>Overview</a>
+        <a href="#/operate" aria-current=${view === "overview" ? undefined : "page"}>Operate</a>
+        <a href="docs">API</a> <a href="status">Status</a>
+      </nav>
       <p class=${live ? "pill live" : "pill"} role="status" title=${error}>${state}</p>
     </header>`;
 }

@@ -2,6 +2,7 @@
 
 import { follow } from "./muster.js";
 import { Chart } from "./charts.js";
+import { path } from "./operator.js";
 import { duration, html, mebibytes, shortId, useEffect, useState } from "./ui.js";
 
 const WINDOW_S = 180; // the charts' width
@@ -19,8 +20,8 @@ const STOPPED = { live: false, error: "" };
  * @typedef {{id: string, game: string, state: string, reason: string, players: number, created_at: string}} MatchRow
  * @typedef {{match: string, game: string, pid: number, rss_bytes: number, state: string}} ServerRow
  * @typedef {{launcher: string, total: number, servers: ServerRow[]}} Launcher
- * @typedef {{games: GameRow[], matches: MatchRow[], servers: Launcher[]}} Overview
- * @typedef {{times: number[], waiting: (number | null)[], live: (number | null)[]}} History one entry a second
+ * @typedef {{games: GameRow[], matches: MatchRow[], servers: Launcher[], readers: {name: string, behind_s: number}[]}} Overview
+ * @typedef {{times: number[], [name: string]: (number | null)[]}} History one entry a second, by names of DRAWN
  */
 
 /**
@@ -57,36 +58,73 @@ function useVisible() {
   return visible;
 }
 
+/** What is drawn over time: its title, what it is now, its colour. `null` where nothing is known. */
+const DRAWN = {
+  waiting: ["Waiting tickets", ({ games }) => total(games, "waiting"), "--amber"],
+  live: ["Live matches", ({ games }) => total(games, "live"), "--accent"],
+  wait: ["Usual wait, s", ({ games }) => most(games.map(({ waits }) => waits?.median_s ?? 0)), "--amber"],
+  servers: ["Servers", ({ servers }) => total(servers, "total"), "--accent"],
+  failed: ["Failed, since here", null, "--bad"],
+  lag: ["Events behind, s", ({ readers }) => most((readers ?? []).map(({ behind_s }) => behind_s)), "--amber"],
+};
+const COUNTED = ["matches_fail", "tickets_gave_up", "tickets_timed_out"];
+
 /** The stream speaks only when something changes; a chart needs an even beat. */
 function useHistory(overview) {
-  const [history, setHistory] = useState({ times: [], waiting: [], live: [] });
+  const [history, setHistory] = useState({ times: [], failedAtFirst: null });
   useEffect(() => {
-    const sample = () => setHistory(({ times, waiting, live }) => ({
-      times: [...times, Date.now() / 1000].slice(-WINDOW_S),
-      waiting: [...waiting, overview && total(overview, "waiting")].slice(-WINDOW_S),
-      live: [...live, overview && total(overview, "live")].slice(-WINDOW_S),
-    }));
+    const sample = () => setHistory((before) => {
+      const failures = overview && overview.games.reduce(
+        (sum, { stats }) => sum + COUNTED.reduce((own, name) => own + (stats?.[name] ?? 0), 0), 0);
+      const failedAtFirst = before.failedAtFirst ?? failures;
+      const next = { times: [...before.times, Date.now() / 1000].slice(-WINDOW_S), failedAtFirst };
+      for (const [name, [, now]] of Object.entries(DRAWN)) {
+        const value = overview && (name === "failed" ? Math.max(0, failures - failedAtFirst) : now(overview));
+        next[name] = [...(before[name] ?? []), value].slice(-WINDOW_S);
+      }
+      return next;
+    });
     const timer = setInterval(sample, 1000);
     return () => clearInterval(timer);
   }, [overview]);
   return history;
 }
 
-function total({ games }, field) {
-  return games.reduce((sum, game) => sum + game[field], 0);
-}
+const total = (rows, field) => rows.reduce((sum, row) => sum + row[field], 0);
+const most = (values) => Math.max(0, ...values);
 
 /** @param {{overview: Overview | null, history: History}} props */
 export function Charts({ overview, history }) {
-  const { times, waiting, live } = history;
-  const now = overview ?? { games: [] };
   return html`
     <section class="card charts" aria-label="The last minutes">
-      <${Chart} title="Waiting tickets" value=${total(now, "waiting")} times=${times} values=${waiting}
-        windowS=${WINDOW_S} colour="--amber" />
-      <${Chart} title="Live matches" value=${total(now, "live")} times=${times} values=${live}
-        windowS=${WINDOW_S} colour="--accent" />
+      ${["waiting", "live"].map((name) => html`<${Drawn} key=${name} name=${name} overview=${overview} history=${history} />`)}
     </section>`;
+}
+
+/** What an operator looks at besides. @param {{overview: Overview | null, history: History}} props */
+export function MoreCharts({ overview, history }) {
+  const states = new Map();
+  for (const { state } of overview?.servers.flatMap(({ servers }) => servers) ?? []) states.set(state, (states.get(state) ?? 0) + 1);
+  return html`
+    <section class="card strip-charts" aria-label="How it goes">
+      ${["wait", "servers", "failed", "lag"].map((name) => html`
+        <div key=${name}>
+          <${Drawn} name=${name} overview=${overview} history=${history} />
+          ${name === "servers" && states.size > 0 && html`
+            <p><small>${[...states].map(([state, n]) => `${n} ${state}`).join(", ")}</small></p>`}
+          ${name === "lag" && html`
+            <p><small>${(overview?.readers ?? []).map((one) => `${one.name} ${one.behind_s} s`).join(", ")
+              || "nobody carries or counts events"}</small></p>`}
+        </div>`)}
+    </section>`;
+}
+
+function Drawn({ name, overview, history }) {
+  const [title, now, colour] = DRAWN[name];
+  const value = now && overview ? now(overview) : history[name]?.at(-1) ?? 0;
+  return html`
+    <${Chart} title=${title} value=${Math.round(value * 10) / 10} times=${history.times} values=${history[name] ?? []}
+      windowS=${WINDOW_S} colour=${colour} />`;
 }
 
 /** @param {{games: GameRow[]}} props */
@@ -204,7 +242,9 @@ function Card({ title, empty, children }) {
 }
 
 function Id({ of, game }) {
-  return html`<code title=${of}>${shortId(of)}</code> <small>${game}</small>`;
+  const name = html`<code title=${of}>${shortId(of)}</code>`;
+  const story = of.startsWith("m-") ? html`<a href=${`#/match/${path(game, of)}`}>${name}</a>` : name;
+  return html`${story} <small>${game}</small>`;
 }
 
 function State({ state }) {

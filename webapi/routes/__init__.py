@@ -7,6 +7,7 @@ from typing import Final
 from webapi.endpoint import Table
 from webapi.routes import (
     accounts,
+    analytics,
     balances,
     boards,
     commands,
@@ -59,4 +60,5 @@ TABLES: Final[tuple[Table, ...]] = (
     parties.TABLE,
     stream.TABLE,
     overview.TABLE,
+    analytics.TABLE,
 )

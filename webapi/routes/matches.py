@@ -9,7 +9,7 @@ from core.errors import Conflict, Forbidden, NotFound
 from webapi import documents as doc
 from webapi import records
 from webapi.context import Call
-from webapi.endpoint import DEVELOPERS, EVERYONE, Table
+from webapi.endpoint import ADMINS, DEVELOPERS, EVERYONE, Table
 
 TABLE: Final = Table("matches")
 
@@ -23,6 +23,14 @@ async def read(call: Call) -> doc.MatchDocument:
     if any(call.caller.player == seat.id for team in found.teams for seat in team.players):
         return records.for_outsiders(found)
     raise NotFound("there is no such match", code="no-such-match")
+
+
+@TABLE.route("DELETE", "/v1/matches/{game}/{match}", who=ADMINS, status=204, errors=(NotFound, Conflict))
+async def end(call: Call) -> None:
+    """End a running match, for admins: it is ENDED with the reason `ended_by_operator`, and its server goes."""
+    game = call.path("game")
+    await call.services.matches.end(game, call.path("match"), call.now_ms)
+    call.services.bell.ring("match", [game])
 
 
 @TABLE.route("GET", "/v1/games/{game}/matches", errors=(NotFound,))

@@ -6,10 +6,12 @@ from typing import Final
 
 from core import keys
 from core.errors import Conflict, NotFound
+from core.lifecycle import MatchState
 from core.redis.batch import Batch
 from webapi.documents import MatchDocument
 from webapi.records import Joining, is_arena, joining, match_document
 
+ENDED_BY_OPERATOR: Final = "ended_by_operator"
 LISTED_MOST: Final = 100  # live ones, and as many that were over
 
 
@@ -46,6 +48,19 @@ class Matches:
             raise NotFound("there is no such match", code="no-such-match")
         if reply[0] != "ok":
             raise Conflict(f"the match is {reply[1]}; only one that is RUNNING asks for players", code="not-running")
+
+    async def end(self, game: str, match: str, now_ms: int) -> None:
+        """End a running match as if it had come to its end; its server goes, its tickets are not put back.
+
+        Ended before is fine. Raises NotFound, and Conflict where it is not running.
+        """
+        reply = await self._batch.call(
+            "match_step", keys.game(game), match, "finish", now_ms, "", ENDED_BY_OPERATOR, "", 0, 0
+        )
+        if reply[0] == "gone":
+            raise NotFound("there is no such match", code="no-such-match")
+        if reply[0] != "ok" and reply[1] != MatchState.ENDED:
+            raise Conflict(f"the match is {reply[1]}; only one that is RUNNING can be ended", code="not-running")
 
     async def of_game(self, game: str) -> list[MatchDocument]:
         """Live matches, then the latest that were over. Raises NotFound where there is no such game."""

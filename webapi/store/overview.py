@@ -14,10 +14,18 @@ from core.insight import Figures
 from core.lifecycle import MatchState
 from core.model import Game
 from core.redis.batch import Batch
+from core.redis.logreader import entry_ms
 from core.rules import rules_of
 from core.stored_versions import CANARY_FIELDS, as_mapping, read_canary
 from core.versions import Outcomes, outcomes
-from webapi.overview_documents import GameOverview, MatchOverview, Overview, PacksOverview, VersionOverview
+from webapi.overview_documents import (
+    GameOverview,
+    MatchOverview,
+    Overview,
+    PacksOverview,
+    ReaderOverview,
+    VersionOverview,
+)
 from webapi.records import game_decoder, iso, match_decoder, parsed
 from webapi.store.presence import Presence
 from webapi.store.queues import figures
@@ -46,8 +54,11 @@ class OverviewReader:
         found = await self._batch.do_many([command for game in sorted(ids)[:GAMES_MOST] for command in _asked(game)])
         games: list[GameOverview] = []
         wanted: list[tuple[str, str]] = []
+        behind: dict[str, float] = {}
         for i in range(0, len(found), ASKED):
-            text, waiting, oldest, live, shown, recent, stats, told, plan, spent, *versions = found[i : i + ASKED]
+            text, waiting, oldest, live, shown, recent, stats, told, plan, spent, readers, last, *versions = found[
+                i : i + ASKED
+            ]
             if text is None:
                 continue
             game = game_decoder.decode(text)
@@ -56,6 +67,7 @@ class OverviewReader:
             draining = applying(orders, game.id) is not None
             told_game = replace(shown_game, supply=supply, draining=draining)
             games.append(_with_versions(told_game, game, *versions))
+            _behind(readers, last, behind)
             wanted += [(game.id, match) for match in dict.fromkeys([*shown, *recent])]
         matches = await self._batch.do_many([("HGETALL", keys.match(*address)) for address in wanted])
         packs = await self._packs([game.id for game in games if game.packs is not UNSET], now_ms)
@@ -63,6 +75,7 @@ class OverviewReader:
             games=await self._with_online(games, packs),
             matches=[_match(fields) for fields in matches if "doc" in fields],
             servers=_servers(servers),
+            readers=[ReaderOverview(name, behind_s) for name, behind_s in sorted(behind.items())],
         )
 
     async def _packs(self, games: list[str], now_ms: int) -> dict[str, PacksOverview]:
@@ -107,6 +120,8 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
         ("GET", f"{base}:figures"),
         ("GET", f"{base}:plan"),
         ("HGETALL", f"{base}:supply"),
+        ("HGETALL", f"{base}:readers"),
+        ("XREVRANGE", f"{base}:log", "+", "-", "COUNT", 1),
         ("HMGET", f"{base}:canary", *CANARY_FIELDS),
         ("HGETALL", f"{base}:outcomes"),
         ("HGET", keys.versions(game), "over"),
@@ -114,6 +129,14 @@ def _asked(game: str) -> list[tuple[str | int, ...]]:
 
 
 ASKED: Final = len(_asked("x"))
+
+
+def _behind(readers: Mapping[str, str], last: list[Any], found: dict[str, float]) -> None:
+    """How far each reader of a game's log is behind it, s: the most over all games. It reads a game's logs together."""
+    for name, text in readers.items():
+        at = parsed(text, {}).get("at", "0-0")
+        behind_s = (entry_ms(last[0][0]) - entry_ms(at)) / 1000 if last and at != "0-0" else 0.0
+        found[name] = max(found.get(name, 0.0), round(max(0.0, behind_s), 1))
 
 
 def _game(

@@ -286,6 +286,17 @@ async def _erase_items(stores: Stores, game: str, player: str) -> None:
     await stores.batch.call("items_forget", keys.items(game), player)
 
 
+async def _tell_flags(stores: Stores, game: str, player: str) -> Told:
+    for text in await stores.batch.do("HVALS", f"{keys.game(game)}:flags"):
+        flag = msgspec.json.decode(text)
+        if flag.get("player") == player:
+            yield "flag", flag
+
+
+async def _erase_flags(stores: Stores, game: str, player: str) -> None:
+    await stores.batch.call("flags_forget", keys.game(game), player)
+
+
 INSTALLATION: Final = (
     Piece(_tell_account, _erase_account),
     Piece(_tell_play, _erase_play),
@@ -300,4 +311,5 @@ OF_A_GAME: Final = (
     Piece(_tell_views, _erase_views),
     Piece(_tell_boards, _erase_boards),
     Piece(_tell_items, _erase_items),
+    Piece(_tell_flags, _erase_flags),
 )

@@ -8,6 +8,8 @@ local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known fo
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
 local CANCELS = 5           -- matches a player may turn down in the window, where the registration does not say (core.model.Limits)
 local CANCELS_MS = 600000   -- ... and that window
+local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
+local SCHEMA_FIRST = 1      -- form of data from before there was a version
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
 
 -- Redis' own clock, ms.
@@ -45,17 +47,17 @@ local function backfill_over(base, id)
   end
 end
 
--- {id, since_ms, state, doc} of a ticket in the queue, {id, '', '', ''} of one that is not there (any more).
+-- {id, since_ms, state, doc, trace} of a ticket in the queue, {id, '', '', '', ''} of one that is not there (any more).
 local function waiting_ticket(base, id, found)
-  local n, state, since, doc = #found, nil, nil, nil
+  local n, state, since, doc, trace = #found, nil, nil, nil, nil
   if redis.call('ZSCORE', base .. ':queue', id) then
-    state, since, doc = unpack(redis.call('HMGET', ticket_key(base, id), 'state', 'since_ms', 'doc'))
+    state, since, doc, trace = unpack(redis.call('HMGET', ticket_key(base, id), 'state', 'since_ms', 'doc', 'trace'))
     if not state then
       redis.call('ZREM', base .. ':queue', id)
       redis.call('ZREM', base .. ':alive', id)
     end
   end
-  found[n + 1], found[n + 2], found[n + 3], found[n + 4] = id, since or '', state or '', doc or ''
+  found[n + 1], found[n + 2], found[n + 3], found[n + 4], found[n + 5] = id, since or '', state or '', doc or '', trace or ''
 end
 
 -- Move one ticket by one event. Returns the new state, or nil where the table forbids it (and nothing changed).
@@ -229,16 +231,6 @@ local function board_put(base, name, player, score, at, best)
   redis.call('HSET', since, player, tie)
 end
 
-local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
-
--- Redis' clock, ms.
-local function now_of()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local SCHEMA_FIRST = 1      -- form of data from before there was a version
-
 -- Services that said that they run, each {id, who, oldest, newest, till, gone}.
 local function schema_services(key, now)
   local found, services = redis.call('HGETALL', key), {}
@@ -253,5 +245,5 @@ end
 -- Let a player with waiting packs be the next that is taken, unless a worker has him, or he is to be tried later.
 local function pack_hurry(base, player)
   local due = tonumber(redis.call('ZSCORE', base .. ':packs-due', player))
-  if due and due <= now_of() then redis.call('ZADD', base .. ':packs-due', 1, player) end
+  if due and due <= clock() then redis.call('ZADD', base .. ':packs-due', 1, player) end
 end

@@ -4,7 +4,7 @@
 -- Returns {'ok' | 'repeat', version} | {'refused', version that it is}
 -- Keeps   versions rise by one; a replaced one is kept with the ms of its end until it is one of too many.
 register('balance_put', function(keys, args)
-  local key, now = keys[1], now_of()
+  local key, now = keys[1], clock()
   local version = tonumber(redis.call('HGET', key, 'now')) or 0
   local wanted = tonumber(args[1]) + 1
   if version == wanted and redis.call('HGET', key, 'v:' .. wanted) == args[2] then return { 'repeat', version } end

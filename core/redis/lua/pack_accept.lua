@@ -30,7 +30,7 @@ register('pack_accept', function(keys, args)
   redis.call('HSET', key, 'accepted', args[2], 'clock', args[5], 'd' .. args[2], args[7] .. ' ' .. (waiting + 1))
   redis.call('HINCRBY', key, 'rev', 1)
   redis.call('HDEL', key, 'd' .. (seq - PACKS_KNOWN), 'o' .. (seq - PACKS_KNOWN))
-  local now = now_of()
+  local now = clock()
   if waiting == 0 then redis.call('ZADD', base .. ':packs-since', now, player) end
   redis.call('ZADD', base .. ':packs-due', 'NX', now, player)
   if args[6] == '1' then pack_hurry(base, player) end

@@ -14,7 +14,7 @@ register('packs_done', function(keys, args)
   done, accepted = tonumber(done) or 0, tonumber(accepted) or 0
   if ended == token then return { 'repeat', tonumber(redis.call('HGET', key, 'epoch') or 0), accepted - done } end
   if done ~= tonumber(args[3]) then return { 'fenced' } end
-  local count, now, stats = tonumber(args[4]), now_of(), base .. ':packs-stats'
+  local count, now, stats = tonumber(args[4]), clock(), base .. ':packs-stats'
   local after = done + count
   local set = { 'ended', token, 'done', after, 'owner', '', 'until', 0, 'tries', 0, 'trouble', '' }
   local told = is_told(base)

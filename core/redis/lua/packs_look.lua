@@ -6,7 +6,7 @@
 --         asked for or 0, rev, last command ms, error or '', trouble, state or '' while packs wait}
 -- Keeps   a state is given only where every accepted pack is in it, or was skipped.
 register('packs_look', function(keys, args)
-  local base, player, now = keys[1], args[1], now_of()
+  local base, player, now = keys[1], args[1], clock()
   local key = base .. ':commands:' .. player
   local f = redis.call('HMGET', key, 'accepted', 'done', 'epoch', 'version', 'until', 'asked', 'rev', 'clock', 'error', 'trouble', 'erased')
   local accepted, done = tonumber(f[1]) or 0, tonumber(f[2]) or 0

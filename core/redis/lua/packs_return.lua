@@ -10,6 +10,6 @@ register('packs_return', function(keys, args)
   if redis.call('HGET', key, 'owner') == '' then return 0 end
   redis.call('HSET', key, 'owner', '', 'until', 0, 'trouble', args[4])
   if args[4] ~= '' then redis.call('HINCRBY', key, 'tries', 1) end
-  redis.call('ZADD', base .. ':packs-due', now_of() + args[3], player)
+  redis.call('ZADD', base .. ':packs-due', clock() + args[3], player)
   return 1
 end)

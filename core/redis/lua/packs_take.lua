@@ -5,7 +5,7 @@
 -- Keeps   a player's work is one worker's at a time; each taking raises the token, which fences off the one before. A
 --         worker that dies leaves the player due at the end of the lease, his row and state as they were.
 register('packs_take', function(keys, args)
-  local base, now = keys[1], now_of()
+  local base, now = keys[1], clock()
   local due = redis.call('ZRANGEBYSCORE', base .. ':packs-due', '-inf', now, 'LIMIT', 0, args[3])
   local found, bytes = {}, 0
   for _, player in ipairs(due) do

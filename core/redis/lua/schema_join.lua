@@ -6,7 +6,7 @@
 -- Keeps   a service is among those that run only where it reads all forms that may be there; since schema_move asks them,
 --         no form comes that one of them does not read. A Redis that has no version yet has the first.
 register('schema_join', function(keys, args)
-  local state, services, now = keys[1] .. ':state', keys[1] .. ':services', now_of()
+  local state, services, now = keys[1] .. ':state', keys[1] .. ':services', clock()
   redis.call('HSETNX', state, 'newest', SCHEMA_FIRST)
   redis.call('HSETNX', state, 'oldest', SCHEMA_FIRST)
   local newest, oldest, by, place = unpack(redis.call('HMGET', state, 'newest', 'oldest', 'by', 'place'))

@@ -13,7 +13,7 @@ register('schema_move', function(keys, args)
   if args[2] == 'begin' then
     if newest == to and oldest < to then return { 'ok' } end
     if newest ~= to - 1 or oldest ~= newest then return { 'other' } end
-    for _, one in ipairs(schema_services(keys[1] .. ':services', now_of())) do
+    for _, one in ipairs(schema_services(keys[1] .. ':services', clock())) do
       if not one.gone and one.newest < to then return { 'waits', one.who } end
     end
     redis.call('HSET', state, 'newest', to, 'oldest', oldest, 'by', args[4], 'place', '')

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import interactions
+from core.analytics.judge import FLAGS
 from core.errors import Invalid
 from core.events import PlayerOffline, PlayerOnline
 from core.interactions import Attack, Exchange, Happening, Move, pack
@@ -108,7 +109,8 @@ def in_code() -> set[str]:
     assert presence == set(PRESENCE_EVENTS)
     packs = set(_PACK.findall(lua))
     assert packs == set(PACK_EVENTS)
-    return {*_FACT.findall(lua), *packs, *session, *rows, *presence, *TICKET_EVENTS.values(), *get_args(Name)}
+    told = {*_FACT.findall(lua), *packs, *session, *rows, *presence, *TICKET_EVENTS.values(), *get_args(Name)}
+    return told | FLAGS
 
 
 def test_what_code_writes_is_in_the_catalogue_and_nothing_else() -> None:
