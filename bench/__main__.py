@@ -21,6 +21,7 @@ HELPERS = {
     "kube",
     "quality_figure",
     "interaction_load",
+    "quiet",
 }
 
 
