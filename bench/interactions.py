@@ -185,6 +185,8 @@ def main(report: Report) -> None:
     by_hand = measure(MATCHES, SHORT_S, mode="plain", read=False)
     _tell(report, "plain", by_hand, promised=False)
     report.figure("flat out / plain: rate", flat.rate / by_hand.rate, "ratio", at_least=20)
+    cost = (by_hand.cpu + by_hand.redis_cpu) / (flat.cpu + flat.redis_cpu)
+    report.figure("plain / flat out: CPU of an interaction, the load and Redis included", cost, "ratio")
     cost = (by_hand.cpu - by_hand.made + by_hand.redis_cpu) / (flat.cpu - flat.made + flat.redis_cpu)
     report.figure("plain / flat out: CPU of writing an interaction, Redis' included", cost, "ratio")
     say("an fsync before each acknowledgement")

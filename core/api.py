@@ -22,7 +22,7 @@ from core.boards import BoardStore
 from core.clock import new_id, now_ms
 from core.errors import Invalid, Unavailable
 from core.ids import is_game_id
-from core.interactions import MAX_BATCH, Action, Attack, Columns, Interaction, Move, count, pack
+from core.interactions import MAX_BATCH, Action, Attack, Columns, Interaction, Move, actor, count, pack
 from core.inventory import Inventories
 from core.leaderboard import (
     EXPIRE_STEP,
@@ -251,7 +251,7 @@ class Muster:
             await self._send("views_write", base, *args)
         for base, args in near_calls(self._game, views.moves.values(), ttl_s=move_ttl_s) if near else ():
             await self._send("near_add", base, *args)
-        counted = [one for one in interactions if not is_past(one.at_ms, one[2], now)]
+        counted = [one for one in interactions if not is_past(one.at_ms, actor(one), now)]
         for args in count_args(count(counted)):
             self._counts += 1
             await self._send("boards_add", keys.boards(self._game), self._writer, self._counts, *args)

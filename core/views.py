@@ -7,9 +7,9 @@ a repeat, a second server, or `muster rebuild` beside running matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -52,14 +52,15 @@ class Views:
 
     def add(self, columns: Columns) -> None:
         """Let interactions take the place of what they follow. A kind with a view of its own is added here."""
-        times = [ms for ms, _ in columns.runs]
         # A clock that went back, and times that a caller chose, are the exception.
-        in_order = columns.short is not None and self.last_ms <= times[0] and all(a <= b for a, b in pairwise(times))
-        if moves := columns.of("m"):
-            _take(self.moves, [one.player for one in moves], moves, in_order)
-        if attacks := columns.of("a"):
-            _take(self.attacks, [(one.attacker, one.target) for one in attacks], attacks, in_order)
-        if times:
+        in_order = columns.short is not None and columns.in_order and self.last_ms <= columns.runs[0][0]
+        if moves := columns.newest.get("m"):
+            _take(self.moves, moves if in_order else ((one.player, one) for one in columns.rows["m"]), in_order)
+        if "a" in columns.rows:
+            attackers, targets, _ = columns.values["a"]
+            _take(self.attacks, zip(zip(attackers, targets, strict=True), columns.rows["a"], strict=True), in_order)
+        if columns.runs:
+            times = [ms for ms, _ in columns.runs]
             self.first_ms = min(self.first_ms or times[0], *times)
             self.last_ms = max(self.last_ms, *times)
 
@@ -104,12 +105,12 @@ def _order(one: Attack | Move) -> tuple[int, int, str]:
     return one.at_ms, len(one.id), one.id
 
 
-def _take(into: dict[K, Any], names: Sequence[K], found: Sequence[Any], in_order: bool) -> None:
-    if not in_order:
-        pairs = sorted(zip(names, found, strict=True), key=lambda pair: _order(pair[1]))
-        _merge(into, dict(pairs))
+def _take(into: dict[K, Any], found: Mapping[K, Any] | Iterable[tuple[K, Any]], in_order: bool) -> None:
+    if in_order:
+        into.update(found)
     else:
-        into.update(zip(names, found, strict=True))
+        pairs = found.items() if isinstance(found, Mapping) else found
+        _merge(into, dict(sorted(pairs, key=lambda pair: _order(pair[1]))))
 
 
 def _merge(into: dict[K, Any], newer: dict[K, Any]) -> None:
@@ -138,7 +139,9 @@ def make_states(states: Mapping[str, Mapping[str, Any]], at_ms: int) -> list[Sta
     groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for player, state in states.items():
         # The most frequent first, and without a call: these are most of what is done here.
-        values = [repr(round(v, 7)) if type(v) is float else _text(v) for v in state.values()]
+        values = [
+            repr(round(v, 7)) if type(v) is float else str(v) if type(v) is int else _text(v) for v in state.values()
+        ]
         groups.setdefault(tuple(state), []).append((player, *values))
     return [States(at_ms, fields, rows) for fields, rows in groups.items()]
 
@@ -178,10 +181,12 @@ def by_shard(game: str, views: Views) -> dict[str, Views]:
 
 def shard_calls(base: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
     """The calls of `views_write` that write views of one shard, at most MAX_VIEWS keys each."""
-    items: list[Attack | Move | tuple[str, State]] = [*views.attacks.values(), *views.moves.values()]
-    items += views.states.items()
-    for start in range(0, len(items), MAX_VIEWS):
-        yield base, _view_args(items[start : start + MAX_VIEWS], move_ttl_ms, keep_ms)
+    attacks, moves, states = list(views.attacks.values()), list(views.moves.values()), list(views.states.items())
+    while attacks or moves or states:
+        room = MAX_VIEWS - len(attacks)
+        head = move_ttl_ms, keep_ms
+        yield base, head + _view_args(attacks[:MAX_VIEWS], moves[: max(0, room)], states[: max(0, room - len(moves))])
+        attacks, moves, states = attacks[MAX_VIEWS:], moves[max(0, room) :], states[max(0, room - len(moves)) :]
 
 
 def view_calls(game: str, views: Views, *, move_ttl_ms: int, keep_ms: int = VIEW_TTL_S * 1000) -> Iterator[Call]:
@@ -205,22 +210,15 @@ def round_trips(calls: Sequence[Call]) -> Iterator[Sequence[Call]]:
 
 
 def _view_args(
-    items: Sequence[Attack | Move | tuple[str, State]], move_ttl_ms: int, keep_ms: int
+    attacks: Sequence[Attack], moves: Sequence[Move], states: Sequence[tuple[str, State]]
 ) -> tuple[str | int, ...]:
-    attacks: list[str] = []
-    moves: list[str] = []
-    states: list[str | int] = []
-    n_states = 0
-    for item in items:
-        if isinstance(item, Attack):
-            attacks += (item.attacker, item.target, item.id, repr(round(float(item.damage), 7)), _moment(item.at_ms))
-        elif isinstance(item, Move):
-            lat, lon = repr(round(float(item.lat), 7)), repr(round(float(item.lon), 7))
-            moves += (item.player, item.id, lat, lon, _moment(item.at_ms))
-        else:
-            player, state = item
-            states += (player, state.match, _moment(state.at_ms), len(state.fields))
-            for name, value in zip(state.fields, state.values, strict=True):
-                states += (name, value)
-            n_states += 1
-    return (move_ttl_ms, keep_ms, len(attacks) // 5, len(moves) // 5, n_states, *attacks, *moves, *states)
+    args: list[str | int] = [len(attacks), len(moves), len(states)]
+    for hit in attacks:
+        args += (hit.attacker, hit.target, hit.id, repr(round(float(hit.damage), 7)), _moment(hit.at_ms))
+    for move in moves:
+        lat, lon = repr(round(float(move.lat), 7)), repr(round(float(move.lon), 7))
+        args += (move.player, move.id, lat, lon, _moment(move.at_ms))
+    for player, (match, at_ms, fields, values) in states:
+        args += (player, match, _moment(at_ms), len(fields))
+        args += chain.from_iterable(zip(fields, values, strict=True))
+    return tuple(args)

@@ -37,6 +37,7 @@ from gamepod.outbox import Outbox
 from gamepod.pacer import Beat
 from gamepod.settings import Settings
 from gamepod.shown import Asked, Shown
+from gamepod.tasks import free, wake
 from gamepod.trouble import PAUSE_S, Pause, Trouble
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ class Flusher:
         self._log_pause.answered()
         self._boards_pause.answered()
         if self._asleep is not None:
-            _wake(self._asleep)
+            wake(self._asleep)
 
     async def _sleep(self, seconds: float) -> None:
         if seconds <= 0:
@@ -175,7 +176,7 @@ class Flusher:
         # Thirty times a second: a time-out around an event would cost as much as packing what came meanwhile.
         loop = asyncio.get_running_loop()
         self._asleep = loop.create_future()
-        timer = loop.call_later(seconds, _wake, self._asleep)
+        timer = loop.call_later(seconds, wake, self._asleep)
         try:
             await self._asleep
         finally:
@@ -191,7 +192,7 @@ class Flusher:
 
     def _stir(self) -> None:
         if self._resting and self._asleep is not None:
-            _wake(self._asleep)
+            wake(self._asleep)
 
     async def _check(self) -> None:
         """At the end, what was lost lately can be seen for the last time."""
@@ -293,15 +294,15 @@ class Flusher:
         round trip of each is made all the same: late is not never.
         """
         for task in self._shown.retries:
-            _free(task)
-        if _free(self._writing_views):
+            free(task)
+        if free(self._writing_views):
             self._writing_views = None
             if not self._shown.mid_beat and self._due(self._views_beat):
                 self._views_beat.passed(time.monotonic())
                 self._shown.stage()
             if self._shown.mid_beat:
                 self._writing_views = asyncio.create_task(self._shown.write(self._time_left))
-        if _free(self._writing_boards):
+        if free(self._writing_boards):
             self._writing_boards = None
             if not self._board_calls and self._due(self._boards_beat):
                 self._boards_beat.passed(time.monotonic())
@@ -339,17 +340,3 @@ class Flusher:
     def _number_board_call(self, args: tuple[str | int, ...]) -> None:
         self._board_number += 1
         self._board_calls.put(BoardCall(self._board_number, args))
-
-
-def _free(task: asyncio.Task[None] | None) -> bool:
-    """Whether another one may be started. Raises what the last one came to grief over, which is a defect."""
-    if task is None:
-        return True
-    if task.done():
-        task.result()
-    return task.done()
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)

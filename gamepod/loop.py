@@ -321,16 +321,15 @@ class Life:
 
     async def _beat_match(self, game: Game) -> None:
         told, roster = figures(game, self._flusher), self._roster
-        known = (roster.left, roster.number)
-        newest = await self._store.beat(self._server.state, told, *known, running=self._running)
+        newest = await self._store.beat(self._server.state, told, roster.left, roster.number, running=self._running)
         if newest != roster.number:
             game.reseat(roster.change(*await self._store.seats()))
             self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
             self._sdk.changed()
         await self._memory.keep()
-        if self._running and game.asks:
-            await self._backfill.follow()
         if self._running:
+            if game.asks:
+                await self._backfill.follow()
             if self._store.called:
                 self._inbox.wake()
             await self._attendance.tell(game.present)

@@ -27,7 +27,7 @@ from core.cli.settings import StackSettings
 from core.cli.stack import Stack, own_ports
 from core.cli.wires import Kind
 from core.errors import Unavailable
-from core.interactions import unpack
+from core.interactions import actor, unpack
 from core.redis.client import open_database
 
 PER_MATCH: Final = DEMO_PLAYERS
@@ -180,7 +180,7 @@ async def logged_by_player(db: Reader, game: str, matches: Sequence[str]) -> dic
                     if len(batch) != int(fields["count"]):
                         raise Unavailable(f"a batch of {fields['match']} says {fields['count']} but holds {len(batch)}")
                     for one in batch:
-                        counts[one[2]] = counts.get(one[2], 0) + 1
+                        counts[actor(one)] = counts.get(actor(one), 0) + 1
             if len(page) < LOG_PAGE:
                 break
             last = f"({page[-1][0]}"

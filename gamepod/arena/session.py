@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from core.arena import ArenaSettings
 from core.errors import Conflict, NotFound, TooMany
+from core.interactions import numbered
 from gamepod.arena.commands import Command, Refusal
 from gamepod.arena.delta import Scene
 from gamepod.arena.events import GameEvent
@@ -68,7 +69,7 @@ class Session:
         self._pool = pool
         self._physics = Physics(settings)
         self._tick_ms = 1000.0 * self._physics.dt
-        self._world = World(match, self._physics, _numbered(id_prefix))
+        self._world = World(match, self._physics, numbered(id_prefix))
         self._players: dict[str, Player] = {}  # everyone who ever joined, by player id
         self._started_ms = 0
         self._end_reason = ""
@@ -332,10 +333,3 @@ class Session:
 
 def _absent(player: str) -> NotFound:
     return NotFound(f"player {player!r} has no tank in this match", code="not-in-match")
-
-
-def _numbered(prefix: str) -> Iterator[str]:
-    number = 0
-    while True:
-        number += 1
-        yield f"{prefix}-{number}"

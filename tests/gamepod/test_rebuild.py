@@ -168,8 +168,8 @@ async def test_beside_running_matches(url: str, data: Database) -> None:
         crowd = Crowd(f"m-{match}", 20)
         for _ in range(60):
             for one in crowd.tick(0):
-                if type(one).__name__ == "Move":
-                    last[f"{keys.shard(GAME, one[2])}:move:{one[2]}"] = one.id
+                if isinstance(one, Move):
+                    last[f"{keys.shard(GAME, one.player)}:move:{one.player}"] = one.id
     assert {key: fields["id"] for key, fields in after.items() if ":move:" in key} == last
 
 

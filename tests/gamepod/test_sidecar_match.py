@@ -12,6 +12,7 @@ from typing import Any
 
 import jwt
 import pytest
+from msgspec.structs import astuple
 
 from core.interactions import Action, Attack, Move
 from core.jointoken import JoinClaims, match_key, mint_signed
@@ -157,7 +158,7 @@ async def test_interactions_of_a_game_reach_the_log(stage: Stage) -> None:
     await stage.reached(match, "ENDED")
     logged = await stage.logged(match)
     assert [type(it) for it in logged] == [Attack, Move, Action]
-    assert [it[2:] for it in logged] == [(one, two, 12.5), (two, 48.25, 16.5), (two, "jump")]
+    assert [astuple(it)[2:] for it in logged] == [(one, two, 12.5), (two, 48.25, 16.5), (two, "jump")]
     assert len({it.id for it in logged}) == 3
 
 
