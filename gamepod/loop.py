@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -43,7 +43,6 @@ from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
 from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Exit codes; 78 (core.serve) is a wrong setting.
 EXIT_OVER: Final = 0  # the match is over, and Redis knows how
