@@ -51,6 +51,8 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_lifecycles
 	@$(BIN)/python -m tools.draw_settings
 	@$(BIN)/python -m tools.draw_events
+	@$(BIN)/python -m tools.draw_metrics
+	@$(BIN)/python -m tools.draw_rules
 	@$(BIN)/python -m tools.draw_chart
 	@$(BIN)/python -m tools.draw_scale
 	@$(BIN)/python -m tools.licences

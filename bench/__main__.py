@@ -22,6 +22,7 @@ HELPERS = {
     "kube",
     "quality_figure",
     "interaction_load",
+    "quiet",
 }
 
 

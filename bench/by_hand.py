@@ -49,7 +49,7 @@ async def make_match(
     seats = []
     for number in range(players):
         ticket, player = new_id("ticket"), TicketPlayer(new_id("player"), name=f"bot{number}")
-        await db.call("ticket_create", base, ticket, now, 10_000, msgspec.json.encode([player]), player.id)
+        await db.call("ticket_create", base, ticket, now, 10_000, msgspec.json.encode([player]), "", player.id)
         seats.append(MatchPlayer(player.id, player.name, "players", ticket))
     server = server or Server(arena=arena if arena is not None else {})
     match = Match(new_id("match"), GAME, 1, now, seats, server, Timers(), 3, 30)

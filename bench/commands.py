@@ -229,7 +229,7 @@ async def _measure(run: Stack) -> tuple[Rates, Rates, tuple[float, float], list[
             run.start(f"worker-{number}", "-m", "gamepod", "worker", MUSTER_WORKER_METRICS_PORT="0", **modules)
         readiness = Readiness()
         async with open_doorbell(db, topics=["packs"], heard=readiness.hear) as bell:
-            batch = Batch(db, lambda: None)
+            batch = Batch(db)
             load = Load(batch, bell)
             await _warm(db, load)
             packed = await _run(run, db, load, PACKS, COMMANDS)

@@ -92,7 +92,7 @@ async def _pass(db: Database, bell: Doorbell, game: str, *, blind: bool) -> floa
     await db.do("SET", keys.registration(game), msgspec.json.encode(Game(game, "p", 1, now, now, spec)))
     calls = [
         function_call(
-            "ticket_create", base, t.id, now, TICKETS, msgspec.json.encode(t.players), *(p.id for p in t.players)
+            "ticket_create", base, t.id, now, TICKETS, msgspec.json.encode(t.players), "", *(p.id for p in t.players)
         )
         for t in tickets_of(TICKETS)
     ]

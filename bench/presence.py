@@ -163,7 +163,7 @@ async def sessions(db: Database, first: int, count: int) -> list[int]:
 @asynccontextmanager
 async def listening(db: Database) -> AsyncIterator[Beats]:
     """What webapi does with heartbeats."""
-    beats = Beats(Batch(db, lambda: None).call, TIMEOUT_MS)
+    beats = Beats(Batch(db).call, TIMEOUT_MS)
     task = asyncio.create_task(beats.run())
     try:
         yield beats

@@ -54,7 +54,7 @@ async def _arrive(db: Database, bell: Doorbell, made: list[str], lateness: Laten
             ticket, player = new_id("ticket"), new_id("player")
             made.append(ticket)
             text = msgspec.json.encode([TicketPlayer(player)])
-            calls.append(function_call("ticket_create", keys.game(GAME), ticket, now_ms(), 1_000_000, text, player))
+            calls.append(function_call("ticket_create", keys.game(GAME), ticket, now_ms(), 1_000_000, text, "", player))
         replies = await db.do_many(calls)
         assert all(reply[0] == "ok" for reply in replies), replies
         bell.ring("queue", [GAME])

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from core import trace
 from core.errors import Invalid
 from core.ids import is_id
 from core.model import Match
@@ -61,6 +62,7 @@ def of_match(match: Match) -> dict[str, str]:
         "MUSTER_GAME": match.game,
         "MUSTER_GAME_VERSION": str(match.game_version),
         "MUSTER_SETTINGS": settings_text(match),
+        trace.ENVIRONMENT: traceparent(match),
         **({"MUSTER_ROSTER": roster} if len(roster) <= ROSTER_BYTES else {}),
     }
 
@@ -74,6 +76,11 @@ def settings_text(match: Match) -> str:
     """What the match is played by: JSON of region, rating mode and timers in seconds."""
     told = {"region": match.region, "rating_mode": match.rating_mode, "timers": msgspec.to_builtins(match.timers)}
     return msgspec.json.encode(told).decode()
+
+
+def traceparent(match: Match) -> str:
+    """What makes spans of a game's own part of the match's trace."""
+    return trace.parent(trace.of(match.id, match.trace), match.id)
 
 
 def _upper(name: str) -> str:

@@ -42,6 +42,8 @@ PREFIX: Final[dict[Kind, str]] = {
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]  # two letters at once: half the time
+_TO_DIGITS: Final = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
+BODY_LETTERS: Final = 26
 _BODY = r"[0-9a-hjkmnp-tv-z]{26}"
 _PATTERN: Final = {kind: re.compile(rf"{prefix}-{_BODY}") for kind, prefix in PREFIX.items()}
 _GAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -60,10 +62,16 @@ def make_id(kind: Kind, now_ms: int, chance: bytes) -> str:
 
 def made_ms(id_: str) -> int:
     """The UTC milliseconds in an id that `make_id` made."""
-    number = 0
-    for letter in id_.rpartition("-")[2][:10]:  # 130 bits are written, the first two of them 0
-        number = number << 5 | _ALPHABET.index(letter)
-    return number
+    return number_of(id_) >> 80
+
+
+def number_of(id_: str) -> int:
+    """The 128 bits in an id that `make_id` made. Raises ValueError for a text that is none."""
+    letters = id_.rpartition("-")[2]
+    if len(letters) != BODY_LETTERS:
+        raise ValueError(f"{id_[:64]!r} is no id")
+    # int() reads base 32 with another alphabet: the letters are exchanged first.
+    return int(letters.translate(_TO_DIGITS), 32)
 
 
 def is_id(kind: Kind, text: str) -> bool:

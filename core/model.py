@@ -247,11 +247,15 @@ class TicketPlayer(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
 
 
 class Waiting(Struct, frozen=True, gc=False):
-    """A ticket in its queue, as grouping sees it. `since_ms` is when its wait began and survives a requeue."""
+    """A ticket in its queue, as grouping sees it. `since_ms` is when its wait began and survives a requeue.
+
+    `trace` is what its client brought, '' for none (core.trace).
+    """
 
     id: str
     since_ms: int
     players: list[TicketPlayer]
+    trace: str = ""
 
 
 class MatchPlayer(Struct, frozen=True, gc=False):
@@ -280,6 +284,7 @@ class Match(Struct, frozen=True):
     region: str = ""  # where its players' latencies are best, if they told any
     rating_mode: str | None = None  # whose ratings its result moves ("" in a game without modes); None: nobody's
     near: bool = False  # positions are indexed
+    trace: str = ""  # of its first ticket (core.trace)
 
     @property
     def tickets(self) -> list[str]:

@@ -170,6 +170,7 @@ NAMES: Final = frozenset(
         "MUSTER_STREAMS",
         "MUSTER_STREAMS_PER_PLAYER",
         "MUSTER_TOKEN",
+        "MUSTER_TRACE",
         "MUSTER_TRUSTED_PROXIES",
         "MUSTER_URL",
         "MUSTER_VANISHED_S",

@@ -10,6 +10,7 @@ import signal
 
 import uvloop
 
+from core import trace
 from core.errors import Misconfigured
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
@@ -45,7 +46,8 @@ def run() -> int:
     """Run one match's server; returns the exit code."""
     try:
         settings = from_env(Settings, os.environ)
-        logs.setup(form=settings.log_format, level=settings.log_level, game=settings.game, match=settings.match)
+        ids = {"game": settings.game, "match": settings.match, "trace": trace.of(settings.match, settings.trace)}
+        logs.setup(form=settings.log_format, level=settings.log_level, **ids)
         if not settings.sidecar:
             import gamepod.arena_game  # noqa: F401 - most likely; loaded now, before the collector is at work
         calm_collector()

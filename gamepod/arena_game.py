@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -39,8 +40,11 @@ from gamepod.transport.tcp import serve_tcp
 from gamepod.transport.udp import serve_udp
 from gamepod.transport.websocket import serve_websocket
 
+log = logging.getLogger(__name__)
+
 TOLD_S: Final = 1.0  # the result is repeated so long to those who play over UDP
 GONE: Final = ("left", "disconnected")  # by his own will, or he did not come back within `timers.reconnect_s`
+MEMBERS: Final = {PLAYER_JOINED: "player joined", PLAYER_LEFT: "player left"}
 OWN_REASONS: Final = ("no_show", "empty", "too_long", "stopped")  # what the arena itself ends for is `finished`
 
 
@@ -261,6 +265,9 @@ class ArenaGame:
     def _follow_members(self, session: Session) -> list[GameEvent]:
         events = self._sessions.drain_events()
         for event in events:
+            if event.name in MEMBERS:
+                seat = self._roster.seats.get(event.player)
+                log.info(MEMBERS[event.name], extra={"player": event.player, "ticket": seat.ticket if seat else ""})
             if event.name == PLAYER_JOINED:
                 self._roster.came(event.player)
                 if self._exchanges is not None:

@@ -39,6 +39,7 @@ class Attendance:
         self._known: frozenset[str] = frozenset()
         self._due_s = 0.0
         self._game_tells = False
+        self.landed = 0  # heartbeats that Redis has
 
     async def tell(self, connected: Sequence[str] | None) -> None:
         """Tell of everybody, or of those who came since, if it is too early for that. Raises Unavailable."""
@@ -52,6 +53,7 @@ class Attendance:
             await self._redis.call_many(
                 [("presence_beat", keys.presence(number), (*head, 0, *members)) for number, members in shards.items()]
             )
+            self.landed += len(players)
         self._known = present
         if due:
             self._due_s = now + EVERY_S

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from core.times import Trips
+from gamepod.attendance import Attendance
 from gamepod.flush import Flusher
 from gamepod.flush_stats import ACK_S
 from gamepod.metrics import Metric, histogram, labelled, one
@@ -26,10 +28,25 @@ def figures(game: Game, flusher: Flusher) -> dict[str, Any]:
     }
 
 
-def metrics(game: Game, flusher: Flusher, running: bool) -> list[Metric]:
+def metrics(game: Game, flusher: Flusher, trips: Trips, attendance: Attendance, running: bool) -> list[Metric]:
     """For Prometheus."""
     ready = one("muster_gamepod_ready", "gauge", "1 while players may join.", int(running))
-    return [ready, *_flush(flusher), *game.metrics()]
+    beats = one("muster_heartbeats_total", "counter", "Heartbeats that Redis has, of players here.", attendance.landed)
+    return [ready, beats, *_redis(trips), *_flush(flusher), *game.metrics()]
+
+
+def _redis(trips: Trips) -> list[Metric]:
+    took = trips.took
+    return [
+        histogram(
+            "muster_redis_round_trip_seconds",
+            "Round trips to Redis that came back, pipelines as one.",
+            took.bounds,
+            took.counts,
+            took.total_s,
+        ),
+        one("muster_redis_errors_total", "counter", "Round trips to Redis that did not come back.", trips.failed),
+    ]
 
 
 def _flush(flusher: Flusher) -> list[Metric]:

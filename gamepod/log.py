@@ -11,17 +11,16 @@ from typing import Any, Final
 
 import orjson
 
+from core import trace
 from core.clock import iso
+from core.model import Match
 
+_BOUND: Final[dict[str, str]] = {}  # on every line; a process has one match
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
-    """A record with its extras as one JSON object; `bound` is on every line."""
-
-    def __init__(self, bound: dict[str, str]) -> None:
-        super().__init__()
-        self._bound = bound
+    """A record with its extras as one JSON object, and what is bound."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -29,7 +28,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
-            **self._bound,
+            **_BOUND,
             **{name: value for name, value in vars(record).items() if name not in _OWN},
         }
         if record.exc_info:
@@ -49,5 +48,17 @@ class Text(JsonLines):
 def setup(*, form: str, level: str, **bound: str) -> None:
     """Configure logging of this process once. `form` is `json` or `text`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Text(bound) if form == "text" else JsonLines({"service": "gamepod", **bound}))
+    bind(service="gamepod", **bound)
+    handler.setFormatter(Text() if form == "text" else JsonLines())
     logging.basicConfig(handlers=[handler], level=getattr(logging, level.upper(), logging.INFO), force=True)
+
+
+def bind(**bound: str) -> None:
+    """From now on every line carries this too."""
+    _BOUND.update(bound)
+
+
+def allocated(match: Match, standby: str) -> None:
+    """A server that had no match has this one: its lines belong to that from now on."""
+    bind(match=match.id, trace=trace.of(match.id, match.trace), standby=standby)
+    logging.getLogger(__name__).info("allocated")

@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
-import orjson
 
 from core.doorbell import Doorbell
 from core.errors import Conflict, Unavailable
@@ -24,6 +23,7 @@ from core.lifecycle import MatchState
 from core.model import Connection, Match
 from core.redis.lean import LeanRedis
 from core.report import read_report, standings
+from gamepod import log as logs
 from gamepod.attendance import Attendance
 from gamepod.backfill import Backfill
 from gamepod.comings import Comings
@@ -32,7 +32,7 @@ from gamepod.flush import Flusher
 from gamepod.inbox import Inbox
 from gamepod.memory import Memory
 from gamepod.metrics import MetricsPage, expose
-from gamepod.outcome import Game, GameFailed, Outcome
+from gamepod.outcome import Game, GameFailed, Outcome, failed
 from gamepod.roster import Roster
 from gamepod.sdk.muster import MusterRest
 from gamepod.sdk.sidecar import ROSTER, SdkPorts, allocate, match_life, match_sdk, open_sidecar
@@ -88,8 +88,7 @@ class Life:
         self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
-        self._running = False  # Ready was told
-        self._over = False  # nothing more happens in the match
+        self._running = self._over = False  # Ready was told; nothing more happens in the match
         self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
         self._ending = asyncio.Event()  # set with `_lost`
@@ -127,12 +126,12 @@ class Life:
         )
         async with open_sidecar(self._sdk, ours, settings.sdk_port, settings.sdk_grpc_port) as sdk_ports:
             game = self._make_game(sdk_ports)
-            page = MetricsPage(lambda: metrics(game, self._flusher, self._running))
-            where = (settings.metrics_bind, settings.metrics_port)
-            exposed = await expose(page, *where)
+            page = MetricsPage(lambda: metrics(game, self._flusher, self._redis.trips, self._attendance, self._running))
+            exposed = await expose(page, settings.metrics_bind, settings.metrics_port)
+            self._exposed = f"{settings.metrics_bind}:{exposed.port}"
+            ports = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
+            log.info("attached", extra=ports)
             try:
-                extra = {"sdk_port": sdk_ports.rest, "sdk_grpc_port": sdk_ports.grpc, "metrics_port": exposed.port}
-                log.info("attached", extra=extra)
                 yield game
             finally:
                 await exposed.close()
@@ -225,12 +224,11 @@ class Life:
         self._roster.change(match, 0)
         self._flusher.belong(match.id)
         allocate(self._sdk, match)
-        log.info("allocated", extra={"match": match.id})
+        logs.allocated(match, self._settings.match)
 
     async def _public(self, connection: Connection) -> Connection:
         """The connection as players reach it."""
-        node = self._settings.node
-        if not node:
+        if not (node := self._settings.node):
             return connection
         address = await until_answered(lambda: self._store.public_address(node, connection.address))
         return msgspec.structs.replace(connection, address=address)
@@ -250,10 +248,7 @@ class Life:
     def _failure(self, error: GameFailed) -> Outcome:
         log.error("the game failed", extra={"reason": error.code, "detail": error.detail, "output": error.last_lines})
         self._server.end(ServerEvent.FAILED)
-        kept: dict[str, Any] = {"detail": error.detail, "output": error.last_lines}
-        if error.exit_code is not None:
-            kept["exit_code"] = error.exit_code
-        return Outcome("fail", error.code, orjson.dumps(kept))
+        return failed(error)
 
     async def _finish(self, outcome: Outcome | None, flushing: asyncio.Task[None]) -> int:
         """Write what is left, then tell the match. Returns the exit code."""
@@ -319,7 +314,7 @@ class Life:
             await asyncio.sleep(BEAT_S)
 
     async def _beat_match(self, game: Game) -> None:
-        told, roster = figures(game, self._flusher), self._roster
+        told, roster = figures(game, self._flusher) | {"metrics": self._exposed}, self._roster
         newest = await self._store.beat(self._server.state, told, roster.left, roster.number, running=self._running)
         if newest != roster.number:
             game.reseat(roster.change(*await self._store.seats()))

@@ -39,6 +39,14 @@ class GameFailed(MusterError):
         self.last_lines, self.exit_code = last_lines or [], exit_code
 
 
+def failed(error: GameFailed) -> Outcome:
+    """What the match is told of it."""
+    kept: dict[str, Any] = {"detail": error.detail, "output": error.last_lines}
+    if error.exit_code is not None:
+        kept["exit_code"] = error.exit_code
+    return Outcome("fail", error.code, orjson.dumps(kept))
+
+
 class Game(Protocol):
     """A game of one match. `start`, `until_ready` and `play` are called once each, in this order."""
 

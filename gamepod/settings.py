@@ -22,6 +22,8 @@ class Settings:
     join_key: str = setting("MUSTER_JOIN_KEY", "", secret=True)
     # Public keys (JSON Web Key Set) that the game may verify join tokens with by itself; '' where it needs none.
     join_jwks: str = setting("MUSTER_JOIN_JWKS", "")
+    # W3C trace id that this server's log lines carry; '' takes the one of its name.
+    trace: str = setting("MUSTER_TRACE", "")
     redis_url: str = setting("REDIS_URL", "redis://127.0.0.1:6379/0", secret=True)  # where the truth is
     address: str = setting("MUSTER_ADDRESS", "127.0.0.1")  # that players reach this host by
     # Name of this host in a cluster: what players reach it by is asked of Redis before Ready. '' takes MUSTER_ADDRESS.

@@ -8,12 +8,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
-
-from prometheus_client import CollectorRegistry
 
 from core import log
 from core.doorbell import Doorbell, open_doorbell
+from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.redis.client import Database, open_database
@@ -29,6 +29,7 @@ from matchmaker.metrics import Metrics
 from matchmaker.outgoing import Outgoing
 from matchmaker.settings import ProcessSettings, Settings
 from matchmaker.shared import Shared
+from matchmaker.targets import targets
 
 
 class _Ears:
@@ -102,15 +103,17 @@ def _make_launcher(common: Common, settings: Settings, db: Database, bell: Doorb
 async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
     """Open the parts, work until `stop`, close them."""
     ears = _Ears()
-    registry = CollectorRegistry()
+    registry = new_registry("matchmaker")
     async with AsyncExitStack() as parts:
         db = await parts.enter_async_context(open_database(common.redis_url))
+        watch_redis(registry, db.trips)
         await parts.enter_async_context(
             metrics_server(
                 registry,
                 settings.metrics_host,
                 settings.metrics_port,
                 setting="MUSTER_MATCHMAKER_METRICS_PORT",
+                targets=partial(targets, db),
             )
         )
         bell = await parts.enter_async_context(

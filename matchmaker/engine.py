@@ -1,5 +1,6 @@
 """Everything about one game while this replica holds its lease: its queue is worked, its matches are watched, its
-board is kept to its window, its finished matches move ratings, its webhook is called, and who asks about it is told.
+board is kept to its window, readers of its log are watched, its finished matches move ratings, its webhook is called,
+and who asks about it is told.
 
 They run side by side, so a slow look at the matches never delays a player. An engine ends when it is fenced off or
 cancelled, and takes with it whatever it knew; the next one starts from what Redis holds. No engine can stop another's.
@@ -15,6 +16,7 @@ from core import log
 from core.errors import Fenced
 from matchmaker.boards import Boards
 from matchmaker.leases import Lease
+from matchmaker.loglag import LogLag
 from matchmaker.matching import Matching
 from matchmaker.ratings import Ratings
 from matchmaker.shared import Contact, Shared, keep_doing
@@ -39,6 +41,7 @@ class Engine:
         self._soon: asyncio.TimerHandle | None = None  # when the queue is looked at for what became of matches
         self._feed_rung = asyncio.Event()
         self._contact = Contact()
+        shared.metrics.begin(shared.metrics.name(lease.game))
         store = GameStore(shared.db, lease.game, lease.token)
         self._watch = Watch(shared, store, self._contact, self._match_rung)
         self._supply_rung = asyncio.Event()
@@ -47,6 +50,7 @@ class Engine:
         self._boards = Boards(shared.db, lease.game)
         self._ratings = Ratings(shared, lease.game)
         self._webhooks = Webhooks(shared, lease)
+        self._log_lag = LogLag(shared.db, lease.game, shared.metrics)
         self._telling = Telling(shared, lease, self._matching.insight)
         self._task = asyncio.create_task(self._run())
 
@@ -96,6 +100,7 @@ class Engine:
                 tasks.create_task(self._keep_doing(self._watch.step, self._match_rung))
                 tasks.create_task(self._keep_doing(self._supplier.step, self._supply_rung))
                 tasks.create_task(self._keep_doing(self._boards.step, asyncio.Event()))
+                tasks.create_task(self._keep_doing(self._log_lag.step, asyncio.Event()))
                 tasks.create_task(self._keep_doing(self._ratings.step, self._rating_rung))
                 tasks.create_task(self._keep_doing(self._webhooks.step, self._feed_rung))
                 tasks.create_task(self._keep_doing(self._telling.step, self._asked_rung))

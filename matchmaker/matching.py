@@ -30,7 +30,7 @@ from matchmaker.canary import CanaryWatch
 from matchmaker.crowd import Lack
 from matchmaker.fillings import Fillings
 from matchmaker.insight import Insight
-from matchmaker.matches import match_of
+from matchmaker.matches import match_of, told, traces_of
 from matchmaker.mirror import Mirror
 from matchmaker.rules import SMALL, Pool, Proposal, form
 from matchmaker.shared import Shared
@@ -45,6 +45,7 @@ GATHER_S: Final = 0.01
 LONGEST_REST_S: Final = 0.05
 TELL_S: Final = 0.1  # until those who wait are told again that somebody searches: most have a match by then
 UNFIT_REASON: Final = 200  # characters
+match_made, players_seated = (log.Stage("matchmaker.matching", it) for it in ("match made", "players seated"))
 
 
 class Matching:
@@ -206,6 +207,8 @@ class Matching:
                 self._ended("drained", part, await self._store.drain(part, now))
 
     def _ended(self, why: str, tickets: list[str], ended: list[str]) -> None:
+        if ended:
+            self._log.info("tickets ended", why=why, tickets=ended, traces=traces_of(ended, self._mirror))
         self._mirror.drop(tickets)
         self._shared.bell.ring("ticket", ended)
         self._shared.metrics.ended_tickets.labels(why).inc(len(ended))
@@ -304,6 +307,7 @@ class Matching:
         for one in joined:
             if one.made:
                 metrics.joined.labels(self._name).inc()
+                players_seated(now, told(one.join.match, one.join.tickets, self._mirror))
                 for ticket in one.join.tickets:
                     metrics.to_match.labels(self._name).observe((now - self._mirror[ticket].since_ms) / 1000)
                 self._shared.bell.ring("ticket", one.join.tickets)
@@ -324,6 +328,7 @@ class Matching:
                 self._full_until = time.monotonic() + self._shared.settings.poll_s
                 self._hold_up("full")
             return
+        match_made(now, told(claim.match, claim.match.tickets, self._mirror))
         self._made(claim)
         self.waiting_servers -= bool(claim.standby)
         self.made.seen(now)

@@ -3,12 +3,16 @@ the same for the rules of a game."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from core.lifecycle import FAIL_REASONS
+
 GAMES: Final = 50
 RULES: Final = 24  # names of one game; further ones are `other`
+READERS: Final = 8  # of the log of one game; further ones are `other`
 OTHER: Final = "other"
 WAITS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 SPREADS: Final = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # skills of 0-50 and of 0-5000 alike
@@ -72,11 +76,31 @@ class Metrics:
             buckets=LATE_S,
             registry=registry,
         )
+        self.log_lag = gauge(
+            "log_reader_lag_seconds",
+            "Age of the oldest entry of a game's log that a reader has not read",
+            "game",
+            "reader",
+        )
         self.hooks = counter("webhook_deliveries", "Attempts to call webhooks", "outcome")
         self.hook_waiting = gauge("webhook_waiting", "Events that wait to be delivered", "game")
         self.hook_dead = gauge("webhook_dead", "Deliveries that were given up, and are kept", "game")
+        self._show_zeros()
         self._names: set[str] = set()
         self._rules: dict[str, set[str]] = {}
+        self._readers: dict[str, set[str]] = {}
+
+    def _show_zeros(self) -> None:
+        # A rate begins with the second sample: what was never counted is shown as 0, or its first time would be missed.
+        for outcome in ("started", "postponed", "refused", "error"):
+            self.launches.labels(outcome)
+        for reason in (*FAIL_REASONS, "acceptance_timed_out"):
+            self.failed.labels(reason)
+        for why in ("timed_out", "unfit", "vanished", "drained"):
+            self.ended_tickets.labels(why)
+        for outcome in ("delivered", "failed"):
+            self.hooks.labels(outcome)
+        self.errors.labels("none")
 
     def name(self, game: str) -> str:
         """The label value for `game`."""
@@ -84,6 +108,13 @@ class Metrics:
             self._names.add(game)
             return game
         return OTHER
+
+    def begin(self, game: str) -> None:
+        """This replica works the game with this label value from now on."""
+        self.errors.labels(game)
+        self.matches.labels(game)
+        for why in ("taken", "full", "stale"):
+            self.refused.labels(game, why)
 
     def rule(self, game: str, rule: str) -> str:
         """The label value for a rule of the game with this label value."""
@@ -94,6 +125,18 @@ class Metrics:
             known.add(rule)
             return rule
         return OTHER
+
+    def lags(self, game: str, lags: Mapping[str, float]) -> None:
+        """How far the readers of this game's log are behind, s; of those beyond `READERS` the furthest, as `other`."""
+        shown: dict[str, float] = {}
+        for number, reader in enumerate(sorted(lags)):
+            label = reader if number < READERS else OTHER
+            shown[label] = max(shown.get(label, 0.0), lags[reader])
+        before, self._readers[game] = self._readers.get(game, set()), set(shown)
+        for reader in before - shown.keys():
+            self.log_lag.remove(game, reader)
+        for reader, lag_s in shown.items():
+            self.log_lag.labels(game, reader).set(lag_s)
 
     def forget_rules(self, game: str) -> None:
         """The game with this label value has other rules now, or is not worked here any more."""
@@ -116,3 +159,4 @@ class Metrics:
                 self.standbys.remove(game, state)
             self.forget_hook(game)
             self.forget_rules(game)
+            self.lags(game, {})

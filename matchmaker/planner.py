@@ -52,6 +52,7 @@ class Facts:
     agreed_ms: int = 0  # all of them accepted
     line: str = ""  # its game is ready once it wrote this, which the launcher is to see
     standby: str = ""  # the server that was started before the match, which has it now
+    trace: str = ""  # of what happens to it, in logs
 
     @property
     def name(self) -> str:

@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from core import log
+from core import log, trace
+from core.clock import now_ms
+from core.ids import is_id
 from core.model import Match
 from matchmaker.launch.base import EXIT_TURNED_AWAY, LaunchRefused, LaunchRetryable, Seen
 from matchmaker.planner import Sight
 from matchmaker.shared import Shared
+
+server_started = log.Stage("matchmaker.starts", "server started")
 
 
 class Starts:
@@ -21,7 +25,8 @@ class Starts:
 
     def __init__(self, shared: Shared, game: str, refused: Callable[[str], None]) -> None:
         self._shared, self._refused_one = shared, refused
-        self._log = log.get("matchmaker.starts").bind(game=game)
+        self._game = game
+        self._log = log.get("matchmaker.starts")
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._refused: dict[str, str] = {}  # that this launcher cannot start, and why
         self._postponed: dict[str, str] = {}  # could not start so far, and why
@@ -81,16 +86,21 @@ class Starts:
         try:
             await self._shared.launcher.start(document)
             outcome.labels("started").inc()
+            server_started(now_ms(), self._told(document))
             self._postponed.pop(name, None)
         except LaunchRetryable as error:
             outcome.labels("postponed").inc()
             self._postponed[name] = error.detail
-            self._log.warning("launch postponed", match=name, error=error.detail)
+            self._log.warning("launch postponed", error=error.detail, **self._told(document))
         except LaunchRefused as error:
             outcome.labels("refused").inc()
-            self._log.error("launch refused", match=name, error=error.detail)
+            self._log.error("launch refused", error=error.detail, **self._told(document))
             self._refused[name] = error.detail
             self._refused_one(name)
         except Exception:
             outcome.labels("error").inc()
-            self._log.exception("launch failed", match=name)
+            self._log.exception("launch failed", **self._told(document))
+
+    def _told(self, document: Match) -> dict[str, str]:
+        told = {"game": self._game, "server": document.id, "trace": trace.of(document.id, document.trace)}
+        return told if is_id("standby", document.id) else {**told, "match": document.id}

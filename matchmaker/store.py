@@ -51,6 +51,7 @@ class _Head(Struct):
     timers: Timers = Timers()
     tries: int = Limits().tries
     server: _Runs = _Runs()
+    trace: str = ""
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -128,25 +129,25 @@ class GameStore:
         kind, after, *rest = await self._db.call("queue_changes", self._base, place, most, whole_most)
         if kind == "all":
             return Changes(after, more=True, whole=rest)
-        rows = list(zip(rest[::4], rest[1::4], rest[2::4], rest[3::4], strict=True))
-        asked = [id_ for id_, _, state, _ in rows if state == ASKS]
-        tickets = [part for row in rows if row[2] != ASKS for part in row]
+        rows = _rows(rest)
+        asked = [row[0] for row in rows if row[2] == ASKS]
+        tickets = [row for row in rows if row[2] != ASKS]
         return Changes(after, more=kind == "more", found=self._read_queued(tickets), asked=asked)
 
     async def waiting(self, tickets: Sequence[str]) -> list[Queued | str]:
         """Each of these as it waits, or its id where it does not."""
-        return self._read_queued(await self._db.call("tickets_waiting", self._base, *tickets))
+        return self._read_queued(_rows(await self._db.call("tickets_waiting", self._base, *tickets)))
 
-    def _read_queued(self, found: Sequence[str]) -> list[Queued | str]:
+    def _read_queued(self, found: Sequence[tuple[str, ...]]) -> list[Queued | str]:
         """One whose document cannot be read counts as one that does not wait, and is said so."""
         read: list[Queued | str] = []
-        for ticket, since_ms, state, doc in zip(found[::4], found[1::4], found[2::4], found[3::4], strict=True):
+        for ticket, since_ms, state, doc, trace in found:
             try:
                 players = _players.decode(doc) if state else []
             except msgspec.DecodeError as error:
                 _log.error("ticket cannot be read", game=self.game, ticket=ticket, error=str(error))
                 players = []
-            waiting = Waiting(ticket, int(since_ms), players) if players else None
+            waiting = Waiting(ticket, int(since_ms), players, trace) if players else None
             read.append(Queued(waiting, state != TicketState.QUEUED) if waiting else ticket)
         return read
 
@@ -257,6 +258,11 @@ class GameStore:
         await self._db.call("match_postpone", self._base, self._token, match, look_at_ms)
 
 
+def _rows(found: Sequence[str]) -> list[tuple[str, ...]]:
+    """The tickets in a reply: id, since_ms, state, document and trace of each."""
+    return list(zip(found[::5], found[1::5], found[2::5], found[3::5], found[4::5], strict=True))
+
+
 def _claimed(match: Match, reply: list[Any]) -> Claimed:
     kind, *rest = reply
     return Claimed(
@@ -295,4 +301,5 @@ def read_facts(match: str, row: Sequence[str | None], look_at_ms: int) -> Facts 
         int(agreed or 0),
         head.server.ready.line if head.server.image is not None else "",
         standby or "",
+        head.trace,
     )

@@ -14,12 +14,13 @@ from typing import Any, Final
 
 import msgspec
 
-from core import log
+from core import log, trace
 from core.clock import now_ms
 from core.lifecycle import MatchState
 from core.model import Match
 from matchmaker.arrivals import Durations
 from matchmaker.crowd import Lack
+from matchmaker.ends import Ends
 from matchmaker.launch.base import Seen
 from matchmaker.lines import LineLooks
 from matchmaker.planner import Action, Deadlines, Facts, Fail, Finish, Postpone, Sight, Start, Stop, plan
@@ -47,11 +48,12 @@ class Watch:
         self._lack = Lack(shared.db, shared.launcher, store.game, own=True)
         self._placing: set[str] = set()  # claimed or started here, not yet seen playable
         self._standbys: dict[str, str] = {}  # match -> the server that it took, where it has another name
-        self.starts = Starts(shared, store.game, self.ended)
+        self.starts = Starts(shared, store.game, self._mark_server)
         self.start_s = Durations()  # of matches whose servers were started for them
         self._asked: set[str] = set()  # its players are asked
         self._live: set[str] = set()  # at the last step
         self._dirty: set[str] = set()
+        self._ends = Ends(store.game)
         self._round_at = -1  # place in the slow round; -1 before the first step
         self._round_due_ms = 0
         self._ended_at_ms: int | None = None  # the drain by whose deadline all were looked at
@@ -69,6 +71,7 @@ class Watch:
     def made(self, claim: Claimed) -> None:
         """A match was claimed: start its server, or keep room for it until its players have accepted."""
         match = claim.match
+        self._ends.live(match.id, claim.standby or match.id, match.trace)
         if match.acceptance_timeout_s is not None:
             self._ask(match.id)
         elif claim.standby:
@@ -90,7 +93,11 @@ class Watch:
         self._rung.set()
 
     def ended(self, server: str) -> None:
-        """The launcher saw this server end, or cannot start it."""
+        """The launcher saw this server end."""
+        self._ends.server_ended(server)
+        self._mark_server(server)
+
+    def _mark_server(self, server: str) -> None:
         self.mark([server, *(match for match, standby in self._standbys.items() if standby == server)])
 
     async def close(self) -> None:
@@ -109,6 +116,7 @@ class Watch:
         self._asked_no_more(asked.difference(live))
         seen = await self._shared.launcher.seen()
         await self._end_over(self._live.difference(live), seen)
+        self._ends.over({*self._live, *placing, *asked}.difference(live))
         self._live = set(live)
         self._measure(len(live), await self._store.queue_length())
         drain = self._shared.drains.of(self._store.game)
@@ -210,6 +218,7 @@ class Watch:
             self._asked_no_more({facts.match})
         if facts.standby:
             self._standbys[facts.match] = facts.standby
+        self._ends.live(facts.match, facts.name, trace.of(facts.match, facts.trace))
         server = seen.get(facts.name)
         sight = self.starts.sight(facts.name, server)
         if facts.line and facts.state is MatchState.PLACING and sight is Sight.RUNS:
@@ -231,7 +240,7 @@ class Watch:
                 result = b"" if server is None else msgspec.json.encode({"exit_code": server.exit_code})
                 if await self._store.finish(facts, reason, result, now_ms()) is None:
                     return False
-                self._log.warning("match ended", match=facts.match, reason=reason)
+                self._log.warning("match ended", reason=reason, **_named(facts))
                 self._shared.bell.ring("match", [self._store.game])
                 return True
             case Stop(grace_s):
@@ -262,7 +271,7 @@ class Watch:
         if moved is None:
             return False
         self._shared.metrics.failed.labels(reason).inc()
-        self._log.warning("match failed", match=facts.match, reason=reason, detail=detail, last_words=words)
+        self._log.warning("match failed", reason=reason, detail=detail, last_words=words, **_named(facts))
         self._shared.bell.ring("ticket", moved)
         self._shared.bell.ring("queue", [self._store.game])
         self._shared.bell.ring("match", [self._store.game])
@@ -275,3 +284,8 @@ class Watch:
         if server.detail or not server.ended or server.exit_code is None:
             return server.detail
         return f"its server exited with code {server.exit_code}"
+
+
+def _named(facts: Facts) -> dict[str, str]:
+    """A match in a log line."""
+    return {"match": facts.match, "trace": trace.of(facts.match, facts.trace)}

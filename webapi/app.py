@@ -107,8 +107,8 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
 
 
 async def _open(stack: AsyncExitStack, common: Common, settings: Settings, secret: str, metrics: Metrics) -> Services:
-    db = await stack.enter_async_context(open_database(common.redis_url))
-    batch = Batch(db, metrics.redis_errors.inc)
+    db = metrics.watching(await stack.enter_async_context(open_database(common.redis_url)))
+    batch = Batch(db)
     passwords = stack.enter_context(open_passwords(settings.hash_threads, settings.hash_waiting, metrics))
     keyring = common.signing()
     accounts = Accounts(batch, Sessions(batch, keyring, settings.access_s, settings.refresh_s), settings.refresh_s)

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from core.insight import HeldUp, Lately, Reason
 from core.lifecycle import MatchState, TicketState
 from core.model import MAX_ATTRIBUTES, Connection, GameSpec, Role
 
@@ -19,6 +18,9 @@ Text = Annotated[str, Meta(min_length=1, max_length=128)]
 Attributes = Annotated[dict[str, str | float | list[str] | dict[str, float]], Meta(max_length=MAX_ATTRIBUTES)]
 Latencies = Annotated[dict[str, Annotated[float, Meta(ge=0, le=60_000)]], Meta(max_length=64)]
 Rfc3339 = Annotated[str, Meta(description="UTC, RFC 3339 with milliseconds", extra_json_schema={"format": "date-time"})]
+TraceId = Annotated[
+    str, Meta(pattern="^[0-9a-f]{32}$", description="W3C trace id: in logs it is what this is found by")
+]
 SettableRole = Literal["player", "developer"]
 PlayerId = Annotated[str, Meta(max_length=64)]
 
@@ -159,6 +161,7 @@ class Ticket(Struct, frozen=True):
     reason: str
     tries: int
     players: list[Person]
+    trace: TraceId
     match: str | UnsetType = UNSET
     acceptance: Acceptance | UnsetType = UNSET
     connection: Connection | UnsetType = UNSET
@@ -181,48 +184,6 @@ class TicketEvent(Struct, frozen=True):
     join_token: str | UnsetType = UNSET
 
 
-class WhyNotYet(Struct, frozen=True):
-    """Why a ticket still waits, as its matchmaker saw it `age_s` ago; `detail` says it in a sentence for people.
-
-    `reason`: a `rule` stood in the way (the one that did most often), `teams` are short of players or of parties of a
-    fitting size, the game is `full` (it has as many servers as it may), there is `no_room` for another server, this
-    ticket is `behind` as many as are looked at, the game's registration is `broken`, or it is `draining`. `own` and
-    `met` are the values the rule saw last: the ticket's, and what it was held against. `relaxes_in_s` is there while an
-    expansion is to come: how long until its next step opens for this ticket.
-    """
-
-    reason: Reason
-    detail: str
-    age_s: float
-    waiting_tickets: int
-    waiting_players: int
-    rule: str | UnsetType = UNSET
-    wanted: str | UnsetType = UNSET
-    own: float | str | UnsetType = UNSET
-    met: float | str | UnsetType = UNSET
-    times: int | UnsetType = UNSET
-    relaxes_in_s: float | UnsetType = UNSET
-
-
-class Queue(Struct, frozen=True):
-    """A game's queue. What only its matchmaker knows is there while one works it and somebody waits, or did lately.
-
-    `held_up` says why no match can be made, whoever waits: the game is `full`, there is `no_room` for a server, its
-    registration is `broken`, it is `draining`. Percentiles and medians are of the last thousand tickets and matches
-    within the window.
-    """
-
-    game: str
-    waiting_tickets: int
-    oldest_wait_s: float
-    matchmaker: str | UnsetType = UNSET
-    age_s: float | UnsetType = UNSET
-    waiting_players: int | UnsetType = UNSET
-    held_up: HeldUp | UnsetType = UNSET
-    detail: str | UnsetType = UNSET
-    lately: Lately | UnsetType = UNSET
-
-
 class TeamOfMatch(Struct, frozen=True):
     name: str
     players: list[Person]
@@ -241,6 +202,7 @@ class MatchDocument(Struct, frozen=True):
     state: MatchState
     reason: str
     teams: list[TeamOfMatch]
+    trace: TraceId
     created_at: Rfc3339
     ready_at: Rfc3339 | UnsetType = UNSET
     ended_at: Rfc3339 | UnsetType = UNSET

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from core.beats import Beats
+from core.instruments import Counts, Histograms, new_registry, watch_redis, watched_counter, watched_gauge
+from core.redis.client import Database
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -15,16 +17,16 @@ class Metrics:
     """One object per process. Label values come from the route table, never from a request: their number is bounded."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "muster_http_requests", "HTTP requests answered", ["route", "method", "status"], registry=self.registry
+        self.registry = new_registry("webapi")
+        self._requests = Counts(
+            "muster_http_requests", "HTTP requests answered", ["route", "method", "status"], self.registry
         )
-        self.seconds = Histogram(
+        self._seconds = Histograms(
             "muster_http_request_seconds",
             "Time to answer; streams and long polls are not in it",
             ["route", "method"],
-            buckets=BUCKETS_S,
-            registry=self.registry,
+            BUCKETS_S,
+            self.registry,
         )
         self.streams = Gauge("muster_streams_open", "Open streams and long polls", ["kind"], registry=self.registry)
         self.cut = Counter(
@@ -34,7 +36,6 @@ class Metrics:
         self.hash_refused = Counter(
             "muster_password_hashes_refused", "Logins refused because the line was full", registry=self.registry
         )
-        self.redis_errors = Counter("muster_redis_errors", "Round trips to Redis that failed", registry=self.registry)
         self.locked_out = Counter("muster_logins_locked_out", "Logins refused by lock-out", registry=self.registry)
         self.auth_events = Counter(
             "muster_auth_events",
@@ -64,24 +65,20 @@ class Metrics:
         self.relay_bytes = Counter(
             "muster_relay_bytes", "Bytes relayed, by who sent them", ["from"], registry=self.registry
         )
-        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def watching(self, db: Database) -> Database:
+        """Tell how Redis answers."""
+        watch_redis(self.registry, db.trips)
+        return db
 
     def count_beats(self, beats: Beats) -> None:
         """Tell what becomes of heartbeats."""
-        for name, text, value in (
-            ("muster_heartbeats_landed", "Heartbeats that Redis has, since the start", lambda: beats.landed),
-            ("muster_heartbeats_lost", "Heartbeats that Redis did not take", lambda: beats.lost),
-            ("muster_heartbeats_waiting", "Heartbeats under way to Redis", lambda: beats.waiting),
-        ):
-            Gauge(name, text, registry=self.registry).set_function(value)
+        watched_counter(self.registry, "muster_heartbeats", "Heartbeats that Redis has", lambda: beats.landed)
+        watched_counter(self.registry, "muster_heartbeats_lost", "Heartbeats that it did not take", lambda: beats.lost)
+        watched_gauge(self.registry, "muster_heartbeats_waiting", "Heartbeats on their way", lambda: beats.waiting)
 
     def answered(self, route: str, method: str, status: int, seconds: float | None) -> None:
         """Count an answer. `seconds` is None where the time says nothing of us."""
-        # Looking labels up costs more than counting: each combination is looked up once.
-        known = self._known.get((route, method, status))
-        if known is None:
-            known = (self.requests.labels(route, method, str(status)), self.seconds.labels(route, method))
-            self._known[route, method, status] = known
-        known[0].inc()
+        self._requests.inc((route, method, status))
         if seconds is not None:
-            known[1].observe(seconds)
+            self._seconds.at((route, method)).observe(seconds)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
 
+from core import trace
 from core.lifecycle import WAITING_TICKET, MatchState, TicketState
 from core.model import Connection, Game, GameSpec, Match, MatchPlayer
 from core.rules import rules_of
@@ -110,6 +111,7 @@ class TicketRecord:
     tries: int
     players: list[Person]
     events: Mapping[int, str]
+    trace: str  # core.trace
 
     def has(self, player: str) -> bool:
         """Whether this is one of the ticket's players."""
@@ -138,7 +140,7 @@ def ticket_record(game: str, ticket: str, found: Mapping[str, str]) -> TicketRec
     events = {int(name[1:]): text for name, text in found.items() if name[0] == "e" and name[1:].isdigit()}
     return TicketRecord(
         ticket, game, TicketState(found["state"]), int(found["seq"]), int(found["since_ms"]), found["reason"],
-        found["match"], int(found["tries"]), players, events,
+        found["match"], int(found["tries"]), players, events, trace.of(ticket, found.get("trace", "")),
     )  # fmt: skip
 
 
@@ -194,6 +196,7 @@ def ticket_document(
         reason=record.reason,
         tries=record.tries,
         players=record.players,
+        trace=record.trace,
         match=record.match or UNSET,
         acceptance=latest[-1].acceptance(player) if latest else UNSET,
         connection=how.connection if how else UNSET,
@@ -230,6 +233,7 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         state=MatchState(found["state"]),
         reason=found.get("reason", ""),
         teams=[TeamOfMatch(name, players) for name, players in teams.items()],
+        trace=trace.of(match.id, match.trace),
         created_at=iso(match.created_ms),
         ready_at=iso(int(found["ready_ms"])) if found.get("ready_ms") else UNSET,
         ended_at=iso(int(ended_ms)) if ended_ms else UNSET,
@@ -237,8 +241,16 @@ def match_document(found: Mapping[str, str]) -> MatchDocument:
         result=parsed(found.get("result"), UNSET),
         report=parsed(found.get("report"), UNSET),
         rating=found.get("rating", UNSET),
-        figures=parsed(found.get("figures"), UNSET),
+        figures=_figures(found.get("figures")),
     )
+
+
+def _figures(text: str | None) -> Any:
+    """What a server tells of itself, but for where its metrics are."""
+    figures = parsed(text, UNSET)
+    if isinstance(figures, dict):
+        figures.pop("metrics", None)
+    return figures
 
 
 def for_outsiders(match: MatchDocument) -> MatchDocument:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from msgspec import UNSET, Struct
 
 from core.insight import Figures, WhyNot
-from webapi.documents import Queue, WhyNotYet
+from webapi.queue_documents import Queue, WhyNotYet
 
 SENTENCES: Final = {
     "teams": "Too few players wait that would fill the teams",

@@ -9,10 +9,10 @@ what keeps it from being busier.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
-from core.errors import MusterError, Unavailable
+from core.errors import Unavailable
 from core.redis.client import Arg, Database, function_call
 
 Reply: TypeAlias = asyncio.Future[Any]
@@ -25,10 +25,8 @@ UNDER_WAY: Final = 20_000  # commands unanswered; a further one is refused
 class Batch:
     """A `Database` for many callers at once. Made on the loop that it is used on."""
 
-    def __init__(self, db: Database, failed: Callable[[], None]) -> None:
-        """`failed` is told of each round trip that did not come back."""
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._waiting: list[tuple[Sequence[Arg], Reply]] = []
         self._trips: set[asyncio.Task[None]] = set()
@@ -82,8 +80,6 @@ class Batch:
         try:
             replies = await self._db.run_many([command for command, _ in part])
         except Exception as error:
-            if isinstance(error, MusterError):
-                self._failed()
             replies = [error] * len(part)  # whatever it is, each asker must hear of it
         finally:
             self._under_way -= len(part)

@@ -8,6 +8,7 @@ times and briefly. What then still fails is `Unavailable`. Nothing blocks on the
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
@@ -23,6 +24,7 @@ from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
 from core.redis.sentinel import SCHEMES, parse
 from core.redis.sentinel_pool import SentinelPool
+from core.times import Trips
 
 Arg = str | bytes | int | float
 
@@ -51,10 +53,11 @@ class _Connection(Connection):
 
 
 class Database:
-    """See the module. Make one with `open_database`."""
+    """See the module. Make one with `open_database`. `trips` tells how Redis answers."""
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client
+        self.trips = Trips()
         self._loading: asyncio.Task[None] | None = None
 
     async def call(self, function: str, base: str, *args: Arg) -> Any:
@@ -96,16 +99,20 @@ class Database:
     async def _pipeline(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         if not commands:
             return []
+        began = time.perf_counter()
         try:
             if len(commands) == 1:
-                return [await self._alone(commands[0])]
-            pipe = self._client.pipeline(transaction=False)
-            for command in commands:
-                pipe.execute_command(*command)
-            async with asyncio.timeout(TIMEOUT_S):
-                replies = await pipe.execute(raise_on_error=False)
+                replies = [await self._alone(commands[0])]
+            else:
+                pipe = self._client.pipeline(transaction=False)
+                for command in commands:
+                    pipe.execute_command(*command)
+                async with asyncio.timeout(TIMEOUT_S):
+                    replies = await pipe.execute(raise_on_error=False)
         except (rx.RedisError, OSError) as error:
+            self.trips.failed += 1
             raise _passing(error) from error
+        self.trips.took.observe(time.perf_counter() - began)
         return [_translated(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     async def scan(self, match: str, count: int) -> AsyncIterator[str]:
@@ -169,13 +176,17 @@ class Database:
         return dict(found) if cluster and isinstance(found, dict) else {"": found}
 
     async def _run(self, command: Sequence[Arg]) -> Any:
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(TIMEOUT_S):
-                return await self._client.execute_command(*command)
+                reply = await self._client.execute_command(*command)
         except rx.ResponseError as error:
             raise from_reply(str(error)) from error
         except (rx.RedisError, OSError) as error:
+            self.trips.failed += 1
             raise _passing(error) from error
+        self.trips.took.observe(time.perf_counter() - began)
+        return reply
 
 
 def function_call(function: str, base: str, *args: Arg) -> tuple[Arg, ...]:

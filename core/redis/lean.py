@@ -9,6 +9,7 @@ retry: its callers know what may be sent again (everything that carries a number
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -19,6 +20,7 @@ import hiredis
 from core.errors import Misconfigured, MusterError, Unavailable
 from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
+from core.times import Trips
 
 if TYPE_CHECKING:
     from core.redis.sentinel import Sentinels
@@ -137,6 +139,7 @@ class LeanRedis:
         self._nodes: dict[tuple[str, int], _Connection] = {}
         self._locks: dict[tuple[str, int], asyncio.Lock] = {}
         self._loading = asyncio.Lock()
+        self.trips = Trips()
         self._moved: dict[str, tuple[str, int]] = {}  # base key -> node; a server has a handful of bases
 
     def _behind_sentinel(self, url: str) -> None:
@@ -194,12 +197,14 @@ class LeanRedis:
     ) -> None:
         """Make the calls at the places `mine` at one node."""
         found: Sequence[Any]
+        began = time.perf_counter()
         try:
             connection = await self._connect(node)
             chosen = [calls[i] for i in mine]
             found = await connection.run_many(
                 [("FCALL", LIBRARY.functions[name], 1, base, *args) for name, base, args in chosen]
             )
+            self.trips.took.observe(time.perf_counter() - began)
         except MusterError as error:
             self._forget(node)
             found = [error] * len(mine)
@@ -226,13 +231,16 @@ class LeanRedis:
         node, asking = self._moved.get(key, self._home), False
         for _ in range(REDIRECTS):
             connection = await self._connect(node)
+            began = time.perf_counter()
             try:
                 if asking:
                     await connection.run(("ASKING",))
                 reply = await connection.run(command)
             except Unavailable:
+                self.trips.failed += 1
                 self._forget(node)  # it does not answer: another may have its keys by now
                 raise
+            self.trips.took.observe(time.perf_counter() - began)
             if not isinstance(reply, hiredis.ReplyError):
                 return reply
             kind, *rest = str(reply).split(" ")
@@ -258,6 +266,7 @@ class LeanRedis:
             try:
                 connection = await _open(await self._sentinels.primary() if self._sentinels else node, self._auth)
             except Unavailable:
+                self.trips.failed += 1
                 self._forget(node)
                 raise
             if self._db:

@@ -7,10 +7,9 @@ import os
 import socket
 import sys
 
-from prometheus_client import CollectorRegistry
-
 from core import log
 from core.errors import Misconfigured
+from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.redis.client import open_database
@@ -48,7 +47,7 @@ async def main(stop: asyncio.Event) -> None:
     common, settings = from_env(Common, os.environ), from_env(Settings, os.environ)
     log.setup("sinks", form=common.log_format, level=common.log_level)
     warn_of_misspelt(os.environ)
-    found, registry = outlets(settings), CollectorRegistry()
+    found, registry = outlets(settings), new_registry("sinks")
     metrics = Metrics(registry)
     owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
     async with (
@@ -56,6 +55,7 @@ async def main(stop: asyncio.Event) -> None:
         member(db, "sinks", stop),
         metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_SINKS_METRICS_PORT"),
     ):
+        watch_redis(registry, db.trips)
         shippers = [Shipper(db, outlet, owner, settings.lease_s, metrics) for outlet in found]
         log.get("sinks").info("ready", sinks=[outlet.name for outlet in found])
         async with asyncio.TaskGroup() as group:  # a task that ends before `stop` has a defect, which is ours to show

@@ -32,3 +32,8 @@ class Metrics:
             "muster_sink_send_seconds", "From sending a batch to its acknowledgement.", ["sink"], registry=registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )  # fmt: skip
+
+    def begin(self, sink: str) -> None:
+        """Events are carried there from now on. What was never counted is shown as 0: a rate begins with that."""
+        for one in (self.connected, self.lag_s, self.waiting, self.lost, self.unreadable, self.send_s):
+            one.labels(sink)

@@ -17,7 +17,7 @@ class Settings:
     rabbitmq_user: str = setting("RABBITMQ_USER", "guest")  # unless the URL has one
     rabbitmq_password: str = setting("RABBITMQ_PASSWORD", "guest", secret=True)  # likewise
     metrics_host: str = setting("MUSTER_SINKS_METRICS_HOST", "127.0.0.1")  # where metrics listen
-    metrics_port: int = setting("MUSTER_SINKS_METRICS_PORT", 8003)  # 0 takes a free one
+    metrics_port: int = setting("MUSTER_SINKS_METRICS_PORT", 8004)  # 0 takes a free one
     lease_s: float = setting("MUSTER_SINKS_LEASE_S", 5.0)  # one who carries a game's events dies: another after so long
 
     def __post_init__(self) -> None:

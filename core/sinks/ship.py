@@ -66,6 +66,9 @@ class Shipper:
     _more: bool = False  # the last round left something behind
     _oldest_s: float | None = None  # monotonic: when the oldest event of the last round happened
 
+    def __post_init__(self) -> None:
+        self.metrics.begin(self.outlet.name)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Carry on until `stop`, and end the round that is under way; connect again after whatever went wrong."""
         pause_s = FIRST_PAUSE_S

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple
 
 from core.errors import Misconfigured
-from core.gameenv import roster_text, settings_text
+from core.gameenv import roster_text, settings_text, traceparent
 from core.ids import is_id
 from core.model import Connection, HealthSpec, Match
 from gamepod.sdk.grpc_port import GrpcPort
@@ -25,6 +25,7 @@ from gamepod.transport.http_types import Handler
 HOST: Final = "127.0.0.1"  # the game shares our network, and nobody else is to speak for it
 ROSTER: Final = "muster.dev/roster"
 SETTINGS: Final = "muster.dev/settings"
+TRACEPARENT: Final = "muster.dev/traceparent"
 
 
 class SdkPorts(NamedTuple):
@@ -48,23 +49,28 @@ def match_sdk(match: Match, life: ServerLife, uid: str, connection: Callable[[],
     """The SDK of a match's server. The built-in arena speaks for itself: there it only tells."""
     server = match.server
     waits = is_id("standby", match.id)
+    told = {} if waits else _annotations(match)
     own = {"game": match.game, "version": str(match.game_version)} | ({} if waits else {"match": match.id})
     labels = {f"muster.dev/{name}": value for name, value in own.items()}
     return Sdk(
         Identity(match.id, match.game, uid or match.id, match.created_ms // 1000),
         life,
-        Metadata(labels, {} if waits else {ROSTER: roster_text(match), SETTINGS: settings_text(match)}),
+        Metadata(labels, told),
         Tallies(server.counters, server.lists, len(match.players)),
         connection,
         commands=server.arena is None,
     )
 
 
+def _annotations(match: Match) -> dict[str, str]:
+    return {ROSTER: roster_text(match), SETTINGS: settings_text(match), TRACEPARENT: traceparent(match)}
+
+
 def allocate(sdk: Sdk, match: Match) -> None:
     """A server that waited for a match has it: its game is told by watch, for an environment cannot change."""
     sdk.metadata.tell_label("muster.dev/match", match.id)
-    sdk.metadata.tell(ROSTER, roster_text(match))
-    sdk.metadata.tell(SETTINGS, settings_text(match))
+    for name, value in _annotations(match).items():
+        sdk.metadata.tell(name, value)
     sdk.tallies.players.capacity = max(sdk.tallies.players.capacity, len(match.players))
     sdk.life.allocated()
 

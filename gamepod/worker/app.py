@@ -7,10 +7,9 @@ import os
 import socket
 from contextlib import AsyncExitStack
 
-from prometheus_client import CollectorRegistry
-
 from core import log, serve
 from core.doorbell import open_doorbell
+from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.outbound import Outbound
@@ -40,10 +39,11 @@ async def _start(stop: asyncio.Event) -> None:
     log.setup("worker", form=common.log_format, level=common.log_level)
     warn_of_misspelt(os.environ)
     owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-    registry, ears = CollectorRegistry(), _Ears()
+    registry, ears = new_registry("worker"), _Ears()
     metrics = Metrics(registry)
     async with AsyncExitStack() as parts:
         db = await parts.enter_async_context(open_database(common.redis_url))
+        watch_redis(registry, db.trips)
         await parts.enter_async_context(member(db, "worker", stop))
         port = await parts.enter_async_context(
             metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_WORKER_METRICS_PORT")

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
+from core.gameenv import traceparent
 from core.model import Connection, Match, OpenPort, Protocol
 from matchmaker.launch.base import Seen
 from matchmaker.launch.pod import MATCH, OF_GAME, Document
@@ -23,6 +24,7 @@ FLEET: Final = "agones.dev/fleet"
 INSTALLATION: Final = "muster.dev/installation"
 ROSTER: Final = "muster.dev/roster"
 SETTINGS: Final = "muster.dev/settings"
+TRACEPARENT: Final = "muster.dev/traceparent"
 JOIN_KEY: Final = "muster.dev/join-key"
 
 ALLOCATED, UNALLOCATED, CONTENTION = "Allocated", "UnAllocated", "Contention"
@@ -100,6 +102,7 @@ def allocation(match: Match, installation: str, join_key: str) -> Document:
         ROSTER: _json([{"player": seat.id, "name": seat.name, "team": seat.team} for seat in match.players]),
         SETTINGS: _json(match.server.env),
         JOIN_KEY: join_key,
+        TRACEPARENT: traceparent(match),
     }
     return {
         "apiVersion": "allocation.agones.dev/v1",

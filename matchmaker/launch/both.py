@@ -72,7 +72,7 @@ async def open_agones(
     namespaces = settings.named or [await own_namespace("MUSTER_AGONES_NAMESPACES")]
     async with open_way(settings.kubeconfig) as way:
         source = AgonesSource(
-            settings, way, namespaces, Batch(db, lambda: None), bell,
+            settings, way, namespaces, Batch(db), bell,
             installation=installation, keyring=common.signing(), changed=changed,
         )  # fmt: skip
         await source.open()

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from core import trace
 from core.gameenv import fill, of_match, told
 from core.model import GivenPort, Match
 from core.signing import Keyring
@@ -29,6 +30,7 @@ INSTALLATION: Final = "muster.dev/installation"
 MATCH: Final = "muster.dev/match"
 GAME: Final = "muster.dev/game"
 ROLE: Final = "muster.dev/role"
+TRACE: Final = "muster.dev/trace"
 
 MIB: Final = 1024 * 1024
 CPU_PERIOD_US: Final = 100_000  # the kernel's default
@@ -101,6 +103,7 @@ def _gamepod(where: Installation, match: Match, ports: Sequence[GivenPort], role
         "MUSTER_LOG_LEVEL": settings.log_level,
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
+        "MUSTER_TRACE": trace.of(match.id, match.trace),
         **join_keys(where.keyring or Keyring([where.secret]), match),
         "REDIS_URL": settings.redis_url or where.redis_url,
         "MUSTER_ADDRESS": settings.address,
@@ -149,7 +152,7 @@ def _game(where: Installation, match: Match, ports: Sequence[GivenPort], user: s
 def _body(
     where: Installation, match: Match, role: Role, image: str, env: Mapping[str, str], cpu: float, memory_mib: int
 ) -> Document:
-    settings = where.settings
+    settings, traced = where.settings, trace.of(match.id, match.trace)
     most = max(1.0, cpu * settings.cpu_burst)
     host: Document = {
         "CapDrop": ["ALL"],
@@ -171,7 +174,7 @@ def _body(
     return {
         "Image": image,
         "Env": [f"{name}={value}" for name, value in sorted(env.items())],
-        "Labels": {INSTALLATION: where.name, MATCH: match.id, GAME: match.game, ROLE: role},
+        "Labels": {INSTALLATION: where.name, MATCH: match.id, GAME: match.game, ROLE: role, TRACE: traced},
         "HostConfig": host,
     }
 

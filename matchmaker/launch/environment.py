@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
+from core import trace
 from core.errors import Misconfigured
 from core.model import Match
 from core.signing import Keyring
@@ -71,6 +72,7 @@ def server_environment(
     return {name: base[name] for name in (*PASSED_ON, *TUNING) if name in base} | {
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
+        "MUSTER_TRACE": trace.of(match.id, match.trace),
         **join_keys(keyring or Keyring([secret]), match),
         "REDIS_URL": redis_url,
         "MUSTER_ADDRESS": settings.address,

@@ -35,7 +35,7 @@ class InstantLauncher:
     blind = False
 
     def __init__(self, db: Database, bell: Doorbell) -> None:
-        self._batch, self._bell = Batch(db, lambda: None), bell
+        self._batch, self._bell = Batch(db), bell
         self._playing: dict[str, asyncio.Task[None]] = {}
 
     def room(self) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from core import trace
 from core.gameenv import fill, of_match, told
 from core.model import GivenPort, Match
 from matchmaker.kube_settings import NET_S, KubernetesSettings, parsed
@@ -33,6 +34,7 @@ INSTANCE: Final = "app.kubernetes.io/instance"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MATCH: Final = "muster.dev/match"
 OF_GAME: Final = "muster.dev/game"
+TRACE: Final = "muster.dev/trace"
 DEVELOPER: Final = "muster.dev/developer"
 SERVER: Final = "muster-server"  # the value of NAME, and of MANAGED_BY's other side
 
@@ -69,7 +71,10 @@ def pod_document(match: Match, settings: KubernetesSettings, given: Given) -> Do
                 **({DEVELOPER: match.owner} if match.owner else {}),
             },
             # A node that has a match on it is not scaled away under its players.
-            "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+            "annotations": {
+                "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+                TRACE: trace.of(match.id, match.trace),
+            },
         },
         "spec": _spec(match, settings, given),
     }
@@ -124,6 +129,7 @@ def _gamepod(match: Match, settings: KubernetesSettings, given: Given) -> Docume
     own = {
         "MUSTER_GAME": match.game,
         "MUSTER_MATCH": match.id,
+        "MUSTER_TRACE": trace.of(match.id, match.trace),
         "MUSTER_JOIN_KEY": given.join_key,
         "MUSTER_SERVER": f"{given.installation}/{match.id}",
         "MUSTER_PORTS": msgspec.json.encode(list(given.ports)).decode(),

@@ -12,42 +12,18 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
-from gamepod.worker.metrics import Metrics as WorkerMetrics
-from matchmaker.metrics import Metrics as MatchmakerMetrics
-from tests.chart.rendered import ALL, CHART, ROOT, Render, pick
-from webapi.metrics import Metrics as WebapiMetrics
+from tests.chart.rendered import ALL, CHART, ROOT, Document, Render, pick
+from tools import draw_metrics, draw_rules
 
 DASHBOARDS = sorted((CHART / "dashboards").glob("*.json"))
-NAME = re.compile(r"\bmuster_[a-z0-9_]+")
+NAME = re.compile(r"(?<![a-z:])muster_[a-z0-9_]+\b(?!:)")  # not a recording, which is checked where it is made
+RULES: list[Document] = [rule for group in yaml.safe_load(draw_rules.text())["groups"] for rule in group["rules"]]
+ALERTS = [rule for rule in RULES if "alert" in rule]
+RUNBOOKS = ROOT / "docs" / "runbooks.md"
+KNOWN = draw_metrics.families()
 # What Prometheus and the chart's monitors add to every metric.
 ADDED = {"namespace", "pod", "job", "instance", "game", "le"}
-
-
-def existing() -> dict[str, set[str]]:
-    """Every metric by its name as it is queried, with its labels."""
-    registry = CollectorRegistry()
-    MatchmakerMetrics(registry)
-    found: dict[str, set[str]] = {}
-    workers = CollectorRegistry()
-    WorkerMetrics(workers)
-    for source in (registry, workers, WebapiMetrics().registry):
-        for collector, names in source._collector_to_names.items():
-            labels = set(collector._labelnames)  # type: ignore[attr-defined]
-            found |= dict.fromkeys(names, labels)
-    return found | gamepod_metrics()
-
-
-def gamepod_metrics() -> dict[str, set[str]]:
-    """Those of game servers, which write the text format themselves: read from the code that does."""
-    text = "".join((ROOT / "gamepod" / name).read_text() for name in ("figures.py", "metrics.py"))
-    found: dict[str, set[str]] = {}
-    for kind, name in re.findall(r'\b(one|labelled|histogram)\(\s*"(muster_[a-z_]+)"', text):
-        suffixes = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
-        found |= {name + suffix: {"reason"} if kind == "labelled" else set() for suffix in suffixes}
-    assert len(found) > 20, "the pattern above no longer fits the code"
-    return found
 
 
 def queries() -> Iterator[tuple[str, str]]:
@@ -55,8 +31,8 @@ def queries() -> Iterator[tuple[str, str]]:
     for path in DASHBOARDS:
         for panel in json.loads(path.read_text())["panels"]:
             yield from ((f"{path.name}: {panel['title']}", target["expr"]) for target in panel["targets"])
-    text = (CHART / "files" / "alerts.yaml").read_text()
-    yield from re.findall(r"alert: (\w+)\n +expr: (?:>-\n)?(.*?)\n +(?:for|labels):", text, re.DOTALL)
+    for rule in RULES:
+        yield rule.get("alert") or rule["record"], rule["expr"]
     for rule in yaml.safe_load((CHART / "files" / "prometheus-adapter.yaml").read_text())["rules"]["external"]:
         series = rule["seriesQuery"].partition("{")[0]
         query = rule["metricsQuery"].replace("<<.Series>>", series)
@@ -65,7 +41,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 def test_queries_ask_for_metrics_that_exist() -> None:
     """A panel or an alert of a metric that nobody has would be silent for ever."""
-    known = existing()
+    known = KNOWN
     asked = list(queries())
     assert len(asked) > 40
     assert not [(where, name) for where, query in asked for name in NAME.findall(query) if name not in known]
@@ -73,7 +49,7 @@ def test_queries_ask_for_metrics_that_exist() -> None:
 
 def test_queries_use_labels_that_exist() -> None:
     """The same for labels, in selectors and in groupings."""
-    known = existing()
+    known = KNOWN
     for where, query in queries():
         labels = {label for name in NAME.findall(query) for label in known[name]} | ADDED
         used = re.findall(r"[{,]\s*(\w+)\s*=", query)
@@ -84,8 +60,8 @@ def test_queries_use_labels_that_exist() -> None:
 def test_alert_texts_name_metrics_and_settings_that_exist() -> None:
     """Whoever is woken by one follows its description."""
     text = (CHART / "files" / "alerts.yaml").read_text()
-    known = existing()
-    assert not [name for name in NAME.findall(text) if name not in known]
+    known = KNOWN
+    assert not [name for name in NAME.findall(text) if name not in known and f"{name}_count" not in known]
     settings = (ROOT / "docs" / "settings.md").read_text()
     assert not [name for name in re.findall(r"\bMUSTER_[A-Z_]+", text) if f"`{name}`" not in settings]
 
@@ -93,12 +69,49 @@ def test_alert_texts_name_metrics_and_settings_that_exist() -> None:
 def test_alerts_say_what_and_what_to_do(rendered: Render) -> None:
     """Each has a severity, a summary and a description, and the thresholds of the values."""
     rule = pick(rendered("--values", str(ALL)), "PrometheusRule", "everything-alerts")
-    alerts: list[dict[str, Any]] = rule["spec"]["groups"][0]["rules"]
+    alerts: list[dict[str, Any]] = [it for it in rule["spec"]["groups"][1]["rules"] if "alert" in it]
     assert len({alert["alert"] for alert in alerts}) == len(alerts)
     for alert in alerts:
         assert alert["labels"]["severity"] in ("warning", "critical")
-        assert set(alert["annotations"]) == {"summary", "description"}
+        assert set(alert["annotations"]) == {"summary", "description", "runbook_url"}
+        assert alert["annotations"]["runbook_url"] == f"https://docs.example/runbooks#{alert['alert'].lower()}"
     assert next(a for a in alerts if a["alert"] == "MusterQueueStuck")["expr"].endswith("> 120")
+
+
+def test_recordings_that_are_used_are_made() -> None:
+    """An alert, or a panel, on a recording that nobody makes would be silent for ever."""
+    made = {rule["record"] for rule in RULES if "record" in rule}
+    used = {name for _, query in queries() for name in re.findall(r"\b[a-z_]+:muster_[a-z0-9_]+:[a-z0-9_]+", query)}
+    assert used
+    assert used <= made
+
+
+def test_every_alert_has_a_runbook() -> None:
+    """The anchor in its `runbook_url` is a heading of the page, whose section says what to look at and what to do."""
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text(), re.MULTILINE | re.DOTALL))
+    assert {f"docs/runbooks.md#{name.lower()}" for name in sections} == {
+        alert["annotations"]["runbook_url"] for alert in ALERTS
+    }
+    for name, text in sections.items():
+        for part in ("**Means.**", "**Look.**", "**Do.**"):
+            assert part in text, f"{name}: {part}"
+    named = NAME.findall(RUNBOOKS.read_text())
+    assert not [name for name in named if name not in KNOWN and f"{name}_count" not in KNOWN]
+
+
+def test_what_is_watched_first_is_on_a_dashboard() -> None:
+    """Queues, starts, ticks, streams, presence, packs, HTTP, Redis and brokers are all to be seen."""
+    shown = {name for where, query in queries() if ".json" in where for name in NAME.findall(query)}
+    wanted = {
+        "muster_queue_tickets", "muster_queue_oldest_wait_seconds", "muster_time_to_match_seconds_bucket",
+        "muster_time_to_playable_seconds_bucket", "muster_claims_refused_total", "muster_launches_total",
+        "muster_servers", "muster_arena_ticks_late_total", "muster_flush_lag_seconds", "muster_log_reader_lag_seconds",
+        "muster_heartbeats_total", "muster_presence_late_seconds_bucket", "muster_packs_waiting",
+        "muster_http_requests_total", "muster_redis_round_trip_seconds_bucket", "muster_sink_lag_seconds",
+        "muster_sink_waiting_entries",
+    }  # fmt: skip
+    assert wanted <= KNOWN.keys()
+    assert wanted <= shown
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)

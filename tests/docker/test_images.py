@@ -49,7 +49,7 @@ async def test_a_service_answers(
         assert await eventually(answers, within_s=30) == b"Server is running !"
 
         async def ready() -> bool:
-            return b'"event": "ready"' in maker.logs()
+            return b'"event":"ready"' in maker.logs()
 
         await eventually(ready, within_s=30)
     finally:

@@ -87,7 +87,7 @@ class Stage:
         for i in range(players):
             seat = MatchPlayer(new_id("player"), f"player {i}", teams[i % len(teams)], new_id("ticket"))
             roster = json.dumps([{"id": seat.id, "name": seat.name}])
-            assert await self.db.call("ticket_create", base, seat.ticket, now, 1000, roster, seat.id) == ["ok", 0]
+            assert await self.db.call("ticket_create", base, seat.ticket, now, 1000, roster, "", seat.id) == ["ok", 0]
             seats.append(seat)
         token = (await self.db.call("lease_take", base, "stage", 30_000))[0]
         match = Match(new_id("match"), GAME, 1, now, seats, server, timers, tries=3, move_ttl_s=30, near=near)

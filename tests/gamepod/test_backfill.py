@@ -44,7 +44,7 @@ async def seat(stage: Stage, match: Match) -> Match:
     base, now = keys.game(GAME), now_ms()
     come = MatchPlayer(new_id("player"), "newcomer", "players", new_id("ticket"))
     roster = json.dumps([{"id": come.id, "name": come.name}])
-    assert await stage.db.call("ticket_create", base, come.ticket, now, 1000, roster, come.id) == ["ok", 0]
+    assert await stage.db.call("ticket_create", base, come.ticket, now, 1000, roster, "", come.id) == ["ok", 0]
     token = (await stage.db.call("lease_take", base, "stage", 30_000))[0]
     ((_, request, _, doc, left, *_),) = await stage.db.call("backfill_requests", base, match.id)
     there = [player for player in match.players if player.id not in json.loads(left)]

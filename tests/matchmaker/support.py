@@ -55,7 +55,7 @@ async def queue(
     people = [TicketPlayer(new_id("player"), "somebody", attributes or {}) for _ in range(players)]
     since = now_ms() - int(waited_s * 1000)
     reply = await db.call(
-        "ticket_create", keys.game(game), ticket, since, 1000, msgspec.json.encode(people), *(p.id for p in people)
+        "ticket_create", keys.game(game), ticket, since, 1000, msgspec.json.encode(people), "", *(p.id for p in people)
     )
     assert reply[0] == "ok", reply
     await db.call("tickets_seen", keys.game(game), now_ms(), ticket)

@@ -120,7 +120,7 @@ async def test_a_broken_game_does_not_stop_others(db: Database, stack: Matchmake
     await status(db, "duel", first, "COMPLETED")
 
     async def told() -> bool:
-        return '"game": "broken"' in stack.log()
+        return '"game":"broken"' in stack.log()
 
     await eventually(told)
 

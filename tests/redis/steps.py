@@ -22,7 +22,7 @@ async def register(game: Game, **spec: Any) -> None:
 
 
 async def create(game: Game, ticket: str, *players: str, now: int = NOW, most: int = 100) -> Any:
-    return await game.call("ticket_create", ticket, now, most, people(*players), *players)
+    return await game.call("ticket_create", ticket, now, most, people(*players), "", *players)
 
 
 async def lease(game: Game, owner: str = OWNER, *, lease_ms: int = 60_000) -> int:

@@ -59,7 +59,7 @@ async def some_tickets(db: Database | LeanRedis, game: str, until: asyncio.Event
     base, made = keys.game(game), 0
     while not until.is_set() or not made:
         ticket, player = new_id("ticket"), new_id("player")
-        created = await db.call("ticket_create", base, ticket, now_ms(), 1000, f'[{{"id": "{player}"}}]', player)
+        created = await db.call("ticket_create", base, ticket, now_ms(), 1000, f'[{{"id": "{player}"}}]', "", player)
         ended = await db.call("ticket_end", base, ticket, "cancelled", now_ms(), "cancelled", "")
         assert [created[0], ended[0]] == ["ok", "ok"]
         made += 1

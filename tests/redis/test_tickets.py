@@ -112,7 +112,7 @@ async def test_queue_changes(game: Game) -> None:
     await game.call("ticket_end", "t4", "cancelled", NOW, "")
     kind, further, *found = await game.call("queue_changes", place, 10, 2)
     assert kind == "some"
-    assert found == ["t4", "", "", "", "t5", str(NOW), "QUEUED", people("p5")]
+    assert found == ["t4", "", "", "", "", "t5", str(NOW), "QUEUED", people("p5"), ""]
     kind, _, *found = await game.call("queue_changes", place, 1, 2)
     assert (kind, found[0]) == ("more", "t4")
     assert await game.call("queue_changes", further, 10, 2) == ["some", further]
@@ -135,11 +135,11 @@ async def test_a_claim_is_no_news_and_a_requeue_is(game: Game) -> None:
     place = (await game.call("queue_changes", "", 10, 10))[1]
     await duel(game)
     kind, place, *found = await game.call("queue_changes", place, 10, 10)
-    assert (kind, found[1::4]) == ("some", ["", ""])
+    assert (kind, found[1::5]) == ("some", ["", ""])
     await step(game, "m1", "fail", reason="server_lost")
     kind, _, *found = await game.call("queue_changes", place, 10, 10)
-    assert sorted(found[::4]) == ["t1", "t2"]
-    assert found[2::4] == ["QUEUED", "QUEUED"]
+    assert sorted(found[::5]) == ["t1", "t2"]
+    assert found[2::5] == ["QUEUED", "QUEUED"]
 
 
 async def test_tickets_waiting(game: Game) -> None:
@@ -148,9 +148,20 @@ async def test_tickets_waiting(game: Game) -> None:
     await create(game, "t1", "p1")
     await game.do("ZADD", "queue", 1, "t-gone")
     assert await game.call("tickets_waiting", "t1", "t-gone", "t-never") == [
-        "t1", str(NOW), "QUEUED", people("p1"), "t-gone", "", "", "", "t-never", "", "", "",
+        "t1", str(NOW), "QUEUED", people("p1"), "", "t-gone", "", "", "", "", "t-never", "", "", "", "",
     ]  # fmt: skip
     assert "t-gone" not in await game.scores("queue")
+
+
+async def test_a_trace_that_the_client_brought_stays_with_its_ticket(game: Game) -> None:
+    """It is kept beside the ticket and told to whoever groups it; without one nothing is stored."""
+    await register(game)
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert await game.call("ticket_create", "t1", NOW, 10, people("p1"), trace, "p1") == ["ok", 0]
+    await create(game, "t2", "p2")
+    assert (await game.hash("ticket:t1"))["trace"] == trace
+    assert "trace" not in await game.hash("ticket:t2")
+    assert (await game.call("tickets_waiting", "t1", "t2"))[4::5] == [trace, ""]
 
 
 async def test_searched(game: Game) -> None:

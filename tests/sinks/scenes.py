@@ -144,7 +144,7 @@ async def log_in(here: Visit) -> None:
     with suppress(Refused):
         await here.once("POST", "/v1/login", {**who, "password": "not this one"})
     async with open_database(here.stack.redis_url) as db:
-        trail = Trail(Batch(db, lambda: None), lambda: None)
+        trail = Trail(Batch(db), lambda: None)
         audit = Audit(Metrics(), trail)
         for name in get_args(Name):
             audit.tell(name, Origin("192.0.2.1", "rest"), "bob", player="p-bob")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import draw_chart, draw_events, draw_settings
+from tools import draw_chart, draw_events, draw_metrics, draw_rules, draw_settings
 
 DRAWN = draw_chart.drawn()
 
@@ -39,6 +39,16 @@ def test_unknown_options_are_refused_at_every_level() -> None:
         if "properties" in node:
             assert node.get("additionalProperties") is False, path
             sections += [(f"{path}.{name}", child) for name, child in node["properties"].items()]
+
+
+def test_metrics_page_is_as_the_code_has_them() -> None:
+    """docs/metrics.md is drawn from the registries of the services: `make docs` does it."""
+    assert draw_metrics.PAGE.read_text() == draw_metrics.page(), "docs/metrics.md is stale: run `make docs`"
+
+
+def test_rules_without_helm_are_the_chart_s() -> None:
+    """examples/prometheus/rules.yaml is what the chart renders by default: `make docs` does it."""
+    assert draw_rules.FILE.read_text() == draw_rules.text(), "rules.yaml is stale: run `make docs`"
 
 
 def test_events_page_is_as_the_catalogue_has_them() -> None:

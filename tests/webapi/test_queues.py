@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import msgspec
@@ -58,6 +59,7 @@ async def test_the_matchmaker_is_asked_and_its_answer_given(api: Api, db: Databa
     assert first.pop("detail").startswith("Skill: within 50; you 1200, met 1420; relaxes in 1")
     assert first.pop("waiting_tickets") == 7
     assert first.pop("waiting_players") == 9
+    assert re.fullmatch("[0-9a-f]{32}", first.pop("trace"))
     assert first == {key: SKILL[key] for key in ("reason", "rule", "wanted", "own", "met", "times")}
     again = await _ask(api, ticket, guest)
     assert (again.status, again.body["own"], again.headers["Cache-Control"]) == (200, 1200, "no-store")

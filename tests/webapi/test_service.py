@@ -139,7 +139,7 @@ async def test_commands_of_one_turn_share_a_round_trip(db: Database, monkeypatch
         return await run_many(commands)  # type: ignore[arg-type]
 
     monkeypatch.setattr(db, "run_many", counted)
-    shared = Batch(db, lambda: None)
+    shared = Batch(db)
     replies = await asyncio.gather(
         *(shared.do("SET", f"k{i}", i) for i in range(5)), shared.do("INCR"), return_exceptions=True
     )
@@ -160,7 +160,7 @@ async def test_what_is_asked_meanwhile_shares_the_next_trip(db: Database, monkey
         return await run_many(commands)  # type: ignore[arg-type]
 
     monkeypatch.setattr(db, "run_many", held)
-    shared = Batch(db, lambda: None)
+    shared = Batch(db)
     asked: list[asyncio.Task[object]] = []
     for number in range(6):
         asked.append(asyncio.create_task(shared.do("SET", f"k{number}", number)))
@@ -183,7 +183,7 @@ async def test_one_command_that_fails_is_its_error(db: Database) -> None:
 async def test_commands_under_way_are_bounded(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound a command is refused at once, and those before it are served."""
     monkeypatch.setattr(batch, "UNDER_WAY", 3)
-    shared = Batch(db, lambda: None)
+    shared = Batch(db)
     replies = await asyncio.gather(*(shared.do("PING") for _ in range(5)), return_exceptions=True)
     assert [isinstance(reply, Unavailable) for reply in replies] == [False] * 3 + [True] * 2
     assert await shared.do("PING")

@@ -99,7 +99,7 @@ async def test_a_redis_that_hangs_holds_nobody_up(redis_url: str, db: Database) 
 async def test_a_webapi_that_ends_writes_what_is_left(redis_url: str, db: Database) -> None:
     """Also where its task never ran."""
     async with open_database(redis_url) as own:
-        trail = Trail(Batch(own, lambda: None), lambda: None)
+        trail = Trail(Batch(own), lambda: None)
         trail.put("ann", b'{"event": 1}')
         await trail.close()
     assert await written(db) == [("ann", {"event": 1})]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 from typing import Final
 
+import msgspec
+
 from core.clock import now_ms
 from core.errors import Conflict, Forbidden, NotFound, TooMany, Unavailable
 from core.insight import WhyNot
 from core.lifecycle import WAITING_TICKET
-from webapi import documents as doc
 from webapi import sentences
 from webapi.context import Call
 from webapi.endpoint import DEVELOPERS, PLAYERS, Table
+from webapi.queue_documents import Queue, WhyNotYet
 from webapi.store.tickets import Address
 
 TABLE: Final = Table("queues")
@@ -27,7 +29,7 @@ NO_ANSWER: Final = {
 
 
 @TABLE.route("GET", "/v1/tickets/{game}/{ticket}/why", who=PLAYERS, errors=(NotFound, Conflict, TooMany))
-async def why(call: Call) -> doc.WhyNotYet:
+async def why(call: Call) -> WhyNotYet:
     """Why a ticket has no match yet: the rule that stands in the way most, the values it saw, and when it relaxes.
 
     For the ticket's players, the game's developer and admins. The answer may be a few seconds old (`age_s`). 409 once
@@ -49,11 +51,11 @@ async def why(call: Call) -> doc.WhyNotYet:
     if isinstance(told, str):
         detail, code = NO_ANSWER[told]
         raise Unavailable(detail, retry_after_s=2, code=code)
-    return sentences.why_document(told, now_ms())
+    return msgspec.structs.replace(sentences.why_document(told, now_ms()), trace=record.trace)
 
 
 @TABLE.route("GET", "/v1/games/{game}/queue", who=DEVELOPERS, errors=(NotFound,))
-async def queue(call: Call) -> doc.Queue:
+async def queue(call: Call) -> Queue:
     """How a game's queue goes: who waits, how long it took lately, which rules turn tickets away, who works it."""
     game = await call.services.games.recent(call.path("game"), call.now_ms)
     if not await call.is_insider(game.id):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from core import jointoken, party, rating
+from core import jointoken, party, rating, trace
 from core.clock import new_id, now_ms
 from core.errors import Conflict, Forbidden, Invalid, NotFound, Refused, TooMany, Unauthorized, Unavailable
 from core.ids import RANDOM_BYTES, is_game_id, make_id
 from core.lifecycle import WAITING_TICKET, TicketState
-from core.log import get
+from core.log import Stage, get
 from core.model import Game, TicketPlayer
 from core.rules import check_ticket, rules_of
 from webapi import documents as doc
@@ -29,6 +29,7 @@ from webapi.sse import HEARTBEAT, EventStream, event, last_event_id
 from webapi.streams import Watcher
 
 log = get("tickets")
+created, cancelled, answered = (Stage("tickets", f"ticket {what}") for what in ("created", "cancelled", "answered"))
 
 TABLE: Final = Table("tickets")
 
@@ -53,7 +54,11 @@ class Wait(Struct, frozen=True, forbid_unknown_fields=True):
     header=("Idempotency-Key", "the same request with the same key gives the same ticket"),
 )
 async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
-    """Wait for a match. With an Idempotency-Key the same request again gives the same ticket."""
+    """Wait for a match. With an Idempotency-Key the same request again gives the same ticket.
+
+    `trace` of the answer names the ticket in logs and events from here to the end of its match: the trace id of a W3C
+    `traceparent` header, where the request has one.
+    """
     if not is_game_id(body.game):
         raise NotFound(f"there is no game {body.game!r}", code="no-such-game")
     game = await call.services.games.recent(body.game, call.now_ms)
@@ -64,13 +69,18 @@ async def create(call: Call, body: doc.NewTicket) -> doc.Ticket:
     ticket, repeatable = _ticket_id(call, body)
     players = await _players(call, body, game)
     await call.services.presence.admit(game, players, call.caller.player, call.now_ms)
-    await _make(call, body.party, game, ticket, players)
-    log.debug("ticket created", ticket=ticket, game=game.id, player=call.caller.player)
+    brought = trace.given(call.request.headers.get(trace.HEADER))
+    await _make(call, body.party, game, ticket, players, brought)
+    traced = trace.of(ticket, brought)
+    created(
+        call.now_ms,
+        {"ticket": ticket, "game": game.id, "trace": traced, "players": [player.id for player in players]},
+    )
     call.headers["Location"] = f"/v1/tickets/{game.id}/{ticket}"
     if repeatable:  # it may be an old ticket, which has moved on
         return await document(call, await call.services.tickets.read(game.id, ticket, call.caller.player))
     people = [doc.Person(player.id, player.name) for player in players]
-    new = TicketRecord(ticket, game.id, TicketState.QUEUED, 1, call.now_ms, "", "", 0, people, {})
+    new = TicketRecord(ticket, game.id, TicketState.QUEUED, 1, call.now_ms, "", "", 0, people, {}, traced)
     return records.ticket_document(new, call.caller.player, call.now_ms)
 
 
@@ -135,6 +145,7 @@ async def cancel(call: Call) -> doc.Ticket:
     if changed is None:
         raise Conflict(f"the ticket is {record.state}, past waiting", code="past-waiting")
     party_tickets.ring(call, game, changed)
+    cancelled(call.now_ms, _named(record, player))
     return await document(call, record)
 
 
@@ -148,14 +159,15 @@ async def answer(call: Call, body: doc.Answer) -> doc.Ticket:
     game, ticket, player = call.path("game"), call.path("ticket"), call.caller.player
     tickets = call.services.tickets
     await tickets.read(game, ticket, player)
-    answered = tickets.accept if body.accept else tickets.reject
-    changed = await answered(game, ticket, player, body.match, call.now_ms)
+    tell = tickets.accept if body.accept else tickets.reject
+    changed = await tell(game, ticket, player, body.match, call.now_ms)
     record = await tickets.read(game, ticket, player)
     if changed is None:
         if record.state in WAITING_TICKET:
             raise Conflict(f"no match asks you: the ticket is {record.state}", code="not-asked")
         raise Conflict(f"too late to answer for that match: the ticket is {record.state}", code="past-acceptance")
     party_tickets.ring(call, game, changed)
+    answered(call.now_ms, {**_named(record, player), "match": record.match, "accepts": body.accept})
     return await document(call, record)
 
 
@@ -228,15 +240,22 @@ async def _news(call: Call, record: TicketRecord, seen: int) -> bytes:
     return b"".join(event("status", doc.encode(it), it.seq) for it in documents)
 
 
-async def _make(call: Call, code: str | None, game: Game, ticket: str, players: list[TicketPlayer]) -> None:
+def _named(record: TicketRecord, player: str) -> dict[str, Any]:
+    """A ticket in a log line, and who asked."""
+    return {"ticket": record.id, "game": record.game, "trace": record.trace, "player": player}
+
+
+async def _make(
+    call: Call, code: str | None, game: Game, ticket: str, players: list[TicketPlayer], brought: str
+) -> None:
     """Put a ticket into its queue, and let everybody of it know."""
     tickets, asker, ids = call.services.tickets, call.caller.player, [player.id for player in players]
     if code is None:
-        await tickets.create(game, ticket, players, asker, call.now_ms)
+        await tickets.create(game, ticket, players, asker, call.now_ms, brought)
     else:
         await party_tickets.announce(call, code, (game.id, ticket))
         try:
-            await tickets.create(game, ticket, players, asker, call.now_ms)
+            await tickets.create(game, ticket, players, asker, call.now_ms, brought)
         except Refused:
             await party_tickets.withdraw(call, code, (game.id, ticket))
             raise

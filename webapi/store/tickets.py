@@ -28,8 +28,10 @@ class Tickets:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
 
-    async def create(self, game: Game, ticket: str, players: Sequence[TicketPlayer], asker: str, now_ms: int) -> None:
-        """Put a ticket into the queue. The same ticket again is fine.
+    async def create(
+        self, game: Game, ticket: str, players: Sequence[TicketPlayer], asker: str, now_ms: int, trace: str = ""
+    ) -> None:
+        """Put a ticket into the queue. The same ticket again is fine. `trace` is what the client brought, if anything.
 
         Raises TicketOpen (a player already waits), TooMany (the queue is full, or a player turned down too many
         matches), Conflict (the game takes no tickets), NotFound (there is no such game any more).
@@ -37,7 +39,7 @@ class Tickets:
         most = game.spec.limits.queued_tickets
         ids = [player.id for player in players]
         reply = await self._batch.call(
-            "ticket_create", keys.game(game.id), ticket, now_ms, most, msgspec.json.encode(players), *ids
+            "ticket_create", keys.game(game.id), ticket, now_ms, most, msgspec.json.encode(players), trace, *ids
         )
         match reply[0]:
             case "ok":

@@ -11,7 +11,7 @@ from core.cli.remote.site import Site
 
 WAITS = ("median_s", "p90_s", "longest_s")
 OF_SUPPLY = ("early_matches", "warm_matches", "cold_matches", "early_unused", "idle_s_per_match")
-OF_MATCH = ("id", "state", "reason", "game_version", "created_at", "ready_at", "ended_at")
+OF_MATCH = ("id", "state", "reason", "game_version", "created_at", "ready_at", "ended_at", "trace")
 
 
 @click.command()

@@ -53,17 +53,17 @@ local function backfill_over(base, id)
   end
 end
 
--- {id, since_ms, state, doc} of a ticket in the queue, {id, '', '', ''} of one that is not there (any more).
+-- {id, since_ms, state, doc, trace} of a ticket in the queue, {id, '', '', '', ''} of one that is not there (any more).
 local function waiting_ticket(base, id, found)
-  local n, state, since, doc = #found, nil, nil, nil
+  local n, state, since, doc, trace = #found, nil, nil, nil, nil
   if redis.call('ZSCORE', base .. ':queue', id) then
-    state, since, doc = unpack(redis.call('HMGET', ticket_key(base, id), 'state', 'since_ms', 'doc'))
+    state, since, doc, trace = unpack(redis.call('HMGET', ticket_key(base, id), 'state', 'since_ms', 'doc', 'trace'))
     if not state then
       redis.call('ZREM', base .. ':queue', id)
       redis.call('ZREM', base .. ':alive', id)
     end
   end
-  found[n + 1], found[n + 2], found[n + 3], found[n + 4] = id, since or '', state or '', doc or ''
+  found[n + 1], found[n + 2], found[n + 3], found[n + 4], found[n + 5] = id, since or '', state or '', doc or '', trace or ''
 end
 
 -- Registered readers of a shard's log: name -> {at = id of the last entry read, seen = s, lost = batches it never saw}.

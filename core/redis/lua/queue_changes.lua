@@ -1,8 +1,8 @@
 -- queue_changes: what changed in the queue since somebody last asked; the whole of it where that cannot be told.
 -- KEYS[1] base of the game
 -- ARGV    the place that the last answer gave ('' for a first time), most changes to read, most ids of a whole queue
--- Returns {'some' | 'more' where there are further ones, place, ticket id, since_ms, state, doc, ...} with '' for all
---         three of a ticket that does not wait, and match id, '', 'BACKFILL', '' of a match whose request for players changed
+-- Returns {'some' | 'more' where there are further ones, place, ticket id, since_ms, state, doc, trace, ...} with ''
+--         for all four of a ticket that does not wait, and match id, '', 'BACKFILL', '', '' of a match whose request for players changed
 --         (backfill_requests), or {'all', place, ticket id, ...} the ids of the waiting tickets, longest wait first: read them (tickets_waiting)
 -- Keeps   nothing between two places is missed: a place that is not in the stream any more (trimmed, or lost when Redis
 --         failed over) gives the whole. Changes hold ids only, so one that is read late, or twice, tells what is true now.
@@ -27,7 +27,7 @@ register('queue_changes', function(keys, args)
       seen[id] = true
       if entry[2][1] == 'b' then
         local n = #found
-        found[n + 1], found[n + 2], found[n + 3], found[n + 4] = id, '', 'BACKFILL', ''
+        found[n + 1], found[n + 2], found[n + 3], found[n + 4], found[n + 5] = id, '', 'BACKFILL', '', ''
       else
         waiting_ticket(base, id, found)
       end

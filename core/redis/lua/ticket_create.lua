@@ -1,6 +1,7 @@
 -- ticket_create: put a new ticket into its queue.
 -- KEYS[1] base of the game
--- ARGV    ticket id, now_ms, most tickets in the queue, doc (JSON list of players), player id...
+-- ARGV    ticket id, now_ms, most tickets in the queue, doc (JSON list of players),
+--         trace id that the client brought ('' for none), player id...
 -- Returns {'ok', 0} | {'open', player, ticket id} where a player already waits | {'full', length}
 --         | {'cancels', player, ms} where a player turned down too many matches, and for how long that counts
 --         | {'closed', 0} where the game is not registered or takes no tickets
@@ -31,13 +32,13 @@ local function cancels_wait(base, player, now, most)
 end
 
 register('ticket_create', function(keys, args)
-  local base, id, now, most, doc = keys[1], args[1], args[2], tonumber(args[3]), args[4]
+  local base, id, now, most, doc, trace = keys[1], args[1], args[2], tonumber(args[3]), args[4], args[5]
   local key = ticket_key(base, id)
   if redis.call('EXISTS', key) == 1 then return { 'ok', 0 } end
   local game = registration(base)
   if not game or not game.accepting then return { 'closed', 0 } end
   local cancels = game.cancels
-  for i = 5, #args do
+  for i = 6, #args do
     local open = redis.call('HGET', base .. ':open', args[i])
     if open then
       if redis.call('EXISTS', ticket_key(base, open)) == 1 then return { 'open', args[i], open } end
@@ -51,9 +52,10 @@ register('ticket_create', function(keys, args)
   local entry = cjson.encode({ seq = 1, at_ms = tonumber(now), status = 'QUEUED', event = 'created', reason = '', match = '' })
   redis.call('HSET', key, 'state', 'QUEUED', 'doc', doc, 'since_ms', now, 'reason', '', 'match', '',
              'tries', 0, 'seq', 1, 'e1', entry)
+  if trace ~= '' then redis.call('HSET', key, 'trace', trace) end
   redis.call('ZADD', base .. ':queue', now, id)
   redis.call('ZADD', base .. ':alive', now, id)
-  for i = 5, #args do redis.call('HSET', base .. ':open', args[i], id) end
+  for i = 6, #args do redis.call('HSET', base .. ':open', args[i], id) end
   changed(base, id)
   if is_told(base) then tell(base, id, entry) end
   redis.call('HINCRBY', base .. ':stats', 'tickets_created', 1)

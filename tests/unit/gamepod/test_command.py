@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from core.errors import Invalid
-from core.gameenv import ROSTER_BYTES, fill, of_match
+from core.gameenv import ROSTER_BYTES, fill, of_match, traceparent
 from core.model import Match, MatchPlayer, Port, Server, Timers, ports_of
 from gamepod.childlog import FILE_BYTES, LINE_CHARS, LINES, ChildLog
 from gamepod.command import child_env
@@ -42,6 +42,7 @@ def test_a_child_gets_its_own_environment_and_no_secret() -> None:
     found = child_env(own, given, PORTS, sdk_ports=(9358, 9357), match=match, server="i/m-1")
     settings = json.loads(found.pop("MUSTER_SETTINGS"))
     assert (settings["region"], settings["timers"]["reconnect_s"]) == ("eu", 30)
+    assert found.pop("TRACEPARENT") == traceparent(match)
     assert found == {
         "MUSTER_GAME": "duel",
         "MUSTER_GAME_VERSION": "7",

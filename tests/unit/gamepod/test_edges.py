@@ -11,6 +11,7 @@ import pytest
 
 from core.errors import Conflict, Misconfigured
 from core.settings import from_env
+from gamepod import log as logs
 from gamepod.lock import match_lock
 from gamepod.log import JsonLines
 from gamepod.metrics import labelled, one, render
@@ -40,7 +41,9 @@ def test_a_strange_beat_is_refused_and_secrets_are_not_shown() -> None:
 
 def test_a_log_line_is_one_object_with_what_was_bound() -> None:
     """Extras and bound names are fields; a trace is one field too."""
-    form = JsonLines({"match": "m-1"})
+    form = JsonLines()
+    logs.bind(match="w-1", trace="1")
+    logs.bind(match="m-1", trace="2")  # it was allocated
     try:
         raise ValueError("no")
     except ValueError as error:
@@ -48,7 +51,7 @@ def test_a_log_line_is_one_object_with_what_was_bound() -> None:
     record.ports = {"a": 1}
     line = json.loads(form.format(record))
     assert line["event"] == "did it"
-    assert (line["level"], line["match"], line["ports"]) == ("info", "m-1", {"a": 1})
+    assert (line["level"], line["match"], line["trace"], line["ports"]) == ("info", "m-1", "2", {"a": 1})
     assert line["exception"].endswith("ValueError: no")
 
 

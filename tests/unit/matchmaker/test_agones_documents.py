@@ -11,6 +11,7 @@ import pytest
 
 from core.admission import Admission, check_server
 from core.errors import Invalid
+from core.gameenv import traceparent
 from core.model import AgonesFleet, Connection, GameSpec, Match, MatchPlayer, OpenPort, Port, Server, Timers
 from core.registration import check_game
 from matchmaker.agones_settings import AgonesSettings
@@ -54,6 +55,7 @@ def test_an_allocation_asks_for_a_server_that_is_for_this_game() -> None:
                     "muster.dev/roster": '[{"player":"p-1","name":"Ada","team":"red"}]',
                     "muster.dev/settings": '{"map":"mars"}',
                     "muster.dev/join-key": "key",
+                    "muster.dev/traceparent": traceparent(MATCH),
                 },
             },
         },

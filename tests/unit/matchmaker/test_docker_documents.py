@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from core import jointoken
+from core import jointoken, trace
 from core.errors import Invalid, Misconfigured
 from core.model import GivenPort, Match, Port, Resources, Server, Timers
 from core.signing import Keyring
@@ -26,7 +26,12 @@ from matchmaker.launch.docker_documents import (
 
 WHERE = Installation("home", DockerSettings(), "s" * 32, "redis://r:6379/0", {"MUSTER_FLUSH_S": "0.1"})
 GAME_PORT = GivenPort("game", "udp", 20_005, 7777)
-LABELS = {"muster.dev/installation": "home", "muster.dev/match": "m-1", "muster.dev/game": "duel"}
+LABELS = {
+    "muster.dev/installation": "home",
+    "muster.dev/match": "m-1",
+    "muster.dev/game": "duel",
+    "muster.dev/trace": trace.of("m-1"),
+}
 
 
 def a_match(**server: Any) -> Match:
@@ -67,6 +72,7 @@ def gamepod_env(**more: str) -> list[str]:
         "MUSTER_LOG_LEVEL": "info",
         "MUSTER_GAME": "duel",
         "MUSTER_MATCH": "m-1",
+        "MUSTER_TRACE": trace.of("m-1"),
         "MUSTER_JOIN_KEY": jointoken.match_key("s" * 32, "m-1"),
         **({} if more.get("MUSTER_SIDECAR") is None else {"MUSTER_JOIN_JWKS": json.dumps(Keyring(["s" * 32]).jwks())}),
         "REDIS_URL": "redis://r:6379/0",

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from core import jointoken
+from core import jointoken, trace
 from core.errors import Misconfigured
 from core.model import Match, MatchPlayer, Server, Timers
 from core.settings import from_env
@@ -45,6 +45,7 @@ def test_environment() -> None:
         "MUSTER_FLUSH_S": "0.1",
         "MUSTER_GAME": "duel",
         "MUSTER_MATCH": "m-1",
+        "MUSTER_TRACE": trace.of("m-1"),
         "MUSTER_JOIN_KEY": jointoken.match_key(SECRET, "m-1"),
         "REDIS_URL": "redis://r",
         "MUSTER_ADDRESS": "198.51.100.7",

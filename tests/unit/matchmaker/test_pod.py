@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from core import trace
 from core.errors import Invalid, Misconfigured
-from core.gameenv import settings_text
+from core.gameenv import settings_text, traceparent
 from core.model import GivenPort, Match, MatchPlayer, Port, Resources, Server, Timers
 from core.settings import from_env
 from matchmaker.kube_settings import KubernetesSettings
@@ -58,7 +59,10 @@ METADATA = {
         "muster.dev/game": "tanks",
         "muster.dev/developer": "p-developer",
     },
-    "annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+    "annotations": {
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "muster.dev/trace": trace.of("m-1"),
+    },
 }
 POD = {
     "restartPolicy": "Never",
@@ -83,6 +87,7 @@ def gamepod(ports: str, *, sidecar: bool) -> dict[str, Any]:
     env = {
         "MUSTER_GAME": "tanks",
         "MUSTER_MATCH": "m-1",
+        "MUSTER_TRACE": trace.of("m-1"),
         "MUSTER_JOIN_KEY": "key",
         "MUSTER_SERVER": "main/m-1",
         "MUSTER_PORTS": ports,
@@ -156,6 +161,7 @@ def test_an_image() -> None:
         "MUSTER_GAME": "tanks",
         "MUSTER_GAME_VERSION": "1",
         "MUSTER_SETTINGS": settings_text(a_match(server)),
+        "TRACEPARENT": traceparent(a_match(server)),
         "MUSTER_ROSTER": '[{"id":"p-1","team":"players"}]',
         "MUSTER_PORT_GAME": "7777",
         "MUSTER_PORT_VOICE_CHAT": "20006",
