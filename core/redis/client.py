@@ -130,7 +130,7 @@ class Database:
             async with asyncio.timeout(TIMEOUT_S):
                 return await self._client.execute_command(*command)
         except rx.ResponseError as error:
-            return _translated(error)
+            return error
 
     async def load(self) -> None:
         """Load the function library (on every primary). Idempotent.

@@ -43,6 +43,7 @@ async def test_an_attempt_at_a_door_is_in_the_trail(redis_url: str, db: Database
     """Under the player who tried, or the name that was entered; never with what was entered as a password."""
     async with open_door(redis_url) as both:
         made = (await both.api.ask("POST", "/v1/accounts", {"name": "Ada", "password": PASSWORD})).body
+        assert "player" in made, made
         await both.api.ask("POST", "/v1/login", {"name": "Ada", "password": "a wrong one"})
 
         async def there() -> list[tuple[str, Any]]:
