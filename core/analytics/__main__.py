@@ -19,6 +19,7 @@ from core.errors import Misconfigured
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.redis.client import Database, open_database
+from core.release import member
 from core.serve import run
 from core.settings import Common, from_env
 
@@ -44,6 +45,7 @@ async def main(stop: asyncio.Event) -> None:
     async with (
         open_database(common.redis_url) as db,
         metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_ANALYTICS_METRICS_PORT"),
+        member(db, "analytics", stop),
     ):
         source = source_of(settings, db)
         log.get("analytics").info("ready", source=source.name)
