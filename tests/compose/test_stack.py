@@ -212,7 +212,7 @@ def test_game_servers_reach_what_they_need_and_no_more(full: Compose, client: do
         "kafka": 9092,
         "docker-launcher": 2375,
         "docker-reader": 2375,
-        "sinks": 8003,
+        "sinks": 8004,
     }
     places = {
         f"{name} {address}": (address, port)
