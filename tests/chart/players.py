@@ -33,14 +33,14 @@ def queue(url: str, name: str, game: str = "tanks") -> tuple[Rest, str]:
     return player, player.call("POST", "/v1/tickets", {"game": game})["id"]
 
 
-def completed(player: Rest, ticket: str, game: str = "tanks") -> dict[str, Any]:
+def completed(player: Rest, ticket: str, game: str = "tanks", *, within_s: float = MATCHED_S) -> dict[str, Any]:
     """The ticket once it is COMPLETED."""
 
     def there() -> dict[str, Any] | None:
         found: dict[str, Any] = player.call("GET", f"/v1/tickets/{game}/{ticket}")
         return found if found["status"] == "COMPLETED" else None
 
-    found = until(there, f"ticket {ticket} COMPLETED", within_s=MATCHED_S)
+    found = until(there, f"ticket {ticket} COMPLETED", within_s=within_s)
     assert found is not None
     return found
 

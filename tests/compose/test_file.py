@@ -111,6 +111,19 @@ def test_variables_are_settings_that_exist(services: dict[str, Any]) -> None:
             assert not unknown, f"{name}: {unknown}"
 
 
+def test_metrics_are_asked_for_where_they_are(services: dict[str, Any]) -> None:
+    """Health checks and Prometheus use the ports that the services have by default."""
+    jobs = yaml.safe_load((ROOT / "compose" / "prometheus.yml").read_text())["scrape_configs"]
+    targets = [target for job in jobs for one in job.get("static_configs", ()) for target in one["targets"]]
+    scraped = {name: int(port) for name, _, port in (target.partition(":") for target in targets)}
+    page = (ROOT / "docs" / "settings.md").read_text()
+    defaults = {name: int(re.search(rf"MUSTER_{name.upper()}_METRICS_PORT` \| `(\d+)`", page)[1]) for name in scraped}
+    assert scraped == defaults
+    for name, port in defaults.items():
+        if name != "webapi":  # which has a page that says whether it is ready
+            assert f":{port}/metrics" in str(services[name]["healthcheck"]["test"]), name
+
+
 def test_without_secrets_nothing_starts(compose: Compose, tmp_path: Path) -> None:
     """There is no default password: the file is refused, and the message says what to run."""
     for name, value in drawn_secrets(compose.env_file).items():

@@ -29,6 +29,7 @@ from tests.duel import join
 
 SMALL = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
 OWN_PROFILES = {"analytics", "backup", "docker-reader", "intake", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
+PLACED_S = 120.0  # two brokers start beside it
 SEEN_S = 60.0  # a look at the daemon, and a scrape or two
 PORT, LINES_PORT, PROMETHEUS_PORT = 22548, 22550, 9090
 
@@ -91,7 +92,7 @@ def duel(rest: Rest, game: str, time_limit_s: int) -> None:
 def placed(url: str, game: str) -> list[dict[str, Any]]:
     """The COMPLETED tickets of two new players."""
     waiting = [queue(url, name, game) for name in ("Ada", "Grace")]
-    return [completed(player, ticket, game) for player, ticket in waiting]
+    return [completed(player, ticket, game, within_s=PLACED_S) for player, ticket in waiting]
 
 
 async def welcomed(url: str, game: str, ticket: dict[str, Any]) -> str:
@@ -211,7 +212,7 @@ def test_game_servers_reach_what_they_need_and_no_more(full: Compose, client: do
         "kafka": 9092,
         "docker-launcher": 2375,
         "docker-reader": 2375,
-        "sinks": 8003,
+        "sinks": 8004,
     }
     places = {
         f"{name} {address}": (address, port)
