@@ -12,6 +12,7 @@ from bench.harness import Report, say
 HELPERS = {
     "__main__",
     "harness",
+    "event_cost",
     "load",
     "loadtest",
     "players",

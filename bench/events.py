@@ -1,22 +1,20 @@
 """Events from Redis to Apache Kafka and RabbitMQ: how many a second, how late; and what they cost those who play.
 
 How many: logs that are full already, one carrier, until the broker has acknowledged all. How late: a steady stream,
-from when something happened to the broker's acknowledgement. The cost is CPU of what a match and an interaction go
-through (game server, webapi, matchmaker, Redis, which serves the carrier too), with a carrier to Kafka and without one,
-in turns; the carrier and the broker have machines of their own where that matters, and are not in it.
+from when something happened to the broker's acknowledgement. The cost is the time that Redis takes more for a match or
+an interaction where events are carried, its serving of the carrier included (`bench.event_cost`), beside the CPU of all
+that they go through: game server, webapi, matchmaker, Redis. A carrier and its broker have machines of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 import orjson
@@ -24,21 +22,21 @@ import psutil
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from bench.event_cost import Blocks, rows
 from bench.harness import Report, Stack, percentile, say, stack
 from bench.load import load, request
 from bench.players import guests, register
 from core import keys
 from core.clock import now_ms
-from core.interactions import Attack, Happening, Interaction, Move, pack
+from core.interactions import Happening, pack
 from core.redis.client import Arg, Database, function_call, open_database
 from core.redis.lean import LeanRedis
-from core.redis.logreader import LogReader
 from core.sinks.catalogue import Message
 from core.sinks.kafka import Kafka
 from core.sinks.metrics import Metrics
 from core.sinks.outlet import Outlet
 from core.sinks.rabbitmq import RabbitMQ
-from core.sinks.ship import INSTALLATION, Shipper
+from core.sinks.ship import Shipper
 from gamepod.flush import Flusher
 from gamepod.settings import Settings
 from tests.sinks.brokers import kafka, rabbitmq
@@ -49,27 +47,19 @@ ROWS: Final = 500  # interactions of a batch
 FULL: Final = {"kafka": 200_000, "rabbitmq": 20_000}  # events
 STEADY: Final = {"kafka": 5000, "rabbitmq": 1000}  # events a second
 STEADY_S: Final = 8.0
-TURNS: Final = 5  # with a carrier and without one, each
-TICKETS: Final = 2000  # of a turn
-PACED: Final = 20_000  # interactions a second, of a turn
-PACED_S: Final = 3.0
-AFTER_S: Final = 1.0  # of a turn, for what is carried last
+TURNS: Final = 3  # of which the best counts
+TICKETS: Final = 1000  # of a turn
+PACED: Final = 10_000  # interactions a second, of a turn
+PACED_S: Final = 2.0
+ALONE: Final = "interaction alone"  # without a shot
+BLOCKS: Final = 8  # of each kind, with a carrier and without
 WITHIN_S: Final = 120.0
 PLAY: Final = {"id": "bench", "players_per_match": 2, "server": {"arena": {}}, "limits": {"servers": 10_000}}
 
 
-def _rows(match: str, first: int, count: int) -> list[Interaction]:
-    at_ms = now_ms()
-    return [
-        Attack(f"{match}-{n}", at_ms, f"p{n % 50}", f"p{n % 49}", 5.0) if n % 10 == 0
-        else Move(f"{match}-{n}", at_ms, f"p{n % 50}", 48.2, 16.3)
-        for n in range(first, first + count)
-    ]  # fmt: skip
-
-
-def _append(match: str, number: int, rows: int) -> tuple[Arg, ...]:
-    payload = pack(_rows(match, number * rows, rows))
-    return function_call("log_append", keys.shard(GAME, match), match, number, rows, payload, 100_000)
+def _append(match: str, number: int, size: int) -> tuple[Arg, ...]:
+    payload = pack(rows(match, number * size, size))
+    return function_call("log_append", keys.shard(GAME, match), match, number, size, payload, 100_000)
 
 
 class Timed:
@@ -144,48 +134,6 @@ async def _speed(report: Report, db: Database, outlet: Outlet) -> None:
         report.figure(f"{name}: happened -> acknowledged at {STEADY[name]}/s, p{share * 100:g}", age, "s")
 
 
-class Carrier:
-    """The program, to be there and not to be there."""
-
-    def __init__(self, services: Stack, db: Database, brokers: str) -> None:
-        self._services, self._db, self._brokers = services, db, brokers
-        self._process: subprocess.Popen[bytes] | None = None
-        self._games = (INSTALLATION, GAME, PLAY["id"])
-
-    async def come(self) -> None:
-        self._process = self._services.start(
-            "carrier", "-m", "core.sinks", KAFKA_BOOTSTRAP_SERVERS=self._brokers, MUSTER_SINKS_METRICS_PORT="0"
-        )
-        await self.through()
-
-    async def through(self) -> None:
-        """Wait until it has carried all that there is."""
-        async with asyncio.timeout(WITHIN_S):
-            while await self._behind():
-                await asyncio.sleep(0.2)
-
-    async def _behind(self) -> bool:
-        for game in self._games:
-            bases = LogReader(self._db, str(game), "kafka", facts=True)._bases()
-            commands = [("XREVRANGE", f"{base}:log", "+", "-", "COUNT", 1) for base in bases]
-            newest = await self._db.do_many(commands)
-            readers = await self._db.do_many([("HGET", f"{base}:readers", "kafka") for base in bases])
-            for rows, reader in zip(newest, readers, strict=True):
-                if reader is None or (rows and orjson.loads(reader)["at"] != rows[0][0]):
-                    return True
-        return False
-
-    async def go(self) -> None:
-        """It ends, and nothing is kept for it: as where no broker is set."""
-        if self._process is not None:
-            self._process.terminate()
-            await asyncio.to_thread(self._process.wait)
-            self._process = None
-            del self._services.processes["carrier"]
-        for game in self._games:
-            await LogReader(self._db, str(game), "kafka", facts=True).leave()
-
-
 class Play:
     """Interactions through a game server's own write-behind, paced."""
 
@@ -198,17 +146,17 @@ class Play:
             self._flushers.append(Flusher(self._redis, settings, move_ttl_s=30))
         self._first = 0
 
-    async def turn(self, *, beside: bool = True) -> int:
-        """Play for a while; how many interactions. With each twentieth a shot that hits nobody, unless not `beside`."""
+    async def turn(self, what: str) -> int:
+        """Play for a while; how many interactions. With each twentieth a shot that hits nobody, unless `alone`."""
         count, started = 0, time.monotonic()
-        rows = PACED // len(self._flushers) // 60
+        size = PACED // len(self._flushers) // 60
         shots = [Happening("tank_shot", n, now_ms(), "p1", {"target": "", "aim": 1.5, "length_m": 9.25})
-                 for n in range(0, rows, 20)]  # fmt: skip
+                 for n in range(0, 0 if what == ALONE else size, 20)]  # fmt: skip
         while count < PACED * PACED_S:
             for match, flusher in zip(self._matches, self._flushers, strict=True):
-                flusher.add(_rows(match, self._first, rows), shots if beside else ())
-            self._first += rows
-            count += rows * len(self._flushers)
+                flusher.add(rows(match, self._first, size), shots)
+            self._first += size
+            count += size * len(self._flushers)
             await asyncio.sleep(max(0.0, started + count / PACED - time.monotonic()))
         while not all(flusher.empty for flusher in self._flushers):
             await asyncio.sleep(0.05)
@@ -236,41 +184,43 @@ async def _tickets(services: Stack, db: Database, tokens: list[str]) -> int:
     return len(tokens)
 
 
-async def _cost(report: Report, services: Stack, brokers: str) -> None:
-    """In turns: with a carrier, and without one."""
+async def _paths(services: Stack) -> dict[str, float]:
+    """CPU of all that an interaction and a ticket go through, us: the least of some turns."""
     await register(services.port, PLAY)
+    path: dict[str, list[float]] = {}
     async with open_database(services.env["REDIS_URL"]) as db:
-        await db.do("SADD", keys.GAMES, GAME)
-        carrier, play = Carrier(services, db, brokers), Play(services.env["REDIS_URL"])
+        play = Play(services.env["REDIS_URL"])
         playing = asyncio.create_task(play.run())
-        spent: dict[tuple[str, bool], list[float]] = {}
-        for turn in range(-1, 2 * TURNS):
-            on = turn > 0 and turn % 2 == 1
+        for turn in range(TURNS):
             tokens = await guests(services.port, TICKETS)
-            await (carrier.come() if on else carrier.go())
-            say(f"turn {turn}: {'with' if on else 'without'} a carrier")
-            for name in ("interaction", "ticket", *(() if on else ("interaction alone",))):
+            for name in ("interaction", ALONE, "ticket"):
                 before = _cpu_s(services)
-                if name == "ticket":
-                    count = await _tickets(services, db, tokens)
-                else:
-                    count = await play.turn(beside=name == "interaction")
-                await asyncio.sleep(AFTER_S)
-                if turn >= 0:
-                    spent.setdefault((name, on), []).append((_cpu_s(services) - before) / count * 1e6)
-            if on:
-                await carrier.through()
-        await carrier.go()
+                count = await (_tickets(services, db, tokens) if name == "ticket" else play.turn(name))
+                path.setdefault(name, []).append((_cpu_s(services) - before) / count * 1e6)
+            say(f"turn {turn}: " + ", ".join(f"{each[-1]:.2f} us CPU per {name}" for name, each in path.items()))
         playing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await playing
-    for name in ("interaction", "ticket"):
-        off, with_one = median(spent[name, False]), median(spent[name, True])
-        report.figure(f"CPU per {name} without a carrier", off, "us")
-        report.figure(f"CPU per {name} with one", with_one, "us")
-        report.figure(f"cost of a carrier per {name}", (with_one / off - 1) * 100, "%", at_most=2)
-    alone, beside = median(spent["interaction alone", False]), median(spent["interaction", False])
-    report.figure("cost of a shot in 20 interactions, per interaction", (beside / alone - 1) * 100, "%")
+    return {name: min(each) for name, each in path.items()}
+
+
+async def _cost(report: Report, url: str, path: dict[str, float]) -> None:
+    """What Redis does more where events are carried, in blocks with and without; beside all that a path costs."""
+    async with open_database(url) as db:
+        blocks = Blocks(db)
+        await blocks.begin()
+        for _ in range(BLOCKS):
+            for what in ("ticket", "interaction", "pack"):
+                for carried in (False, True):
+                    await blocks.turn(what, carried=carried)
+    for what in ("interaction", "ticket", "pack"):
+        off, on = blocks.least[what, False], blocks.least[what, True]
+        report.figure(f"time of Redis per {what}, no carrier", off, "us")
+        report.figure(f"time of Redis per {what}, with one", on, "us")
+        if what in path:
+            report.figure(f"CPU of the whole path per {what}", path[what], "us")
+            report.figure(f"cost of a carrier per {what}", (on - off) / path[what] * 100, "%", at_most=2)
+    report.figure("cost of a shot in 20 interactions", (path["interaction"] / path[ALONE] - 1) * 100, "%")
 
 
 async def _speeds(report: Report, url: str, outlet: Outlet) -> None:
@@ -292,4 +242,6 @@ def main(report: Report) -> None:
             uvloop.run(_speeds(report, services.redis.url, Kafka(broker.address)))
             services.webapi()
             services.start("matchmaker", "-m", "matchmaker", MUSTER_LAUNCHER="instant")
-            uvloop.run(_cost(report, services, broker.address))
+            path = uvloop.run(_paths(services))
+        with stack() as services:
+            uvloop.run(_cost(report, services.redis.url, path))

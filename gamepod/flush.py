@@ -37,6 +37,7 @@ from gamepod.outbox import Outbox
 from gamepod.pacer import Beat
 from gamepod.settings import Settings
 from gamepod.shown import Asked, Shown
+from gamepod.sleeper import Sleeper
 from gamepod.trouble import PAUSE_S, Pause, Trouble
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,6 @@ class BoardCall(NamedTuple):
 
 
 BOARD_ARG_BYTES: Final = 70  # of memory, about
-REST_S: Final = 60.0
 
 
 class Flusher:
@@ -89,8 +89,7 @@ class Flusher:
         self._log_pause, self._boards_pause = Pause(), Pause()
         self._writing_views: asyncio.Task[None] | None = None
         self._writing_boards: asyncio.Task[None] | None = None
-        self._asleep: asyncio.Future[None] | None = None
-        self._resting = False  # asleep until something comes
+        self._sleeper = Sleeper()
         self._closing = False
         self._checked = False  # at the end, whether Redis still has what it acknowledged
 
@@ -120,11 +119,9 @@ class Flusher:
         return self.backlog.lag_s(time.monotonic())
 
     def add(self, interactions: Sequence[Interaction], events: Sequence[Happening] = ()) -> None:
-        """Take interactions in, and events at their places among them. Never waits; at the bound the newest are dropped
-        and counted.
-        """
+        """Take interactions and, at their places, events. Never waits; at the bound the newest are dropped, counted."""
         dropped = self.backlog.add(interactions, time.monotonic(), events)
-        self._stir()
+        self._sleeper.stir()
         if dropped and dropped == self.backlog.dropped:
             extra = {"waiting": self.backlog.interactions, "bytes": self.backlog.bytes}
             log.error("the buffer is full: interactions are dropped until Redis is back", extra=extra)
@@ -132,20 +129,20 @@ class Flusher:
     def add_states(self, states: Mapping[str, Mapping[str, Any]]) -> None:
         """Take in the present states of players; the latest of each is logged and written, once a beat of the views."""
         self._states.update(states)
-        self._stir()
+        self._sleeper.stir()
 
     def add_scores(self, scores: Mapping[str, float]) -> None:
         """Take in final scores by player; the board keeps each player's best."""
         self._freeze_counts()
         for args in score_args(scores.items(), now_ms()):
             self._number_board_call(args)
-        self._stir()
+        self._sleeper.stir()
 
     async def run(self) -> None:
         """Write until `close` was called and all is written."""
         try:
             while not (self._closing and self._checked and self.empty):
-                await self._sleep(0.0 if self._closing else self._flush.due_s - time.monotonic())
+                await self._sleeper.sleep(0.0 if self._closing else self._flush.due_s - time.monotonic())
                 self._flush.passed(time.monotonic())
                 if self._closing and not self._checked:
                     await self._check()
@@ -156,7 +153,8 @@ class Flusher:
                 if self._closing:
                     await self._settle()
                 elif self.empty:
-                    await self._rest()
+                    await self._sleeper.rest()
+                    self._flush.passed(time.monotonic())
         finally:
             for task in self._tasks():
                 task.cancel()
@@ -166,32 +164,7 @@ class Flusher:
         self._closing = True
         self._log_pause.answered()
         self._boards_pause.answered()
-        if self._asleep is not None:
-            _wake(self._asleep)
-
-    async def _sleep(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        # Thirty times a second: a time-out around an event would cost as much as packing what came meanwhile.
-        loop = asyncio.get_running_loop()
-        self._asleep = loop.create_future()
-        timer = loop.call_later(seconds, _wake, self._asleep)
-        try:
-            await self._asleep
-        finally:
-            timer.cancel()
-            self._asleep = None
-
-    async def _rest(self) -> None:
-        """Nothing waits, and nothing may come for long: no beat until something does."""
-        self._resting = True
-        await self._sleep(REST_S)
-        self._resting = False
-        self._flush.passed(time.monotonic())
-
-    def _stir(self) -> None:
-        if self._resting and self._asleep is not None:
-            _wake(self._asleep)
+        self._sleeper.wake()
 
     async def _check(self) -> None:
         """At the end, what was lost lately can be seen for the last time."""
@@ -348,8 +321,3 @@ def _free(task: asyncio.Task[None] | None) -> bool:
     if task.done():
         task.result()
     return task.done()
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -43,7 +43,6 @@ from gamepod.store import BEAT_S, NotOurs, Store, until_answered, where
 from gamepod.turnout import Turnout
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Exit codes; 78 (core.serve) is a wrong setting.
 EXIT_OVER: Final = 0  # the match is over, and Redis knows how
@@ -89,8 +88,7 @@ class Life:
         self._standby = standby  # until it has become a match's
         self._memory = Memory(settings, store, self._sdk, self._roster)
         self._resumed = resumed  # an earlier life of this server told Ready: the game plays, and does not say so again
-        self._running = False  # Ready was told
-        self._over = False  # nothing more happens in the match
+        self._running = self._over = False  # Ready was told; nothing more happens in the match
         self._scores: dict[str, float] = {}  # as the game reported them last, for the board
         self._lost: NotOurs | None = None
         self._ending = asyncio.Event()  # set with `_lost`
@@ -317,16 +315,15 @@ class Life:
 
     async def _beat_match(self, game: Game) -> None:
         told, roster = figures(game, self._flusher) | {"metrics": self._exposed}, self._roster
-        known = (roster.left, roster.number)
-        newest = await self._store.beat(self._server.state, told, *known, running=self._running)
+        newest = await self._store.beat(self._server.state, told, roster.left, roster.number, running=self._running)
         if newest != roster.number:
             game.reseat(roster.change(*await self._store.seats()))
             self._sdk.metadata.tell(ROSTER, roster_text(roster.match))
             self._sdk.changed()
         await self._memory.keep()
-        if self._running and game.asks:
-            await self._backfill.follow()
         if self._running:
+            if game.asks:
+                await self._backfill.follow()
             if self._store.called:
                 self._inbox.wake()
             await self._attendance.tell(game.present)

@@ -28,7 +28,8 @@ as you like: one at a time carries a game's events to a broker, and another take
 - **Where they come from.** Steps that decide put what they decided into a log in Redis, in the same step; interactions
   are in the logs of the matches anyway, and shots, kills and who came and left go there with them, in the same flush.
   So events cost a match next to nothing, and a broker that is away delays them and nothing else. Tickets, presence and
-  packs of commands are too many to be written for nobody: they are told from when a carrier first ran. Audit events are
+  packs of commands are too many to be written for nobody: they are told from when a carrier first ran, packs only where
+  it was started with `MUSTER_SINKS_COMMANDS`. Audit events are
   written behind a login, which never waits for it; while Redis is away {WAITING_MOST:,} of a process wait, and more are
   in its log only (`muster_auth_events_waiting`, `muster_auth_events_dropped_total`).
 - **Who came and left** the built-in arena tells by itself, and another game tells its [sidecar](sidecar.md); of a game

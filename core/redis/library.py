@@ -46,7 +46,7 @@ def build() -> Library:
         if kind == "lua":
             with open(file.path, "rb") as stream:  # as pathlib and text it takes three times as long
                 sources[stem] = stream.read().decode()
-    common = "".join(sources.pop(name) for name in ("_common", "_standby", "_inbox"))
+    common = "".join(sources.pop(name) for name in ("_log", "_common", "_standby", "_inbox"))
     body = _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + _lua_table("STANDBY", STANDBY) + common
     # Each file is a block of its own: what it declares local stays there.
     body += "".join(f"do\n{sources[name]}end\n" for name in sorted(sources))

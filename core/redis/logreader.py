@@ -40,14 +40,16 @@ class Entry(NamedTuple):
 class LogReader:
     """A reader of all shards of one game. All methods raise Unavailable. One at a time reads under one name.
 
-    With `facts` it reads what steps in Redis told too: of the game's matches, tickets, presence and delayed commands.
-    The last three are written from its first `register` on. Of game '' it reads who tried to come in.
+    With `facts` it reads what steps in Redis told too: of the game's matches, tickets and presence; with `packs` of its
+    delayed commands. All but those of matches are written from the first `register` on that asks for them. Of game ''
+    it reads who tried to come in.
     """
 
     db: Database
     game: str
     name: str
     facts: bool = False
+    packs: bool = False
     cursors: dict[str, str] = field(default_factory=dict)  # by shard
     _lost: dict[str, int] = field(default_factory=dict)  # by shard
     _alive_s: float = 0.0
@@ -113,7 +115,8 @@ class LogReader:
         if not self.game:
             return [keys.AUDIT]
         shards, game = keys.shards(self.game), keys.game(self.game)
-        return shards if not self.facts else [*shards, game, keys.facts(game), *map(keys.facts, shards)]
+        told = [game, keys.facts(game)] if self.facts else []
+        return [*shards, *told, *(map(keys.facts, shards) if self.packs else ())]
 
     async def _commit(self, cursors: dict[str, str]) -> None:
         # A shard of which nothing came must know now and then that its reader lives: all are told.

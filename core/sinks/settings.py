@@ -16,6 +16,9 @@ class Settings:
     rabbitmq: str = setting("RABBITMQ_HOST", "")  # host, host:port, or an amqp:// or amqps:// URL
     rabbitmq_user: str = setting("RABBITMQ_USER", "guest")  # unless the URL has one
     rabbitmq_password: str = setting("RABBITMQ_PASSWORD", "guest", secret=True)  # likewise
+    commands: bool = setting(
+        "MUSTER_SINKS_COMMANDS", False
+    )  # packs of delayed commands too: each costs Redis more then
     metrics_host: str = setting("MUSTER_SINKS_METRICS_HOST", "127.0.0.1")  # where metrics listen
     metrics_port: int = setting("MUSTER_SINKS_METRICS_PORT", 8004)  # 0 takes a free one
     lease_s: float = setting("MUSTER_SINKS_LEASE_S", 5.0)  # one who carries a game's events dies: another after so long

@@ -59,6 +59,7 @@ class Shipper:
     owner: str
     lease_s: float
     metrics: Metrics
+    packs: bool = False  # of delayed commands, too
     log: FilteringBoundLogger = field(default_factory=lambda: get("sinks"))
     _readers: dict[str, LogReader] = field(default_factory=dict)
     _held_until_s: dict[str, float] = field(default_factory=dict)
@@ -176,7 +177,7 @@ class Shipper:
             game: now + self.lease_s for game, (token, *_) in zip(games, replies, strict=True) if token
         }
         self._readers = {
-            game: self._readers.get(game) or LogReader(self.db, game, self.outlet.name, facts=True)
+            game: self._readers.get(game) or LogReader(self.db, game, self.outlet.name, facts=True, packs=self.packs)
             for game in self._held_until_s
         }
         self._looked_s = now

@@ -98,7 +98,7 @@ def test_who_may_speak_to_whom(documents: list[Document]) -> None:
 def test_every_pod_has_a_policy_for_both_directions(rendered: Render) -> None:
     """What no policy names may do anything: so each component has one, and none is left half open."""
     documents = rendered("--values", str(ALL))
-    for component in ("webapi", "matchmaker", "worker", "sinks", "intake", "redis", "edge", "games"):
+    for component in ("webapi", "matchmaker", "worker", "sinks", "intake", "analytics", "redis", "edge", "games"):
         policy = pick(documents, "NetworkPolicy", f"everything-{component}")
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
         assert policy["spec"]["podSelector"]["matchLabels"], "would select every pod of the namespace"

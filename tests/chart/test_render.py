@@ -193,6 +193,18 @@ def test_what_speaks_to_brokers_runs_where_one_is_set(rendered: Render) -> None:
     assert "RABBITMQ_USER" not in environment(rendered("--set", "brokers.rabbitmq=rabbit"), "muster-intake")
 
 
+def test_analytics_runs_where_it_is_asked_for(rendered: Render) -> None:
+    """Of Kafka where that is set, else of Redis; it has no other secret."""
+    documents = rendered("--set", "analytics.enabled=true")
+    found = environment(documents, "muster-analytics")
+    assert {name for name in found if not name.startswith("MUSTER_")} == {"REDIS_URL"}
+    everything = environment(rendered(*EVERYTHING), "everything-analytics")
+    assert everything["KAFKA_BOOTSTRAP_SERVERS"].startswith("kafka-0")
+    assert (everything["MUSTER_ANALYTICS_KEPT_H"], everything["MUSTER_ANALYTICS_METRICS_PORT"]) == ("48", "8006")
+    assert not {"RABBITMQ_HOST", "MUSTER_SECRET"} & everything.keys()
+    assert "muster-analytics" not in {name.partition("/")[2] for name, _ in pod_specs(rendered())}
+
+
 def test_settings_of_servers_reach_the_launcher(rendered: Render) -> None:
     """The launcher passes on what tunes gamepod, and gives servers what the values say."""
     assert not [name for name in TUNING if f'"{name}"' not in (ROOT / "matchmaker/launch/environment.py").read_text()]

@@ -48,6 +48,7 @@ def write_image(
             "WorkingDir": workdir,
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
+        "history": [{"created_by": "muster"} for _ in digests],  # without it Podman builds nothing on top
     }
     described = json.dumps(config).encode()
     config_name = f"{hashlib.sha256(described).hexdigest()}.json"

@@ -23,10 +23,23 @@ SMALL = {"docker-launcher", "edge", "gamepod", "matchmaker", "redis", "webapi"}
 PROFILES = {
     "commands": {"worker"},
     "sinks": {"sinks"},
-    "brokers": {"sinks", "kafka", "rabbitmq"},
+    "analytics": {"analytics"},
+    "brokers": {"analytics", "intake", "sinks", "kafka", "rabbitmq"},
+    "intake": {"intake"},
     "monitoring": {"docker-reader", "grafana", "prometheus"},
     "backup": {"backup"},
-    "full": {"backup", "worker", "sinks", "kafka", "rabbitmq", "docker-reader", "grafana", "prometheus"},
+    "full": {
+        "analytics",
+        "backup",
+        "intake",
+        "worker",
+        "sinks",
+        "kafka",
+        "rabbitmq",
+        "docker-reader",
+        "grafana",
+        "prometheus",
+    },
 }
 # podman-compose asks it for its version before it reads a file, and for nothing else to show the file.
 PODMAN = "#!/bin/sh\necho podman version 5.2.2\n"

@@ -28,7 +28,7 @@ from tests.dockerd import Docker
 from tests.duel import join
 
 SMALL = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
-OWN_PROFILES = {"backup", "docker-reader", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
+OWN_PROFILES = {"analytics", "backup", "docker-reader", "intake", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
 SEEN_S = 60.0  # a look at the daemon, and a scrape or two
 PORT, LINES_PORT, PROMETHEUS_PORT = 22548, 22550, 9090
 
@@ -183,8 +183,16 @@ async def test_the_whole_stack(full: Compose, dockerd: Docker, client: docker.Do
 
         return until(found, f"{promql} has {wanted} answers", within_s=within_s) or []
 
-    jobs = await asyncio.to_thread(ask, "up == 1", 5)
-    assert {one["metric"]["job"] for one in jobs} == {"webapi", "matchmaker", "worker", "sinks", "games"}
+    jobs = await asyncio.to_thread(ask, "up == 1", 7)
+    assert {one["metric"]["job"] for one in jobs} == {
+        "webapi",
+        "matchmaker",
+        "worker",
+        "sinks",
+        "intake",
+        "analytics",
+        "games",
+    }
     (server,) = [one["metric"] for one in jobs if one["metric"]["job"] == "games"]
     (container,) = servers(client)
     assert (server["game"], server["pod"], server["namespace"]) == ("long", container.name, "compose")

@@ -26,6 +26,7 @@ from tests.support import eventually
 PLAYERS = 4
 TRIES = 40
 AGAIN_S = 0.1
+PLAYED_S = 4.0  # of a match: whoever is late on a busy machine still finds it running
 SHORT, LONG = "short", "long"
 TOLD = ("new_match_created", "session_created", "session_removed")
 AGAIN = frozenset({429, 502, 503, 504})  # what docs/upgrading.md tells clients to ask again
@@ -120,7 +121,7 @@ async def all_told(heard: list[Heard], matches: set[str]) -> None:
     wanted = {(event, match) for event in TOLD for match in matches}
 
     async def told() -> bool:
-        return {(it["event"], it["match"]) for it in heard} >= wanted
+        return {(it["event"], it.get("match")) for it in heard} >= wanted
 
     await eventually(told, within_s=30)
 
@@ -136,7 +137,7 @@ async def test_every_replica_is_replaced_under_load_forth_and_back(rig: Releases
         open_database(rig.redis_url) as db,
         KafkaListener(rig.kafka).listening(SHORT) as heard,
     ):
-        await register(rig.url, session, SHORT, 1.0)
+        await register(rig.url, session, SHORT, PLAYED_S)
         await register(rig.url, session, LONG, 600.0)
         lasting = [bot(rig, session, LONG, number) for number in range(2)]
         long_play = [asyncio.create_task(it.run()) for it in lasting]

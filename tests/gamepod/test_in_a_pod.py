@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
 from core import keys
 from core.clock import now_ms
@@ -102,7 +103,7 @@ async def test_a_sidecar_that_is_killed_knows_what_it_was_told(stage: Stage) -> 
     await tell("POST", "/muster/v1/players", joined=[one])
     await tell("POST", "/shutdown")
     assert "kept" not in await stage.reached(match, "ENDED")
-    assert [it[2:] for it in await stage.logged(match)] == [(one, "dig"), (one, "rest")]
+    assert [astuple(it)[2:] for it in await stage.logged(match)] == [(one, "dig"), (one, "rest")]
     came, left = "player_joined_session", "player_left_session"
     assert await stage.happened(match) == [
         (came, one, "players"), (came, two, "players"), (left, two, "left"),

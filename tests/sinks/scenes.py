@@ -51,7 +51,7 @@ async def expected_by(db: Database, *names: str) -> None:
     """Readers of these names are there before anything happens: for them it is kept."""
     for game in (INSTALLATION, *GAMES):
         for name in names:
-            await LogReader(db, game, name, facts=True).register()
+            await LogReader(db, game, name, facts=True, packs=True).register()
 
 
 async def play(here: Visit) -> None:

@@ -52,7 +52,7 @@ async def append(db: Database, game: str, match: str, number: int, rows: int = 2
 @asynccontextmanager
 async def shipping(db: Database, listener: Listener, owner: str = "one") -> AsyncIterator[Shipper]:
     """A shipper that works during the block."""
-    shipper = Shipper(db, listener.outlet(), owner, 2.0, Metrics(CollectorRegistry()))
+    shipper = Shipper(db, listener.outlet(), owner, 2.0, Metrics(CollectorRegistry()), packs=True)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(shipper.run(stop))

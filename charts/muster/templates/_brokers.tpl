@@ -1,4 +1,5 @@
-{{/* What speaks to brokers: `sinks` and `intake`. Each runs where a broker is set that it speaks to. */}}
+{{/* What speaks to brokers: `sinks`, `intake` and, where Kafka is set, `analytics`. The first two run where a broker is set
+     that they speak to. */}}
 
 {{- define "muster.sinks.runs" -}}
 {{- if and .Values.sinks.enabled (or .Values.brokers.kafka .Values.brokers.rabbitmq) }}yes{{ end -}}
@@ -6,6 +7,10 @@
 
 {{- define "muster.intake.runs" -}}
 {{- if and .Values.intake.enabled .Values.brokers.rabbitmq }}yes{{ end -}}
+{{- end }}
+
+{{- define "muster.analytics.runs" -}}
+{{- if .Values.analytics.enabled }}yes{{ end -}}
 {{- end }}
 
 {{/* Variables of RabbitMQ. */}}
@@ -56,15 +61,20 @@ spec:
           command: [python3, -m, core.{{ $component }}]
           env:
             {{- include "muster.secretEnv" (list $root "REDIS_URL" "redis-url") | nindent 12 }}
-            {{- if and (eq $component "sinks") $root.Values.brokers.kafka }}
+            {{- if and (ne $component "intake") $root.Values.brokers.kafka }}
             - {name: KAFKA_BOOTSTRAP_SERVERS, value: {{ $root.Values.brokers.kafka | quote }}}
             {{- end }}
+            {{- if ne $component "analytics" }}
             {{- with include "muster.rabbitmqEnv" $root }}
             {{- trim . | nindent 12 }}
+            {{- end }}
             {{- end }}
             {{- if eq $component "sinks" }}
             - {name: MUSTER_SINKS_METRICS_HOST, value: 0.0.0.0}
             - {name: MUSTER_SINKS_METRICS_PORT, value: {{ include "muster.port" $metrics | quote }}}
+            {{- else if eq $component "analytics" }}
+            - {name: MUSTER_ANALYTICS_METRICS_HOST, value: 0.0.0.0}
+            - {name: MUSTER_ANALYTICS_METRICS_PORT, value: {{ include "muster.port" $metrics | quote }}}
             {{- else }}
             - {name: MUSTER_INTAKE_METRICS_HOST, value: 0.0.0.0}
             - {name: MUSTER_INTAKE_METRICS_PORT, value: {{ include "muster.port" $metrics | quote }}}
@@ -127,6 +137,7 @@ spec:
     {{- if eq $component "intake" }}
     {{- include "muster.egress.doorbells" $root | nindent 4 }}
     {{- end }}
+    {{- if or (ne $component "analytics") $root.Values.brokers.kafka }}
     - ports:
         {{- range $root.Values.brokers.ports }}
         - {protocol: TCP, port: {{ . }}}
@@ -135,6 +146,7 @@ spec:
       to:
         {{- toYaml . | nindent 8 }}
       {{- end }}
+    {{- end }}
 {{- end }}
 
 {{/* Its ServiceAccount. */}}

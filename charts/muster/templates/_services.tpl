@@ -2,7 +2,7 @@
 
 {{/* Ports that only the chart's own objects name. */}}
 {{- define "muster.port" -}}
-{{- index (dict "http" 22548 "doorbell" 22549 "webapi-metrics" 8000 "games-metrics" 8001 "matchmaker-metrics" 8002 "worker-metrics" 8003 "sinks-metrics" 8004 "intake-metrics" 8005 "redis" 6379) . -}}
+{{- index (dict "http" 22548 "doorbell" 22549 "webapi-metrics" 8000 "games-metrics" 8001 "matchmaker-metrics" 8002 "worker-metrics" 8003 "sinks-metrics" 8004 "intake-metrics" 8005 "analytics-metrics" 8006 "redis" 6379) . -}}
 {{- end }}
 
 {{/* A variable from the Secret: (list $ "REDIS_URL" "redis-url"). */}}

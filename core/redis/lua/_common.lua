@@ -8,12 +8,6 @@ local RATED_KEPT_S = 2 * PLAYED_KEPT_S -- that a match moved ratings is known fo
 local RECENT_KEPT = 100     -- matches that are over, for the operator page
 local CANCELS = 5           -- matches a player may turn down in the window, where the registration does not say (core.model.Limits)
 local CANCELS_MS = 600000   -- ... and that window
-local FACTS_KEPT = 10000    -- of a game, where no reader waits for them; 300 bytes each
-local TOLD_KEPT = 1000      -- of what is told to readers only, and has been read
-local TOLD_MOST = 40000     -- ... and where it waits for one; 200 bytes each
-local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
-local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
-local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
 local PACKS_KNOWN = 64      -- numbers of packs whose repeat is recognised, and whose outcome is told
 local SCHEMA_FIRST = 1      -- form of data from before there was a version
 local CHANGES_KEPT = 100000 -- ids of tickets whose place in the queue changed; an owner further behind reads it whole
@@ -64,100 +58,6 @@ local function waiting_ticket(base, id, found)
     end
   end
   found[n + 1], found[n + 2], found[n + 3], found[n + 4], found[n + 5] = id, since or '', state or '', doc or '', trace or ''
-end
-
--- Registered readers of a shard's log: name -> {at = id of the last entry read, seen = s, lost = batches it never saw}.
-local function reader_of(base, name)
-  local found = redis.call('HGET', base .. ':readers', name)
-  return found and cjson.decode(found)
-end
-
-local function reader_put(base, name, reader)
-  reader.seen = tonumber(redis.call('TIME')[1])
-  redis.call('HSET', base .. ':readers', name, cjson.encode(reader))
-end
-
-local function reader_silent(reader) return reader.seen + SILENT_S < tonumber(redis.call('TIME')[1]) end
-
--- Whether one more may register. At the bound those that are silent go.
-local function reader_room(base)
-  local readers = base .. ':readers'
-  if redis.call('HLEN', readers) < READERS_MOST then return true end
-  local found = redis.call('HGETALL', readers)
-  for i = 1, #found, 2 do
-    if reader_silent(cjson.decode(found[i + 1])) then redis.call('HDEL', readers, found[i]) end
-  end
-  return redis.call('HLEN', readers) < READERS_MOST
-end
-
--- Whether entry id `a` comes before `b`.
-local function entry_before(a, b)
-  local a_ms, a_n = string.match(a, '(%d+)-(%d+)')
-  local b_ms, b_n = string.match(b, '(%d+)-(%d+)')
-  if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end
-  return tonumber(a_n) < tonumber(b_n)
-end
-
--- Keep `keep` batches of a shard's log, and what its readers have not read, at most `most` (UNREAD_KEPT times as many).
--- Returns how many were trimmed unread, and who was dropped.
-local function log_trim(base, keep, most)
-  local log, dropped = base .. ':log', {}
-  local over = redis.call('XLEN', log) - keep
-  if over <= 0 then return 0, dropped end
-  local slowest, readers = nil, {}
-  local found = redis.call('HGETALL', base .. ':readers')
-  for i = 1, #found, 2 do
-    local reader = cjson.decode(found[i + 1])
-    if reader_silent(reader) then
-      redis.call('HDEL', base .. ':readers', found[i])
-      dropped[#dropped + 1] = found[i]
-    else
-      readers[found[i]] = reader
-      if not slowest or entry_before(reader.at, slowest) then slowest = reader.at end
-    end
-  end
-  if not slowest then
-    redis.call('XTRIM', log, 'MAXLEN', '~', keep)
-    return 0, dropped
-  end
-  redis.call('XTRIM', log, 'MINID', '~', slowest, 'LIMIT', over)
-  local lost = redis.call('XTRIM', log, 'MAXLEN', '~', most or UNREAD_KEPT * keep)
-  if lost > 0 then
-    local first = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1][1]
-    for name, reader in pairs(readers) do
-      if entry_before(reader.at, first) then
-        reader.lost = reader.lost + lost
-        redis.call('HSET', base .. ':readers', name, cjson.encode(reader))
-      end
-    end
-  end
-  return lost, dropped
-end
-
--- What happened to a match, or to a server without one, goes into the log of its game in the step that makes it true, for
--- sinks (core/sinks) to carry away.
-local function fact_put(base, key, event, now, more)
-  more.event, more.id, more.at_ms = event, event .. '-' .. key, tonumber(now)
-  -- `count` tells readers what comes after all else of the same moment.
-  redis.call('XADD', base .. ':log', '*', 'match', key, 'batch', '0', 'count', event == 'session_removed' and '1' or '0',
-             'data', cjson.encode(more))
-  log_trim(base, FACTS_KEPT)
-end
-
-local function fact(base, match, event, now, more)
-  more.match = match
-  fact_put(base, match, event, now, more)
-end
-
--- What is too much to be written for nobody (of tickets, presence, packs) is told in the step that makes it true where a
--- reader is registered, and to nobody else.
-local function is_told(base) return redis.call('EXISTS', base .. ':facts:readers') == 1 end
-
-local function tell(base, key, data)
-  local facts = base .. ':facts'
-  redis.call('XADD', facts .. ':log', '*', 'match', key, 'batch', '0', 'count', '0', 'data', data)
-  -- To look at the readers each time would cost more than all else here.
-  if redis.call('XLEN', facts .. ':log') % 64 == 0 then log_trim(facts, TOLD_KEPT, TOLD_MOST) end
 end
 
 -- Move one ticket by one event. Returns the new state, or nil where the table forbids it (and nothing changed).
