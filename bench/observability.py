@@ -112,12 +112,11 @@ async def _matchmaker(report: Report, services: Stack, db: Database) -> None:
     tokens = await guests(services.port, TICKETS)
 
     async def match(_: int) -> None:
-        done = await _placed(db, "made")
         make = lambda i: request("POST", "/v1/tickets", token=tokens[i], body={"game": "made"})  # noqa: E731
         answers = await load(services.port, make, TICKETS)
         assert set(answers.statuses) == {201}, answers.statuses
         async with asyncio.timeout(WAIT_S):
-            while await _placed(db, "made") < done + TICKETS:
+            while await db.do("HLEN", f"{keys.game('made')}:open"):  # who waits, or is placed
                 await asyncio.sleep(0.01)
 
     spent = await in_turns(process, TURNS, match)
