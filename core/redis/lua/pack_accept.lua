@@ -8,7 +8,7 @@
 register('pack_accept', function(keys, args)
   local base, player, seq, epoch = keys[1], args[1], tonumber(args[2]), tonumber(args[3])
   local key = base .. ':commands:' .. player
-  local accepted, done, now_in, clock, known, erased = unpack(redis.call('HMGET', key, 'accepted', 'done', 'epoch', 'clock', 'd' .. args[2], 'erased'))
+  local accepted, done, now_in, latest, known, erased = unpack(redis.call('HMGET', key, 'accepted', 'done', 'epoch', 'clock', 'd' .. args[2], 'erased'))
   if erased then return { 'refused', 'erased', '' } end
   accepted, done, now_in = tonumber(accepted) or 0, tonumber(done) or 0, tonumber(now_in) or 0
   if seq <= accepted then
@@ -23,7 +23,7 @@ register('pack_accept', function(keys, args)
   if epoch < now_in then return { 'refused', 'reload', redis.call('HGET', key, 'error') or '' } end
   if epoch > now_in then return { 'refused', 'future-epoch', tostring(now_in) } end
   if seq > accepted + 1 then return { 'refused', 'gap', tostring(accepted + 1) } end
-  if tonumber(args[4]) < (tonumber(clock) or 0) then return { 'refused', 'backwards', clock } end
+  if tonumber(args[4]) < (tonumber(latest) or 0) then return { 'refused', 'backwards', latest } end
   local waiting = accepted - done
   if waiting >= tonumber(args[8]) then return { 'refused', 'full', '' } end
   redis.call('RPUSH', base .. ':packs:' .. player, args[10])
