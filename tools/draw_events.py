@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.sinks.catalogue import COMMON, KINDS, VERSION, Field, Kind, example
+from core.sinks.catalogue import COMMON, GAME, KINDS, PLACES, VERSION, Field, Kind, example
 from core.sinks.rabbitmq import EXCHANGE
 from webapi.trail import KEPT, KEPT_S, WAITING_MOST
 
@@ -49,6 +49,9 @@ as you like: one at a time carries a game's events to a broker, and another take
 - **Kafka**: a topic as below, with its key, headers `id` and `event`. **RabbitMQ**: topic exchange
   `{EXCHANGE}`, routing key `<topic>.<event>`, `message_id`, and `app_id` `muster`; the queue `matchmaking_events`
   is bound to what Muster's own matchmaker made.
+- **What each is told.** Kafka all topics, RabbitMQ all but `{PLACES}` and `{GAME}`: a process carries tens of
+  thousands of messages a second to Kafka, and some thousands to RabbitMQ ([figures](benchmarks.md)).
+  `MUSTER_KAFKA_TOPICS` and `MUSTER_RABBITMQ_TOPICS` choose others.
 - **Personal data.** Audit events hold the name that was entered and the address of the client. In Redis they are kept
   for {KEPT_S // 86_400} days, and go with their player ([accounts](accounts.md)); what brokers keep is yours to bound.
 

@@ -56,7 +56,10 @@ async def main(stop: asyncio.Event) -> None:
         metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_SINKS_METRICS_PORT"),
     ):
         watch_redis(registry, db.trips)
-        shippers = [Shipper(db, outlet, owner, settings.lease_s, metrics, settings.commands) for outlet in found]
+        shippers = [
+            Shipper(db, it, owner, settings.lease_s, metrics, settings.commands, settings.topics(it.name))
+            for it in found
+        ]
         log.get("sinks").info("ready", sinks=[outlet.name for outlet in found])
         async with asyncio.TaskGroup() as group:  # a task that ends before `stop` has a defect, which is ours to show
             for shipper in shippers:

@@ -201,6 +201,7 @@ KINDS: Final[dict[str, Kind]] = {
         "who": Field("the address or the name", "203.0.113.7"), "failures": Field("so far in this minute", 31),
         "allowed": Field("in a minute", 30)}, "who"),
 }  # fmt: skip
+TOPICS: Final = frozenset(kind.topic for kind in KINDS.values())
 
 
 def example(name: str) -> dict[str, Any]:

@@ -7,16 +7,16 @@ packs are what their steps in Redis have at hand, and are translated here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from typing import Any, Final
 
 import orjson
 
 from core.errors import Invalid
-from core.interactions import Attack, Exchange, Happening, Interaction, Move, read_batch
+from core.interactions import Action, Attack, Exchange, Happening, Interaction, Move, read_batch
 from core.lifecycle import TicketEvent
 from core.redis.logreader import Entry
-from core.sinks.catalogue import KINDS, VERSION, Message
+from core.sinks.catalogue import GAME, KINDS, PLACES, TOPICS, VERSION, Message
 
 TICKET_EVENTS: Final[dict[str, str]] = {
     "created": "ticket_created",
@@ -31,27 +31,29 @@ TICKET_EVENTS: Final[dict[str, str]] = {
     TicketEvent.REJECTED: "ticket_cancelled",
     TicketEvent.UNANSWERED: "ticket_cancelled",
     TicketEvent.CANCELLED: "ticket_cancelled",
-    TicketEvent.DRAINED: "ticket_cancelled",
     TicketEvent.VANISHED: "ticket_cancelled",
     TicketEvent.DRAINED: "ticket_cancelled",
     TicketEvent.TIMED_OUT: "ticket_timed_out",
     TicketEvent.GAVE_UP: "ticket_failed",
     TicketEvent.UNFIT: "ticket_failed",
 }  # all but `searched`, of which there is one for each pass
+TOPIC_OF: Final[dict[type, str]] = {Move: PLACES, Attack: GAME, Exchange: GAME, Action: GAME}
 PACK_EVENTS: Final = ("pack_accepted", "packs_executed", "pack_failed")
 PRESENCE_EVENTS: Final = ("player_online", "player_offline")
 
 
-def messages(game: str, entry: Entry) -> Iterator[Message]:
-    """What an entry of a game's logs tells; `game` is '' for the installation's own.
+def messages(game: str, entry: Entry, topics: Set[str] = TOPICS) -> Iterator[Message]:
+    """What an entry of a game's logs tells on `topics`; `game` is '' for the installation's own.
 
     Raises Invalid for what this version cannot read, after all that it can.
     """
-    for n, message in enumerate(_told(game, entry)):
-        yield message._replace(origin=f"{entry.shard} {entry.id}-{n}")
+    for n, message in enumerate(_told(game, entry, topics)):
+        if message is not None and message.topic in topics:
+            yield message._replace(origin=f"{entry.shard} {entry.id}-{n}")
 
 
-def _told(game: str, entry: Entry) -> Iterator[Message]:
+def _told(game: str, entry: Entry, topics: Set[str]) -> Iterator[Message | None]:
+    """None in place of an interaction that nobody wants: most are, and a body is most of the work."""
     if entry.batch == 0:
         yield _fact(game, entry)
         return
@@ -63,7 +65,7 @@ def _told(game: str, entry: Entry) -> Iterator[Message]:
         while upcoming is not None and upcoming[1].before <= row:
             yield from _happening(game, entry, *upcoming, unknown)
             upcoming = next(events, None)
-        yield _interaction(game, entry, one)
+        yield _interaction(game, entry, one) if TOPIC_OF[type(one)] in topics else None
     while upcoming is not None:
         yield from _happening(game, entry, *upcoming, unknown)
         upcoming = next(events, None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -24,7 +24,7 @@ from core.errors import Invalid, MusterError, NotFound
 from core.log import get
 from core.redis.client import Database
 from core.redis.logreader import Entry, LogReader, entry_ms
-from core.sinks.catalogue import Message
+from core.sinks.catalogue import TOPICS, Message
 from core.sinks.merge import by_stream, first, in_order
 from core.sinks.metrics import Metrics
 from core.sinks.outlet import Outlet
@@ -60,6 +60,7 @@ class Shipper:
     lease_s: float
     metrics: Metrics
     packs: bool = False  # of delayed commands, too
+    topics: Set[str] = TOPICS
     log: FilteringBoundLogger = field(default_factory=lambda: get("sinks"))
     _readers: dict[str, LogReader] = field(default_factory=dict)
     _held_until_s: dict[str, float] = field(default_factory=dict)
@@ -145,7 +146,7 @@ class Shipper:
         made: list[Message] = []
         for entry in entries:
             try:
-                made.extend(messages(game, entry))
+                made.extend(messages(game, entry, self.topics))
             except Invalid as error:  # of a newer version, or damaged: to wait for it would hold up all that follow
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 import aio_pika
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from core.sinks.catalogue import KINDS
+from core.sinks.catalogue import TOPICS
 from core.sinks.kafka import Kafka
 from core.sinks.outlet import Outlet
 from core.sinks.rabbitmq import EXCHANGE, RabbitMQ
 
-TOPICS = sorted({kind.topic for kind in KINDS.values()})
 Heard = dict[str, Any]  # the body, and `topic` and `key` of the message
 
 
@@ -84,7 +83,7 @@ class RabbitListener:
         return RabbitMQ(self._url)
 
     def env(self) -> dict[str, str]:
-        return {"RABBITMQ_HOST": self._url}
+        return {"RABBITMQ_HOST": self._url, "MUSTER_RABBITMQ_TOPICS": ",".join(TOPICS)}
 
     @asynccontextmanager
     async def listening(self, game: str | None) -> AsyncIterator[list[Heard]]:

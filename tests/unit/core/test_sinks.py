@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 
 from core import interactions
 from core.analytics.judge import FLAGS
-from core.errors import Invalid
+from core.errors import Invalid, Misconfigured
 from core.events import PlayerOffline, PlayerOnline
 from core.interactions import Attack, Exchange, Happening, Move, pack
 from core.lifecycle import TicketEvent
 from core.redis import library
 from core.redis.logreader import Entry, entry_ms
-from core.sinks.catalogue import COMMON, KINDS, VERSION, example
+from core.sinks.catalogue import COMMON, GAME, KINDS, PLACES, TOPICS, VERSION, example
 from core.sinks.merge import SETTLED_MS, by_stream, first, in_order
 from core.sinks.reading import PACK_EVENTS, PRESENCE_EVENTS, TICKET_EVENTS, messages
+from core.sinks.settings import Settings
 from gamepod.arena import events as arena
 from webapi.audit import Name
 
@@ -147,6 +148,32 @@ def test_what_happened_is_told_in_its_place() -> None:
     ]
     for one in found:
         assert json.loads(one.body).keys() == COMMON.keys() | KINDS[one.event].fields.keys()
+
+
+def test_a_broker_is_told_what_it_was_chosen_for() -> None:
+    """Of other topics nothing is told, and what is told has the same places as among all."""
+    rows = [Move("m-1", 5, "a", 1.0, 2.0), Attack("m-2", 5, "a", "b", 7.0)]
+    events = [Happening("tank_shot", 1, 5, "a", {}), Happening("player_left_session", 2, 6, "a", {})]
+    entry = Entry("s", "1-1", "m-1", 3, 2, pack(rows, events=events).decode())
+    places = {one.event: one.origin for one in messages("duel", entry)}
+    for topics in (TOPICS - {PLACES, GAME}, frozenset({PLACES}), frozenset({GAME}), frozenset[str]()):
+        found = list(messages("duel", entry, topics))
+        assert {one.event: one.origin for one in found} == {
+            event: origin for event, origin in places.items() if KINDS[event].topic in topics
+        }
+
+
+def test_topics_are_chosen_by_name() -> None:
+    """RabbitMQ is not told of each move and shot unless one says so; an unknown topic is refused with what there is."""
+    usual = Settings()
+    assert usual.topics("kafka") == TOPICS
+    assert usual.topics("rabbitmq") == TOPICS - {PLACES, GAME}
+    chosen = Settings(kafka_topics="auth_events", rabbitmq_topics="game_events, matchmaking_events")
+    assert chosen.topics("kafka") == {"auth_events"}
+    assert chosen.topics("rabbitmq") == {"game_events", "matchmaking_events"}
+    with pytest.raises(Misconfigured, match="no topic moves; there are analytics_events") as refused:
+        Settings(rabbitmq_topics="moves")
+    assert "MUSTER_RABBITMQ_TOPICS" in str(refused.value)
 
 
 def test_an_event_of_a_newer_version_holds_up_nothing() -> None:
