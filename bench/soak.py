@@ -1,10 +1,10 @@
 """Ten minutes of the whole stack, sinks to Apache Kafka and RabbitMQ included: does anything grow, lag or fail?
 
-A stack as `make run` starts it; bots play matches over all transports, locust's users use the API, and twelve matches
-write interactions as fast as one pair of cores carries them to two brokers. Memory of each part in the last sixth is
-held against the second sixth, when everything has been in use for a while; how far sinks are behind against a bound;
-what was lost or logged as an error against nothing. Redis keeps little of its log here, so that its bound is reached
-within the run. MUSTER_SOAK_S (600) and MUSTER_SOAK_RATE (interactions a second, 3,000) change the run.
+A stack as `make run` starts it, with what carries events away, reads queues and counts; bots play matches over all
+transports, locust's users use the API, and ten matches write interactions beside them. Memory of each part in the
+last sixth is held against the second sixth, when everything has been in use for a while; how far sinks are behind
+against a bound; what was lost or logged as an error against nothing. Redis keeps little of its log here, so that its
+bound is reached within the run. MUSTER_SOAK_S (600) and MUSTER_SOAK_RATE (interactions a second, 3,000) change it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,15 @@ RATE = int(os.environ.get("MUSTER_SOAK_RATE", "3000"))
 PLAYERS = 5  # of a match that writes
 USERS, BOTS = 20, 20
 LOG_BATCHES = 2_000  # of a shard's log: a minute of a match
-OURS = ("webapi", "matchmaker", "sinks", "redis", "worker")  # what must not grow; game servers come and go
+OURS = (
+    "webapi",
+    "matchmaker",
+    "sinks",
+    "intake",
+    "analytics",
+    "redis",
+    "worker",
+)  # what must not grow; game servers come and go
 GROWTH, GROWTH_MB = 0.05, 3.0  # whichever is more
 LAG_S = 2.0
 ASK_S = 2.0
@@ -162,13 +171,18 @@ def main(report: Report) -> None:
         port = free_port()
         env = {
             "REDIS_URL": state.redis_url, "KAFKA_BOOTSTRAP_SERVERS": topics.address, "RABBITMQ_HOST": queues.address,
-            "MUSTER_SINKS_METRICS_PORT": str(port),
+            "MUSTER_SINKS_METRICS_PORT": str(port), "MUSTER_INTAKE_METRICS_PORT": str(free_port()),
+            "MUSTER_ANALYTICS_METRICS_PORT": str(free_port()), "MUSTER_SECRET": secrets.token_hex(32),
         }  # fmt: skip
-        sinks = closers.enter_context(_program(folder, "sinks", sys.executable, "-m", "core.sinks", **env))
+        ours = {
+            name: closers.enter_context(_program(folder, name, sys.executable, "-m", f"core.{name}", **env))
+            for name in ("sinks", "intake", "analytics")
+        }
         writer = closers.enter_context(_program(folder, "writer", *_writer(state)))
         assert topics.process is not None
         assert queues.process is not None
-        others = {"sinks": sinks.pid, "Kafka": topics.process.pid, "RabbitMQ": queues.process.pid, "load": writer.pid}
+        others = {name: process.pid for name, process in ours.items()}
+        others |= {"Kafka": topics.process.pid, "RabbitMQ": queues.process.pid, "load": writer.pid}
         uvloop.run(_soak(report, state, port, others, folder))
         errors = _errors(folder) + _errors(folder / "stack" / "logs")
         for line in errors[:20]:
