@@ -183,10 +183,10 @@ async def test_changes_tell_of_requests(game: Game) -> None:
     await create(game, "t3", "p3", now=NOW + 3)
     await ask(game)
     kind, after, *found = await game.call("queue_changes", place, 100, 100)
-    assert (kind, found[:3], found[4:]) == ("some", ["t3", str(NOW + 3), "QUEUED"], ["m1", "", "BACKFILL", ""])
+    assert (kind, found[:3], found[4:]) == ("some", ["t3", str(NOW + 3), "QUEUED"], ["", "m1", "", "BACKFILL", "", ""])
     await fill(game, token, "t3", row=await read(game))
     _, _, *found = await game.call("queue_changes", after, 100, 100)
-    assert found == ["t3", "", "", "", "m1", "", "BACKFILL", ""]
+    assert found == ["t3", "", "", "", "", "m1", "", "BACKFILL", "", ""]
 
 
 async def test_seats_are_found_by_their_players(game: Game) -> None:
