@@ -1,10 +1,11 @@
 """Every test, in lanes that run beside each other: `python -m tools.lanes [LANE...]`, by default all of them.
 
 Most of what the tests do is wait: for pods, timers, leases. A lane is one pytest over some folders, with fixtures,
-coverage, log and results of its own; lanes share the machine and nothing else. What no other lane names runs in the
-last, so that a new folder cannot be left out. A line is said for each file of tests that is done, a lane that fails
-says why in one piece when it ends, and the last line has the sums. Interrupted, by Ctrl-C or SIGTERM, every lane is
-interrupted as pytest would be by a terminal, and what still runs after that is killed.
+coverage, log and results of its own; lanes share the machine and nothing else, four of them at once: more would only
+wait for each other, and what tests wait for would be late. What no other lane names runs in the last, so that a new
+folder cannot be left out; it takes longest, and is started first. A line is said for each file of tests that is done,
+a lane that fails says why in one piece when it ends, and the last line has the sums. Interrupted, by Ctrl-C or
+SIGTERM, every lane is interrupted as pytest would be by a terminal, and what still runs after that is killed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import psutil
 ROOT: Final = Path(__file__).parent.parent
 LOGS: Final = ROOT / ".cache" / "lanes"
 PYTEST: Final = (sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider")
+AT_ONCE: Final = 4
 LOOK_S: Final = 0.2
 STOP_S: Final = 90.0  # an interrupted lane takes down a cluster, a Docker daemon, whole stacks
 PROGRESS: Final = re.compile(r"tests/\S+\.py \S+ +\[ *\d+%\]$|\S+\.py \S+$")
@@ -156,7 +158,10 @@ def start(lane: Lane, folder: Path, command: Sequence[str]) -> Run:
 
 
 def run(lanes: Sequence[Lane], folder: Path = LOGS, *, command: Sequence[str] = PYTEST, say: Say = print) -> bool:
-    """Run these lanes beside each other; whether all went well. Raises KeyboardInterrupt when all have stopped."""
+    """Run these lanes, AT_ONCE beside each other; whether all went well.
+
+    Raises KeyboardInterrupt when all have stopped.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     begun = time.monotonic()
     runs: list[Run] = []
@@ -164,9 +169,10 @@ def run(lanes: Sequence[Lane], folder: Path = LOGS, *, command: Sequence[str] = 
     # Both raise KeyboardInterrupt here. SIGINT too is set: where it was ignored, lanes would inherit that.
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        for lane in lanes:
-            runs.append(start(lane, folder, command))
-        while len(results) < len(runs):
+        waiting = [*lanes[-1:], *lanes[:-1]]
+        while len(results) < len(lanes):
+            while waiting and len(runs) - len(results) < AT_ONCE:
+                runs.append(start(waiting.pop(0), folder, command))
             time.sleep(LOOK_S)
             for made in runs:
                 if made.lane.name not in results:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from tests.support import eventually
-from tools.lanes import LANES, ROOT, Lane, counted, run, with_rest
+from tools.lanes import AT_ONCE, LANES, ROOT, Lane, counted, run, with_rest
 
 # Without this project's settings, and without plugins, which take seconds to load.
 PYTEST = (sys.executable, "-m", "pytest", "-pno:cacheprovider", f"-c{os.devnull}", "--disable-plugin-autoload")
@@ -68,6 +68,24 @@ def test_lanes_run_beside_each_other(write: Write, tmp_path: Path) -> None:
     assert good
     assert said[-1].startswith("all      2 passed, 0 failed, 0 skipped in ")
     assert [line for line in said if line.startswith("two ") and "1 passed" in line]
+
+
+def test_no_more_than_some_run_at_once(write: Write, tmp_path: Path) -> None:
+    """The others wait for one that ends, and all run; the last is started first."""
+    (tmp_path / "running").mkdir()
+    counting = """
+        import os, pathlib, time
+        def test_counts():
+            mine = pathlib.Path({folder!r}) / str(os.getpid())
+            mine.touch()
+            time.sleep(0.5)
+            assert len(list(mine.parent.iterdir())) <= {most}
+            mine.unlink()
+    """
+    code = counting.format(folder=str(tmp_path / "running"), most=AT_ONCE)
+    good, said = ran(tmp_path, *(write(f"lane{number}", code) for number in range(AT_ONCE + 2)))
+    assert good, said
+    assert said[-1].startswith(f"all      {AT_ONCE + 2} passed, 0 failed, 0 skipped in ")
 
 
 def test_a_failure_is_told_in_one_piece(write: Write, tmp_path: Path) -> None:
