@@ -238,6 +238,7 @@ def own_ports(settings: StackSettings, data_dir: str) -> StackSettings:
         redis_url="",
         data_dir=data_dir,
         webapi_port=free_port(),
+        webapi_auth_port=free_port(),
         webapi_metrics_port=free_port(),
         matchmaker_metrics_port=free_port(),
         worker_metrics_port=free_port(),
