@@ -49,7 +49,7 @@ class KafkaListener:
                 await consumer._client.add_topic(topic)
             await consumer._client.force_metadata_update()
             partitions = []
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):  # Kafka makes one topic after the other
                 while len({part.topic for part in partitions}) < len(TOPICS):
                     await asyncio.sleep(0.2)
                     await consumer._client.force_metadata_update()
