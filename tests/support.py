@@ -30,7 +30,7 @@ def free_port() -> int:
     raise RuntimeError(f"no free port in {PORTS}")
 
 
-async def eventually(check: Callable[[], Awaitable[T]], *, within_s: float = 10.0, every_s: float = 0.05) -> T:
+async def eventually(check: Callable[[], Awaitable[T]], *, within_s: float = 30.0, every_s: float = 0.05) -> T:
     """The first truthy answer of `check`. Fails with its last answer after `within_s` (generous: machines differ)."""
     deadline = time.monotonic() + within_s
     while not (answer := await check()):

@@ -13,6 +13,7 @@ from core.clock import now_ms
 from core.interactions import unpack
 from core.redis.client import Database
 from core.redis.lean import LeanRedis
+from core.times import Trips
 from gamepod.figures import metrics
 from gamepod.flush import Flusher
 from gamepod.metrics import render
@@ -56,7 +57,8 @@ async def test_back_pressure_is_bounded_and_counted(redis_url: str, db: Database
     assert [one.id for _, fields in found for one in unpack(fields["data"])] == made
     board = await db.do("ZRANGE", f"{keys.boards(GAME)}:activity", 0, -1, "WITHSCORES")
     assert sum(float(score) for _, score in board) == len(made)
-    page = render(metrics(cast(Any, SimpleNamespace(metrics=list)), flusher, True)).decode()
+    game, attendance = (cast(Any, SimpleNamespace(**have)) for have in ({"metrics": list}, {"landed": 0}))
+    page = render(metrics(game, flusher, Trips(), attendance, True)).decode()
     assert f"muster_interactions_dropped_total {dropped}\n" in page
     assert f"muster_flush_ack_seconds_count {float(flusher.stats.batches)}\n" in page
     assert flusher.stats.failures == 0  # slow is not away
