@@ -21,6 +21,8 @@ version {VERSION}.
 ```
 KAFKA_BOOTSTRAP_SERVERS=host:9092 RABBITMQ_HOST=host python -m core.sinks
 ```
+`REDIS_URL` says which Redis; that of `make run` is in `.data/stack.json`, at another port each time unless
+`MUSTER_REDIS_PORT` is set.
 Settings are [here](settings.md#events-to-brokers-python--m-coresinks); a broker that is not set is off. Run as many
 as you like: one at a time carries a game's events to a broker, and another takes over within seconds. It needs
 `muster[kafka]`, `muster[rabbitmq]`.

@@ -15,7 +15,7 @@ from core import keys
 from core.cli.doctor_data import data_findings
 from core.cli.finding import SKEW_MS, Finding
 from core.cli.folder import running
-from core.cli.ports import holder, is_free
+from core.cli.ports import holder, is_free, service
 from core.cli.settings import StackSettings
 from core.cli.table import table
 from core.errors import MusterError
@@ -89,6 +89,8 @@ def _ports(settings: StackSettings) -> Iterator[Finding]:
     for name, (port, what) in settings.ports.items():
         if is_free(port):
             yield Finding(f"port {port}", "good", f"free for {what}")
+        elif ours := service(port):
+            yield Finding(f"port {port}", "good", f"{what}: taken by a {ours} that runs")
         else:
             yield Finding(
                 f"port {port}", "bad", f"{what}: taken by {holder(port)}", f"stop that, or set {name} to another"

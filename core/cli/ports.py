@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from itertools import pairwise
+from typing import Final
 
 import psutil
 
 from core.cli.settings import LOOPBACK
 from core.errors import Misconfigured
+
+SERVICES: Final = frozenset({"webapi", "matchmaker", "gamepod"})  # as `python -m` knows them
 
 
 def free_port() -> int:
@@ -34,15 +38,27 @@ def is_free(port: int) -> bool:
 def holder(port: int) -> str:
     """Who listens on a port, as far as this user may know."""
     try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port:
-                if connection.pid is None:
-                    break
-                process = psutil.Process(connection.pid)
-                return f"{process.name()} (pid {process.pid})"
+        process = _listener(port)
+        return f"{process.name()} (pid {process.pid})" if process is not None else "a program of another user"
     except psutil.Error:
-        pass
-    return "a program of another user"
+        return "a program of another user"
+
+
+def service(port: int) -> str:
+    """Which of Muster's services listens on a port, '' for none that this user may know."""
+    try:
+        process = _listener(port)
+        command = process.cmdline() if process is not None else []
+    except psutil.Error:
+        return ""
+    return next((name for flag, name in pairwise(command) if flag == "-m" and name in SERVICES), "")
+
+
+def _listener(port: int) -> psutil.Process | None:
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port:
+            return psutil.Process(connection.pid) if connection.pid is not None else None
+    return None
 
 
 def require_free(wanted: Mapping[str, tuple[int, str]]) -> None:

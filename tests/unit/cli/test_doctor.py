@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +60,27 @@ def test_a_taken_port_is_named_with_its_holder(tmp_path: Path, redis_url: str) -
         [finding] = bad(settings(tmp_path, redis_url, port=taken.getsockname()[1]), {})
     assert "pid" in finding.found
     assert "MUSTER_WEBAPI_PORT" in finding.do
+
+
+def test_a_port_of_a_service_that_runs_is_no_trouble(tmp_path: Path, redis_url: str) -> None:
+    """Looking at a stack that was started by hand: its own webapi has the page's port."""
+    port = free_port()
+    (tmp_path / "webapi.py").write_text(
+        "import socket, time\n"
+        f"s = socket.create_server(('127.0.0.1', {port}))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-m", "webapi"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
+            found = list(examine(settings(tmp_path, redis_url, port=port), {}))
+        finally:
+            process.kill()
+    [finding] = [one for one in found if one.what == f"port {port}"]
+    assert (finding.verdict, finding.found) == ("good", "the page and the API: taken by a webapi that runs")
 
 
 def test_settings_that_are_wrong(tmp_path: Path, redis_url: str) -> None:
