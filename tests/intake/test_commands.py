@@ -12,7 +12,7 @@ import pytest
 
 from core import keys
 from core.redis.client import Database
-from tests.intake.outside import COMMANDS, Intake, Outside, PlayedServer, running_intake
+from tests.intake.outside import COMMANDS, LOAD, Intake, Outside, PlayedServer, running_intake
 from tests.sinks.brokers import Broker
 from tests.stack import Stack
 from tests.support import eventually
@@ -80,7 +80,7 @@ async def test_nothing_is_lost_or_played_twice_whoever_dies(
     redis: Database, rabbit: Broker, intake: Intake, sender: Outside, stack: Stack, tmp_path: Path
 ) -> None:
     """Under load an intake is killed, the broker, which comes back, and Redis stalls; each player's order holds."""
-    servers = [PlayedServer(redis, PLAYED, f"m-load-{n}") for n in range(3)]
+    servers = [PlayedServer(redis, PLAYED, f"{LOAD}{n}") for n in range(3)]
     for server in servers:
         await server.begin()
     playing = [asyncio.create_task(server.run()) for server in servers]
