@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from core.redis.embedded import EmbeddedRedis, embedded_redis
-from tests.support import free_port
+from tests.support import end, free_port
 
 ROOT = Path(__file__).parent.parent
 START_S = 30.0
@@ -128,11 +128,4 @@ def stack() -> Iterator[Stack]:
             try:
                 yield made
             finally:
-                for process in reversed(made.processes.values()):
-                    process.terminate()
-                for process in made.processes.values():
-                    try:
-                        process.wait(10)
-                    except subprocess.TimeoutExpired:
-                        process.kill()
-                        process.wait()
+                end(*reversed(made.processes.values()), patience_s=10)

@@ -33,7 +33,7 @@ from bench.loadtest.samples import Sample
 from core.cli.folder import StackState
 from core.cli.games import DEMO_GAME
 from tests.sinks.brokers import kafka, rabbitmq
-from tests.support import free_port
+from tests.support import end, free_port
 
 SECONDS = int(os.environ.get("MUSTER_SOAK_S", "600"))
 RATE = int(os.environ.get("MUSTER_SOAK_RATE", "3000"))
@@ -61,12 +61,7 @@ def _program(folder: Path, name: str, *command: str, **env: str) -> Iterator[sub
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 class Watch:

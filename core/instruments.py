@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from importlib import metadata
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Info, ProcessCollector, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from core.process import version
 from core.times import Times, Trips
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # half as many lines, of times that nobody asks for
@@ -119,12 +119,5 @@ def new_registry(service: str) -> CollectorRegistry:
     """A registry with what every service tells: its memory, CPU time and open files, and what it is."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry, pid=os.getpid)
-    Info("muster_build", "What runs here", registry=registry).info({"service": service, "version": _version()})
+    Info("muster_build", "What runs here", registry=registry).info({"service": service, "version": version()})
     return registry
-
-
-def _version() -> str:
-    try:
-        return metadata.version("muster")
-    except metadata.PackageNotFoundError:
-        return "unknown"

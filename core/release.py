@@ -9,13 +9,9 @@ Game servers do not join: they last a match, and what they read and write is kep
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from importlib import metadata
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -24,6 +20,7 @@ from msgspec import Struct
 from core import keys, log
 from core.clock import now_ms
 from core.errors import Misconfigured, MusterError
+from core.process import unique_name, version
 from core.redis.client import Database
 from core.redis.library import LIBRARY
 from core.schema import READS, Data, Reads, refusal
@@ -41,20 +38,12 @@ class Who(Struct, frozen=True):
     host: str
 
 
-def version() -> str:
-    """The installed version; in a source tree that nobody installed, the one that would be."""
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("muster")
-    project = Path(__file__).parents[1] / "pyproject.toml"
-    return str(tomllib.loads(project.read_text())["project"]["version"]) if project.exists() else "unknown"
-
-
 class Membership:
     """One service among those that run. Use `member`."""
 
     def __init__(self, db: Database, service: str, reads: Reads = READS, release: str = "") -> None:
         self._db, self._reads = db, reads
-        self._id = f"{service}-{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._id = f"{service}-{unique_name()}"
         self._who = Who(service, release or version(), socket.gethostname())
 
     async def join(self) -> Data:

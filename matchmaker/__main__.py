@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,6 +15,7 @@ from core.doorbell import Doorbell, open_doorbell
 from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
+from core.process import unique_name
 from core.redis.client import Database, open_database
 from core.release import member
 from core.serve import run
@@ -45,11 +45,6 @@ class _Ears:
     def server_ended(self, game: str, match: str) -> None:
         if self.matchmaker is not None:
             self.matchmaker.server_ended(game, match)
-
-
-def owner_name() -> str:
-    """A name that no other replica has, now or later."""
-    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 @asynccontextmanager
@@ -139,7 +134,7 @@ async def main(common: Common, settings: Settings, stop: asyncio.Event) -> None:
             secret=common.secret,
             outgoing=outgoing,
         )
-        ears.matchmaker = Matchmaker(shared, owner_name())
+        ears.matchmaker = Matchmaker(shared, unique_name())
         log.get("matchmaker").info("ready", launcher=settings.launcher)
         await ears.matchmaker.run(stop)
 

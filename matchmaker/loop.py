@@ -14,7 +14,7 @@ from core import keys, log
 from core.drain import read_orders
 from core.errors import MusterError
 from core.migrations import Migrator
-from core.release import version
+from core.process import version
 from core.stored_versions import as_mapping
 from matchmaker.engine import Engine
 from matchmaker.leases import Lease, Leases

@@ -23,6 +23,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("any-machine")
 
 
+# Folders of which every test takes a whole stack, a daemon, images, or a program that is compiled first.
+SLOW = tuple(Path(__file__).parent / name for name in ("compose", "docker", "e2e", "monitoring"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow folders as what they are."""
+    for item in items:
+        if any(folder in item.path.parents for folder in SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """Where CI=true nothing may be skipped: a skip there is a failure that says so."""
     if (

@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import random
 import socket
+import subprocess
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -37,3 +38,15 @@ async def eventually(check: Callable[[], Awaitable[T]], *, within_s: float = 30.
         assert time.monotonic() < deadline, f"not within {within_s} s; last answer: {answer!r}"
         await asyncio.sleep(every_s)
     return answer
+
+
+def end(*processes: subprocess.Popen[bytes], patience_s: float = 20.0) -> None:
+    """Ask these to stop, all at once, and kill who has not after `patience_s` each."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
-
-from prometheus_client import CollectorRegistry
 
 from core import log
 from core.analytics.metrics import Metrics
@@ -16,8 +13,10 @@ from core.analytics.source import Source
 from core.analytics.streams import Streams
 from core.analytics.worker import Analyst
 from core.errors import Misconfigured
+from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
+from core.process import unique_name
 from core.redis.client import Database, open_database
 from core.release import member
 from core.serve import run
@@ -40,13 +39,14 @@ async def main(stop: asyncio.Event) -> None:
     common, settings = from_env(Common, os.environ), from_env(Settings, os.environ)
     log.setup("analytics", form=common.log_format, level=common.log_level)
     warn_of_misspelt(os.environ)
-    registry = CollectorRegistry()
-    owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+    registry = new_registry("analytics")
+    owner = unique_name()
     async with (
         open_database(common.redis_url) as db,
         metrics_server(registry, settings.metrics_host, settings.metrics_port, setting="MUSTER_ANALYTICS_METRICS_PORT"),
         member(db, "analytics", stop),
     ):
+        watch_redis(registry, db.trips)
         source = source_of(settings, db)
         log.get("analytics").info("ready", source=source.name)
         await Analyst(db, source, owner, settings, Metrics(registry)).run(stop)

@@ -14,7 +14,7 @@ from core.cli.remote import accounts, drain, games, matches, stories
 from core.cli.settings import StackSettings
 from core.errors import Misconfigured, MusterError
 from core.misspelt import misspelt
-from core.release import version
+from core.process import version
 from core.serve import EXIT_MISCONFIGURED
 from core.settings import from_env
 

@@ -11,8 +11,9 @@ from core import keys
 from core.cli.finding import SKEW_MS, Finding
 from core.drain import EVERYTHING, read_orders
 from core.migrations import look
+from core.process import version
 from core.redis.client import Database
-from core.release import Who, version
+from core.release import Who
 from core.schema import READS, refusal
 
 GUIDE = "docs/upgrading.md"

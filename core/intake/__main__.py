@@ -7,11 +7,10 @@ import os
 import sys
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-
 from core import log
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured
+from core.instruments import new_registry, watch_redis
 from core.intake.commands import Commands
 from core.intake.metrics import Metrics
 from core.intake.orders import OWN, Orders
@@ -41,7 +40,7 @@ async def main(stop: asyncio.Event) -> None:
         from core.intake.link import Inlet
     except ImportError:
         raise Misconfigured("install muster[rabbitmq]", setting="RABBITMQ_HOST") from None
-    registry = CollectorRegistry()
+    registry = new_registry("intake")
     metrics = Metrics(registry)
     where = (registry, settings.metrics_host, settings.metrics_port)
     async with (
@@ -50,6 +49,7 @@ async def main(stop: asyncio.Event) -> None:
         open_doorbell(db) as bell,
         metrics_server(*where, setting="MUSTER_INTAKE_METRICS_PORT"),
     ):
+        watch_redis(registry, db.trips)
         commands = Commands(db, settings.answer_s)
         orders = Orders(db, bell, settings.room_s, settings.developer_servers)
         url = broker.rabbitmq_url

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 
 from core import log
@@ -12,6 +11,7 @@ from core.errors import Misconfigured
 from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
+from core.process import unique_name
 from core.redis.client import open_database
 from core.release import member
 from core.serve import run
@@ -49,7 +49,7 @@ async def main(stop: asyncio.Event) -> None:
     warn_of_misspelt(os.environ)
     found, registry = outlets(settings), new_registry("sinks")
     metrics = Metrics(registry)
-    owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+    owner = unique_name()
     async with (
         open_database(common.redis_url) as db,
         member(db, "sinks", stop),

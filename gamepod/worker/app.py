@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from contextlib import AsyncExitStack
 
 from core import log, serve
@@ -13,6 +12,7 @@ from core.instruments import new_registry, watch_redis
 from core.metrics import metrics_server
 from core.misspelt import warn_of_misspelt
 from core.outbound import Outbound
+from core.process import unique_name
 from core.redis.client import open_database
 from core.release import member
 from core.settings import Common, from_env
@@ -38,7 +38,7 @@ async def _start(stop: asyncio.Event) -> None:
     common, settings = from_env(Common, os.environ), from_env(WorkerSettings, os.environ)
     log.setup("worker", form=common.log_format, level=common.log_level)
     warn_of_misspelt(os.environ)
-    owner = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
+    owner = unique_name()
     registry, ears = new_registry("worker"), _Ears()
     metrics = Metrics(registry)
     async with AsyncExitStack() as parts:

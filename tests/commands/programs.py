@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.commands.support import MODULE, SECRET
 from tests.stack import ROOT
+from tests.support import end
 
 
 @dataclass
@@ -40,14 +41,7 @@ class Programs:
         self.start()
 
     def stop(self) -> None:
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end(*self.running)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import docker
 import pytest
@@ -12,14 +11,6 @@ from tests.compose.stack import Compose, drawn_secrets
 from tests.compose.stand_ins import load_stand_ins, override
 from tests.docker.rig import TAG
 from tests.dockerd import Docker
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here takes a program that is compiled first, most of it a daemon and images."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -23,14 +23,6 @@ from tests.matchmaker.support import matchmakers
 REDIS_PORT = 16379
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here takes a daemon and images."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.slow)
-
-
 @pytest.fixture(scope="session")
 def program_image(client: docker.DockerClient, images: dict[str, docker.models.images.Image]) -> Callable[[str], str]:
     """A function that makes an image like gamepod's whose program is the given Python source, and names it."""

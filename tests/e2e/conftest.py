@@ -5,21 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.stack import ROOT, Stack, Visit, running_stack
 
 LATE_SERVER = f"{sys.executable} {ROOT / 'tests' / 'e2e' / 'late_server.py'}"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here takes a whole stack."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from core import keys
 from core.clock import new_id, now_ms
 from core.model import Game, GameSpec, Limits, Server, TicketPlayer, Timers
 from core.redis.client import Database
-from tests.support import eventually
+from tests.support import end, eventually
 
 ROOT = Path(__file__).parents[2]
 LOOK_S = 0.2  # between two looks at all processes of the machine, which cost 20 ms
@@ -167,13 +167,7 @@ def matchmakers(redis_url: str, folder: Path) -> Iterator[Matchmakers]:
         for process in made.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGCONT)
-                process.terminate()
-        for process in made.processes:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end(*made.processes, patience_s=10)
         for server in made.servers():
             with suppress(psutil.NoSuchProcess):  # it was just about to end
                 server.kill()

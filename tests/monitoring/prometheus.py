@@ -18,7 +18,7 @@ from typing import Any, Final
 import yaml
 
 from tests.stack import ROOT
-from tests.support import free_port
+from tests.support import end, free_port
 
 EXAMPLE: Final = ROOT / "examples" / "prometheus"
 START_S: Final = 60.0
@@ -97,9 +97,4 @@ def running_prometheus(folder: Path, ports: Mapping[str, int]) -> Iterator[Prome
                 time.sleep(0.1)
         yield made
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)

@@ -16,8 +16,9 @@ from core.cli.doctor_data import data_findings
 from core.cli.finding import Finding
 from core.cli.settings import StackSettings
 from core.clock import now_ms
+from core.process import version
 from core.redis.client import open_database
-from core.release import Membership, version
+from core.release import Membership
 from core.schema import READS, Reads
 from tests.redis.backends import valkey
 from tests.support import free_port
