@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.sinks.catalogue import COMMON, GAME, KINDS, PLACES, VERSION, Field, Kind, example
+from core.sinks.catalogue import AUTH, COMMON, GAME, KINDS, PLACES, VERSION, Field, Kind, example
 from core.sinks.rabbitmq import EXCHANGE
 from webapi.trail import KEPT, KEPT_S, WAITING_MOST
 
@@ -84,7 +84,8 @@ def page() -> str:
         rows = ["| event | when | fields |", "|---|---|---|"]
         rows += [_of(name, kind, shared) for name, kind in kinds.items()]
         samples = [json.dumps(example(name)) for name in kinds]
-        parts.append(f"## {topic}\nThe key is `{first.key}`. All have {common}.\n")
+        key = f"`{first.key}`" + (", or `name` where that is ''" if topic == AUTH else "")
+        parts.append(f"## {topic}\nThe key is {key}. All have {common}.\n")
         parts.append("\n".join(rows) + "\n")
         parts.append("```json\n" + "\n".join(samples) + "\n```\n")
     return "\n".join(parts)

@@ -33,6 +33,7 @@ class WebSocketLink(asyncio.Protocol):
         self._gateway = owner.gateway
         self._request = request
         self._text = bytearray()  # of a message in fragments
+        self._deaf = False  # we have closed it, and what comes still is not for us
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -76,16 +77,19 @@ class WebSocketLink(asyncio.Protocol):
         return True
 
     def close(self) -> None:
+        self._deaf = True
         if self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._flush()
         self._writer.close()
 
     def _read_frames(self) -> None:
+        # The state tells nothing here: a client's last message may come in one piece with its close frame.
         for event in self._protocol.events_received():
-            if not isinstance(event, Frame) or self._protocol.state is not State.OPEN:
+            if not isinstance(event, Frame) or self._deaf:
                 continue
             if event.opcode is Opcode.BINARY:
+                self._deaf = True
                 self._protocol.fail(CloseCode.UNSUPPORTED_DATA, "messages are text")
             elif event.opcode in (Opcode.TEXT, Opcode.CONT):
                 self._text += event.data

@@ -82,6 +82,7 @@ class DockerLauncher:
         self._listed_at = STALE
         self._dying: dict[str, float] = {}  # containers that ended, and are to be listed so until then
         self._look_due: asyncio.TimerHandle | None = None
+        self._closed = False  # nothing more is begun
         self._engine.listen(self._label, self._heard)
 
     @property
@@ -148,8 +149,6 @@ class DockerLauncher:
         return ""
 
     async def close(self, *, stop_servers: bool) -> None:
-        if self._look_due is not None:
-            self._look_due.cancel()
         if stop_servers:
             self._listed_at = STALE
             await self.seen()
@@ -159,6 +158,9 @@ class DockerLauncher:
             await asyncio.gather(*stops, return_exceptions=True)
             for group in self._groups.values():
                 await self._remove(group)
+        self._closed = True  # the daemon goes on telling until its stream is closed below
+        if self._look_due is not None:
+            self._look_due.cancel()
         for task in self._work.values():
             task.cancel()
         await asyncio.gather(*self._work.values(), return_exceptions=True)
@@ -172,7 +174,7 @@ class DockerLauncher:
         if container:
             self._dying[container] = time.monotonic() + LAG_MOST_S
         self._listed_at = STALE
-        if self._look_due is None:
+        if self._look_due is None and not self._closed:
             self._look_due = asyncio.get_running_loop().call_later(EVENTS_S, self._look_now)
 
     def _look_now(self) -> None:
@@ -283,7 +285,7 @@ class DockerLauncher:
 
     def _do(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do it in the background, unless that is being done."""
-        if name in self._work:
+        if name in self._work or self._closed:
             return
         task = self._work[name] = asyncio.create_task(self._carefully(name, work))
         task.add_done_callback(lambda _: self._work.pop(name, None))

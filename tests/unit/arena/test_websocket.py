@@ -53,6 +53,19 @@ async def test_a_game_is_played_in_a_browser() -> None:
         assert stack.session.present == ()
 
 
+async def test_the_last_message_may_come_with_the_close_frame() -> None:
+    """A browser that leaves and closes at once sends both in one piece: nobody waits for a return."""
+    async with running_stack() as stack, browser(stack.websocket.port) as client:
+        await client.send(message("join", token=token("ann")).decode())
+        await receive(client, "welcome")
+        client.protocol.send_text(message("leave"))
+        client.protocol.send_close(1000)
+        client.transport.write(b"".join(client.protocol.data_to_send()))
+        with pytest.raises(ConnectionClosed):
+            await receive(client, "never")
+        assert stack.session.present == ()
+
+
 async def test_a_message_may_come_in_fragments() -> None:
     """A text in several frames is one message."""
     async with running_stack() as stack, browser(stack.websocket.port) as client:
