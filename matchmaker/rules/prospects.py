@@ -47,6 +47,17 @@ class _Sums:
                 good &= total(without) + np.minimum(total(having), most) >= self.need
         return good
 
+    def all_enough(self, at: Rows) -> bool:
+        """Whether the tickets `at` suffice together: as `enough` of all of them, for less."""
+        if len(at) < self.teams or self.players[at].sum() < self.need:
+            return False
+        for adds, without, having, least, most in self.wants:
+            if adds[at].sum() < least:
+                return False
+            if most < np.inf and without[at].sum() + min(having[at].sum(), most) < self.need:
+                return False
+        return True
+
 
 def prospects(run: Run, rows: Rows) -> list[Rows]:
     """Groups of `rows`, each with the first of them; every legal match with it is within one. None: there is no match.
@@ -78,6 +89,9 @@ def prospects(run: Run, rows: Rows) -> list[Rows]:
 
 def _seatable(run: Run, rows: Rows, stage: int) -> Bools:
     """Which tickets some team would take, alone."""
+    if not run.doors and not run.by_kind[Count]:
+        largest: Bools = run.pool.size[rows] <= run.most[stage].max()
+        return largest
     teams: Bools = run.pool.size[rows][:, None] <= run.most[stage][None, :]
     for index in run.doors:
         fits = run.fitting(index, rows, np.full(len(rows), stage))
@@ -122,7 +136,7 @@ def _regions(run: Run, rows: Rows, stage: int) -> Iterator[Bools]:
 
 def _windowed(run: Run, rows: Rows, at: Rows, stage: int, sums: _Sums) -> Rows:
     """Those of the places `at` in `rows` that are in some place of every window that has enough."""
-    if not sums.enough(np.array([0]), np.array([len(at)]), at)[0]:
+    if not sums.all_enough(at):
         return at[:0]
     for index in run.by_kind[Window]:
         if len(at) and not run.exempt(index, rows[:1])[0]:
