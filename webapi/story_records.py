@@ -78,6 +78,12 @@ def of_ticket(record: TicketRecord) -> list[Told]:
     ]  # fmt: skip
 
 
+def until_over(changes: list[Told], match: str) -> list[Told]:
+    """Of a ticket's changes (`of_ticket`), how it came to a match, up to its last one there: then it waits for another."""
+    of_it = [number for number, one in enumerate(changes) if one.match == match]
+    return changes[: of_it[-1] + 1] if of_it else []
+
+
 def of_session(player: str, session: Session) -> list[Told]:
     """A time online that is over."""
     return [

@@ -80,6 +80,36 @@ async def test_the_story_of_a_match(api: Api, db: Database) -> None:
     assert (sum_["player"], sum_["name"]) == (players[0]["player"], "Ann <b>")
 
 
+async def test_a_story_ends_with_its_match(api: Api, db: Database) -> None:
+    """What comes of the tickets of a match that failed, and of its players, is told in the next one's story."""
+    developer = await api.game()
+    players = [await api.guest(name) for name in ("Ann", "Bob")]
+    tickets = [await api.ticket(player) for player in players]
+    failed = await claim(db, "tanks", *tickets)
+    await end(db, "tanks", failed, "fail", "never_ready")
+    await db.call("ticket_end", keys.game("tanks"), tickets[1]["id"], "cancelled", now_ms() + 5, "cancelled", "", "")
+    next_one = await claim(db, "tanks", tickets[0])
+    await make_ready(db, "tanks", next_one)
+    for presence in (now_ms() - 60_000, now_ms() + 60_000):  # online before, and online after
+        base = keys.presence(keys.presence_number(players[1]["player"]))
+        session = json.dumps(["tanks", presence, presence + 1000])
+        await db.do("RPUSH", f"{base}:sessions:{players[1]['player']}", session)
+
+    async def story(match: str) -> list[tuple[str, str]]:
+        told = await api.ask("GET", f"/v1/matches/tanks/{match}/story", token=developer["access_token"])
+        return [(one["event"], one.get("match", "")) for one in told.body["events"]]
+
+    first = await story(failed)
+    assert sorted(first) == sorted(
+        2 * [("ticket_created", ""), ("ticket_matched", failed), ("ticket_requeued", failed)]
+        + [("new_match_created", failed), ("match_failed", failed)]
+    )
+    second = await story(next_one)
+    assert ("ticket_placed", next_one) in second
+    assert ("ticket_cancelled", "") not in first + second
+    assert ("ticket_requeued", failed) in second  # how its ticket came to it
+
+
 async def test_the_story_of_a_player(api: Api, db: Database, admin: str) -> None:
     """His tickets and matches in a game; for admins how he came in, in all games."""
     developer = await api.game()
