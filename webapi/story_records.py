@@ -79,7 +79,7 @@ def of_ticket(record: TicketRecord) -> list[Told]:
 
 
 def until_over(changes: list[Told], match: str) -> list[Told]:
-    """Of a ticket's changes (`of_ticket`), how it came to a match, up to its last one there: then it waits for another."""
+    """Of a ticket's changes (`of_ticket`), those up to its last one in `match`: what follows is of the next match."""
     of_it = [number for number, one in enumerate(changes) if one.match == match]
     return changes[: of_it[-1] + 1] if of_it else []
 

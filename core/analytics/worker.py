@@ -24,7 +24,7 @@ from core.analytics.fold import START, TEN, Event, Folded, Place, fold, place_of
 from core.analytics.judge import MINUTE_MS, Judge, Limits, arena_limits
 from core.analytics.metrics import Metrics
 from core.analytics.settings import Settings
-from core.analytics.source import Book, Epoch, Moved, Page, Reading, Source, Superseded
+from core.analytics.source import READER, Book, Epoch, Moved, Page, Reading, Source, Superseded
 from core.errors import MusterError
 from core.log import get
 from core.redis.client import Arg, Database
@@ -34,7 +34,6 @@ POLL_S: Final = 0.5  # between rounds that found nothing
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 UNITS_S: Final = 2.0  # how late a new game is seen
-READER: Final = "analytics"  # as the logs know it
 MATCHES_MOST: Final = 10_000  # whose limits are remembered
 OTHER_SOURCE: Final = "events are counted from another source: is KAFKA_BOOTSTRAP_SERVERS the same everywhere?"
 

@@ -153,7 +153,7 @@ async def test_counts_and_flags_are_shown(api: Api, db: Database, admin: str) ->
     await db.call("analytics_begin", keys.counted_base(""), "redis")
     token = developer["access_token"]
     told = await api.ask("GET", "/v1/games/tanks/analytics?minutes=5", token=token)
-    assert told.body["source"] == "redis"
+    assert (told.body["source"], told.body["counting"]) == ("redis", False)
     assert {name: sum(values) for name, values in told.body["counts"].items()} == {
         "tank_moved": 3,
         "damage": 2.5,
@@ -167,6 +167,28 @@ async def test_counts_and_flags_are_shown(api: Api, db: Database, admin: str) ->
         ]  # fmt: skip
     assert (await api.ask("GET", "/v1/games/tanks/analytics?minutes=0", token=token)).problem == "invalid"
     assert (await api.ask("GET", "/v1/flags?limit=501", token=admin)).problem == "invalid"
+
+
+async def test_where_nobody_counts_it_is_said(api: Api, db: Database, admin: str) -> None:
+    """No flags mean something only while somebody looks for them: whether somebody does, and when somebody last did."""
+    token = (await api.game())["access_token"]
+
+    async def counting(path: str, who: str) -> tuple[bool, str]:
+        told = (await api.ask("GET", path, token=who)).body
+        assert (told.get("flags", []), told.get("counts", {})) == ([], {})
+        return told["counting"], told.get("counted_at", "")
+
+    paths = [(f"/v1/{of}{what}", who) for of, who in (("games/tanks/", token), ("", admin)) for what in
+             ("flags", "analytics")]  # fmt: skip
+    assert {await counting(*one) for one in paths} == {(False, "")}
+    for unit, seen in (("tanks", paths[:2]), ("kafka", paths)):
+        lease = keys.sink("analytics", unit)
+        await db.call("lease_take", lease, "counter", 60_000, 0)
+        assert [(now, bool(at)) for now, at in [await counting(*one) for one in seen]] == [(True, True)] * len(seen)
+        await db.call("lease_drop", lease, "counter")
+        for now, at in [await counting(*one) for one in seen]:
+            assert not now
+            assert at > "2026"
 
 
 async def test_a_match_and_a_player_are_found(api: Api, db: Database, admin: str) -> None:
