@@ -57,6 +57,7 @@ class _Unit:
     judge: Judge
     seen: dict[str, Place] = field(default_factory=dict)
     lost: int = 0  # told in the metric
+    behind_s: float = 0.0  # of its last page
 
 
 @dataclass(slots=True)
@@ -114,6 +115,8 @@ class Analyst:
             except Moved:
                 self.log.info("a unit is opened again", unit=name)
                 await self._close(name)
+        behind_s = max((unit.behind_s for unit in self._units.values()), default=0.0)
+        self.metrics.lag_s.labels(self.source.name).set(behind_s)
         return counted
 
     async def _begin(self) -> Epoch:
@@ -186,7 +189,7 @@ class Analyst:
     def _show(self, unit: _Unit, page: Page) -> None:
         name = self.source.name
         self.metrics.unreadable.labels(name).inc(page.broken)
-        self.metrics.lag_s.labels(name).set(page.behind_s)
+        unit.behind_s = page.behind_s
         if unit.reading.lost > unit.lost:
             self.metrics.lost.labels(name).inc(unit.reading.lost - unit.lost)
             self.log.error("events were gone before they were counted", count=unit.reading.lost - unit.lost)
