@@ -13,7 +13,7 @@ from webapi.story_documents import Source, StoryEvent
 
 EVENTS_MOST: Final = 2_000  # of one story
 _COMMON: Final = frozenset(
-    {"event", "id", "at_ms", "version", "game", "match", "player", "ticket", "reason", "name", "seq"}
+    {"event", "id", "at_ms", "version", "game", "match", "player", "ticket", "reason", "name", "seq", "trace"}
 )
 _SOURCES: Final[dict[str, Source]] = {
     "ticket": "ticket", "user": "login", "guest": "login", "session_reused": "login", "invitation": "login",

@@ -43,7 +43,9 @@ NOT_USED_HERE = {
 }  # fmt: skip
 
 
-async def test_everything_that_is_asked_for_is_there(stack: Stack, prometheus: Prometheus, beside: dict[str, int]) -> None:
+async def test_everything_that_is_asked_for_is_there(
+    stack: Stack, prometheus: Prometheus, beside: dict[str, int]
+) -> None:
     """While a match runs. Targets, alerts, recordings, panels, autoscaling: none fails, none asks for what is not."""
     village = [sys.executable, str(ROOT / "examples" / "village" / "client.py"), "--url", stack.url, "--register"]
     packs = await asyncio.create_subprocess_exec(*village, stdout=subprocess.DEVNULL)  # a pack at least is executed
