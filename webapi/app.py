@@ -21,6 +21,7 @@ from core.settings import Common
 from webapi.audit import Audit
 from webapi.auth import Algorithm, Tokens
 from webapi.context import SERVICES, Services
+from webapi.deadlines import Deadlines
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
 from webapi.erasing import Erasing
@@ -100,8 +101,9 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     app.on_shutdown.append(say_goodbye)
     app.on_response_prepare.append(add_headers)
     routes = [route for table in TABLES for route in table.routes]
+    deadlines = Deadlines(settings.request_s)
     for route in routes:
-        app.router.add_route(route.method, route.path, endpoint(route, settings.request_s))
+        app.router.add_route(route.method, route.path, endpoint(route, settings.request_s, deadlines))
     add_site(app, routes)
     return app
 
