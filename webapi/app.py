@@ -12,6 +12,7 @@ from aiohttp import web
 
 from core.beats import Beats
 from core.clock import now_ms
+from core.deadlines import Deadlines
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
 from core.log import get
@@ -21,7 +22,6 @@ from core.settings import Common
 from webapi.audit import Audit
 from webapi.auth import Algorithm, Tokens
 from webapi.context import SERVICES, Services
-from webapi.deadlines import Deadlines
 from webapi.endpoint import endpoint
 from webapi.entrance import Entrance
 from webapi.erasing import Erasing

@@ -17,11 +17,11 @@ from typing import Any, Final, TypeVar, get_type_hints
 import msgspec
 from aiohttp import web
 
+from core.deadlines import Deadlines
 from core.errors import Invalid, MusterError, NotFound, Unavailable
 from core.ids import is_game_id, is_id
 from core.model import Role
 from webapi.context import SERVICES, Call
-from webapi.deadlines import Deadlines
 from webapi.documents import encode
 from webapi.problems import Malformed, UnsupportedMedia, from_decode
 

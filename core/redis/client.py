@@ -19,6 +19,7 @@ from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluste
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from core.deadlines import Deadlines
 from core.errors import Misconfigured, MusterError
 from core.redis.direct import Direct
 from core.redis.errors import FunctionMissing, from_reply, unreachable
@@ -60,6 +61,7 @@ class Database:
         self._client: Any = client
         self._direct = None if isinstance(client, RedisCluster) else Direct(client)
         self.trips = Trips()
+        self._deadlines = Deadlines(TIMEOUT_S)
         self._loading: asyncio.Task[None] | None = None
 
     async def call(self, function: str, base: str, *args: Arg) -> Any:
@@ -103,8 +105,7 @@ class Database:
             return []
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(TIMEOUT_S):
-                replies = await self._replies(commands)
+            replies = await self._deadlines.keep(self._replies(commands))
         except (rx.RedisError, OSError) as error:
             self.trips.failed += 1
             raise _passing(error) from error

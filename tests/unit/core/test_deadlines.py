@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from webapi.deadlines import Deadlines
+from core.deadlines import Deadlines
 
 
 async def test_what_takes_too_long_is_ended_and_the_rest_goes_on() -> None:

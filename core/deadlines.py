@@ -1,6 +1,6 @@
 """A bound on how long each of many works may take, one length for all: so they are due in the order of beginning.
 
-`asyncio.timeout` sets a timer for each, which costs as much as a tenth of a request's routing and is never needed; here
+`asyncio.timeout` sets a timer for each, of which a request has several and needs none; here
 one timer waits for the eldest, and what is over is forgotten in passing.
 """
 
