@@ -31,7 +31,7 @@ PARTS: Final[dict[str, list[tuple[Any, str]]]] = {
     "traces": [(trace, "of"), (trace, "given")],
     "log lines": [(log.Stage, "__call__")],
 }
-TIMES: Final = 10
+TIMES: Final = 20
 WAYS: Final = ("quiet", "once", *PARTS)  # nothing, all as it is, all and one part so often
 SIGNALS: Final = {way: signal.SIGRTMIN + number for number, way in enumerate(WAYS)}
 
