@@ -63,7 +63,7 @@ def _levers() -> str:
 
 def _limits() -> str:
     lines = ["| connected | what ends there, with one of it | what moves it |", "|---|---|---|"]
-    lines += [f"| {limit.players:,.0f} | {limit.name} | {limit.moved_by} |" for limit in limits(Load())]
+    lines += [f"| {limit.players:,} | {limit.name} | {limit.moved_by} |" for limit in limits(Load())]
     return "\n".join(lines)
 
 
