@@ -90,35 +90,6 @@ class Day:
                 await asyncio.sleep(1)
 
 
-async def _replay(ports: list[int], tokens: list[str], times: list[float]) -> Day:
-    day = Day()
-    start, tasks = time.perf_counter(), []
-    for number, (at, token) in enumerate(zip(times, tokens, strict=True)):
-        await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
-        game = f"bench{number // 2 % GAMES}"  # two after each other meet
-        tasks.append(asyncio.create_task(day.player(ports[number % len(ports)], game, token)))
-    await asyncio.gather(*tasks)
-    await asyncio.sleep(max(OVER_S, start + DAY_S - time.perf_counter()))
-    return day
-
-
-@contextmanager
-def _writers(url: str, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    """Matches that write interactions to the cluster meanwhile."""
-    begin_s = time.monotonic() + LEAD_S
-    ids = [f"m-{number:026}" for number in range(WRITERS)]
-    plan = Plan(
-        "write", url, "bench0", ids, players=WRITER_PLAYERS, begin_s=begin_s, end_s=begin_s + seconds, reads_hz=0
-    )
-    process = subprocess.Popen(argv(plan), cwd=ROOT, stdout=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
 @dataclass
 class Meter:
     """CPU of each role, over a while."""
@@ -144,6 +115,40 @@ class Meter:
             assert node.process is not None
             found["Redis"] += sum(psutil.Process(node.process.pid).cpu_times()[:2])
         return found
+
+
+async def _replay(
+    ports: list[int], tokens: list[str], times: list[float], meter: Meter
+) -> tuple[Day, dict[str, float]]:
+    """The day, and cores used in it by role, until those who came last have played."""
+    day = Day()
+    meter.begin()
+    start, tasks = time.perf_counter(), []
+    for number, (at, token) in enumerate(zip(times, tokens, strict=True)):
+        await asyncio.sleep(max(0.0, start + at - time.perf_counter()))
+        game = f"bench{number // 2 % GAMES}"  # two after each other meet
+        tasks.append(asyncio.create_task(day.player(ports[number % len(ports)], game, token)))
+    await asyncio.sleep(max(0.0, start + DAY_S + OVER_S - time.perf_counter()))
+    used = meter.cores()
+    await asyncio.gather(*tasks)
+    return day, used
+
+
+@contextmanager
+def _writers(url: str, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
+    """Matches that write interactions to the cluster meanwhile."""
+    begin_s = time.monotonic() + LEAD_S
+    ids = [f"m-{number:026}" for number in range(WRITERS)]
+    plan = Plan(
+        "write", url, "bench0", ids, players=WRITER_PLAYERS, begin_s=begin_s, end_s=begin_s + seconds, reads_hz=0
+    )
+    process = subprocess.Popen(argv(plan), cwd=ROOT, stdout=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
 
 
 def _model(tickets_s: float, *, games: int = GAMES, writers: int = WRITERS) -> dict[str, float]:
@@ -179,11 +184,9 @@ async def _day(report: Report, ports: list[int], url: str, meter: Meter, rate: f
     tokens = await guests(ports[0], len(times))
     when = f"{rate:g} tickets/s"
     say(f"a day in {DAY_S:g} s: {len(times)} players of {GAMES} games, {WRITERS} matches that write")
-    with _writers(url, DAY_S) as writing:
+    with _writers(url, DAY_S + OVER_S) as writing:
         await asyncio.sleep(LEAD_S)
-        meter.begin()
-        day = await _replay(ports, tokens, times)
-        used = meter.cores()
+        day, used = await _replay(ports, tokens, times, meter)
         written: dict[str, Any] = json.loads((await asyncio.to_thread(writing.communicate))[0])
     took = start_times(day.held)
     report.figure(f"{when}: players who came; all have a match", len(day.held), "players", at_least=len(times))
@@ -192,7 +195,7 @@ async def _day(report: Report, ports: list[int], url: str, meter: Meter, rate: f
     report.figure(f"{when}: interactions dropped", written["dropped"], "interactions", at_most=0)
     report.figure(f"{when}: last ticket -> both hold the address, p50", percentile(took, 0.5), "ms")
     report.figure(f"{when}: last ticket -> both hold the address, p99", percentile(took, 0.99), "ms")
-    _compare(report, when, used, _model(len(times) / DAY_S))
+    _compare(report, when, used, _model(len(times) / (DAY_S + OVER_S)))
 
 
 async def _idle(report: Report, meter: Meter, games: int) -> None:

@@ -29,7 +29,7 @@ BINDS_PER_S: Final = 50.0  # pods a second that the default scheduler places: be
 STREAMS_A_REPLICA: Final = 5_000  # bench/connections.py
 SHARD_GB: Final = 8.0  # of one Redis, so that its snapshot and a restart take seconds
 NEVER: Final = 10**15  # players; more than there will be
-GATHER_S: Final = 0.01  # a service that was just woken takes with it who comes within this
+GATHER_S: Final = 0.03  # a process that was just woken takes with it who comes within this
 LOG_SHARDS: Final = 16  # of a game's log: the most Redis nodes that one game's interactions spread over
 
 
@@ -87,18 +87,18 @@ class Load:
 class Costs:
     """CPU seconds, or MB, of one of each; cores of what goes on. Without a bench's name: bench/scale.py."""
 
-    webapi_base: float = 0.01  # cores of a replica while nobody is there
-    webapi_wake: float = 0.5e-3
-    webapi_ticket: float = 1.0e-3  # its stream included
+    webapi_base: float = 0.005  # cores of a replica while nobody is there
+    webapi_wake: float = 6.0e-3
+    webapi_ticket: float = 0.8e-3  # its stream included
     webapi_stream: float = 34e-6  # cores of one that is open: bench/connections.py
     webapi_read: float = 1 / 7_160  # bench/webapi.py
     webapi_beat: float = 1 / 9_170  # bench/presence.py
     webapi_login: float = 1 / 38.8  # bench/auth.py
     webapi_mb: float = 97.0
     stream_mb: float = 0.022  # bench/connections.py
-    matchmaker_base: float = 0.01  # cores of a replica while nobody is there
+    matchmaker_base: float = 0.018  # cores of a replica while nobody is there
     matchmaker_game: float = 0.003  # cores of a game that is registered, on the replica that works it
-    matchmaker_wake: float = 0.5e-3
+    matchmaker_wake: float = 5.0e-3
     matchmaker_ticket: float = 0.6e-3
     matchmaker_start: float = 9.5e-3  # a pod's start and end: bench/fleet.py
     matchmaker_match: float = 10e-6  # cores of one that runs: bench/fleet.py
@@ -107,10 +107,9 @@ class Costs:
     server_player: float = 2.7e-3  # cores of a player at 60 Hz: bench/gamepod.py
     server_mb: float = 29.3  # bench/gamepod.py
     server_player_mb: float = 0.063
-    redis_base: float = 0.01  # cores of a Redis while nobody is there
-    redis_game: float = 0.001  # cores of a game that is registered
-    redis_wake: float = 0.2e-3
-    redis_ticket: float = 0.4e-3
+    redis_base: float = 0.006  # cores of a Redis while nobody is there
+    redis_game: float = 0.002  # cores of a game that is registered
+    redis_ticket: float = 1.0e-3  # on a cluster; in one Redis that is kept busy 0.4
     redis_beat: float = 4e-6  # bench/presence.py
     redis_batch: float = 85e-6  # bench/interactions.py, views and boards included
     redis_action: float = 0.45e-6  # bench/interactions.py
@@ -153,10 +152,9 @@ def need(
 ) -> list[Part]:
     """What each part needs under `load`. `log_batches` is MUSTER_LOG_BATCHES."""
     c, there = costs or Costs(), least or Least()
-    webapi = _webapi(load, c)
-    replicas = max(there.webapi, _count(webapi, c.webapi_base), math.ceil(load.outside / STREAMS_A_REPLICA))
-    matchmaker = _matchmaker(load, c)
-    owners = max(there.matchmaker, _count(matchmaker, c.matchmaker_base))
+    streams = math.ceil(load.outside / STREAMS_A_REPLICA)
+    replicas, webapi = _spread(lambda number: _webapi(load, c, number), c.webapi_base, max(there.webapi, streams))
+    owners, matchmaker = _spread(lambda number: _matchmaker(load, c, number), c.matchmaker_base, there.matchmaker)
     servers = math.ceil(load.matches)
     redis = _redis(load, c)
     kept = min(LOG_SHARDS * log_batches, load.batches_s * load.match_s)
@@ -194,20 +192,27 @@ def _count(work: float, base: float) -> int:
     return math.ceil(work / (BUSY - base))
 
 
-def _tickets(load: Load, wake: float, ticket: float) -> float:
-    """Cores of the tickets of all games, each game by itself.
+def _spread(work: Callable[[int], float], base: float, least: int) -> tuple[int, float]:
+    """How many it takes where so many have so much `work`, and how much: the more there are, the more are woken."""
+    number = least
+    while (more := _count(work(number), base)) > number:
+        number = more
+    return number, work(number)
+
+
+def _tickets(load: Load, wake: float, ticket: float, processes: int) -> float:
+    """Cores of tickets that spread evenly over `processes`.
 
     Who comes within GATHER_S of a wake-up has none of his own: of many a second, few wake anybody.
     """
-    games = max(1, load.games)
-    wakes_s = load.tickets_s / (1 + load.tickets_s / games * GATHER_S)
+    wakes_s = load.tickets_s / (1 + load.tickets_s / processes * GATHER_S)
     return wakes_s * wake + load.tickets_s * ticket
 
 
-def _webapi(load: Load, c: Costs) -> float:
+def _webapi(load: Load, c: Costs, replicas: int) -> float:
     """Cores beside the replicas' base."""
     return (
-        _tickets(load, c.webapi_wake, c.webapi_ticket)
+        _tickets(load, c.webapi_wake, c.webapi_ticket, replicas)
         + load.outside * c.webapi_stream
         + load.outside / load.reads_s * c.webapi_read
         + load.outside / load.beat_s * c.webapi_beat
@@ -215,11 +220,11 @@ def _webapi(load: Load, c: Costs) -> float:
     )
 
 
-def _matchmaker(load: Load, c: Costs) -> float:
+def _matchmaker(load: Load, c: Costs, replicas: int) -> float:
     """Cores beside the replicas' base."""
     return (
         load.games * c.matchmaker_game
-        + _tickets(load, c.matchmaker_wake, c.matchmaker_ticket)
+        + _tickets(load, c.matchmaker_wake, c.matchmaker_ticket, replicas)
         + load.starts_s * c.matchmaker_start
         + load.matches * c.matchmaker_match
     )
@@ -229,7 +234,7 @@ def _redis(load: Load, c: Costs) -> float:
     """Cores beside the nodes' base."""
     return (
         load.games * c.redis_game
-        + _tickets(load, c.redis_wake, c.redis_ticket)
+        + load.tickets_s * c.redis_ticket
         + load.outside / load.beat_s * c.redis_beat
         + _interactions(load, c)
     )
@@ -264,7 +269,7 @@ def limits(load: Load, costs: Costs | None = None) -> list[Limit]:
         ),
         Limit(
             "one game's queue keeps its owner busy: a queue has one owner at a time",
-            _reach(one, BUSY, lambda it: c.matchmaker_base + _matchmaker(it, c)),
+            _reach(one, BUSY, lambda it: c.matchmaker_base + _matchmaker(it, c, 1)),
             "regions or modes as games of their own",
         ),
         Limit(

@@ -25,7 +25,7 @@ from core.capacity import (
 )
 from core.cli.__main__ import cli
 
-NO_MATCHES = Costs(matchmaker_start=0, matchmaker_match=0)
+ONLY_TICKETS = Costs(matchmaker_start=0, matchmaker_match=0, webapi_base=0, matchmaker_base=0, redis_base=0)
 loads = st.builds(
     Load,
     players=st.integers(1, 10**7),
@@ -81,19 +81,18 @@ def test_a_limit_is_where_the_need_reaches_it(load: Load) -> None:
 
 
 def test_a_ticket_costs_less_the_more_come() -> None:
-    """A wake-up is shared by who comes at the same time; of many games each has its own."""
+    """A wake-up is shared by who comes to the same process at the same time; Redis is asked for each."""
 
-    def each(tickets_s: int, games: int = 1) -> dict[str, float]:
-        load = Load(tickets_s * 1000, match_s=1000, wait_s=0, lobby_s=0, actions_hz=0, new_hour=0, games=games)
-        free = dataclasses.replace(NO_MATCHES, webapi_base=0, matchmaker_base=0, redis_base=0)
-        fixed = {part.name: part.cores for part in need(dataclasses.replace(load, players=0), free)}
-        found = {part.name: (part.cores - fixed[part.name]) / tickets_s for part in need(load, free)}
-        return {name: found[name] for name in ("webapi", "matchmaker", "Redis")}
+    def each(tickets_s: int, replicas: int = 1) -> dict[str, float]:
+        load = Load(tickets_s * 1000, match_s=1000, wait_s=0, lobby_s=0, actions_hz=0, new_hour=0, games=0)
+        parts = need(load, ONLY_TICKETS, least=Least(replicas, replicas))
+        return {part.name: part.cores / tickets_s for part in parts}
 
-    few, many, spread = each(5), each(500), each(500, games=50)
-    for name in few:
-        assert many[name] < spread[name] < few[name]
-        assert spread[name] == pytest.approx(each(10)[name])
+    few, many, spread = each(2), each(100), each(100, replicas=50)
+    for name in ("webapi", "matchmaker"):
+        assert many[name] < 0.5 * few[name]
+        assert spread[name] == pytest.approx(few[name])
+    assert few["Redis"] == pytest.approx(many["Redis"])
 
 
 def test_what_is_there_costs_while_nobody_is() -> None:
