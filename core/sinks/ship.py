@@ -32,6 +32,7 @@ from core.sinks.reading import messages
 
 POLL_S: Final = 0.2  # between rounds that left nothing behind
 MESSAGES: Final = 20_000  # of one send, 5 MB: well under a broker's time-out. An entry more a game at most
+OVERREAD: Final = 4  # times what fits into a send; what does not is read again
 INSTALLATION: Final = ""  # its own log, beside those of games
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
@@ -198,12 +199,13 @@ class Shipper:
 
 
 def worth_reading(entries: Sequence[Entry], room: int) -> int:
-    """How many batches the next round reads of a game: what has `room` where all are as large as the largest of these.
+    """How many batches the next round reads of a game, from how large these are in the mean: what fills `room`.
 
     A broker that takes long to answer is so given more at once, and not left behind by games of many small batches.
+    OVERREAD as many, for a read is shared by all shards evenly, and few may be busy.
     """
-    largest = max((entry.size for entry in entries if entry.batch), default=room)
-    return max(MAX_READ, min(MOST_READ, room // max(1, largest)))
+    sizes = [entry.size for entry in entries if entry.batch]
+    return max(MAX_READ, min(MOST_READ, OVERREAD * room * len(sizes) // max(1, sum(sizes)))) if sizes else MAX_READ
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

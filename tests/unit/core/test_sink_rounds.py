@@ -14,13 +14,12 @@ def _entries(*sizes: int) -> list[Entry]:
 
 
 def test_small_batches_are_read_by_the_thousand_and_large_ones_are_not() -> None:
-    """A send's room is filled by many small batches; a single large one among them makes the next read small."""
+    """A send's room is filled by many small batches or by few large ones; facts do not count."""
     assert worth_reading(_entries(5, 5), 20_000) == MOST_READ
-    assert worth_reading(_entries(20), 20_000) == 1_000
-    assert worth_reading(_entries(5, 1_000), 20_000) == MAX_READ
+    assert worth_reading(_entries(30, 50), 20_000) == 2_000
+    assert worth_reading(_entries(1_000, 1_000), 20_000) == MAX_READ
     assert worth_reading([], 20_000) == MAX_READ
-    facts_alone = [Entry("base", "1-0", "m-1", 0, 1, "{}")]
-    assert worth_reading(facts_alone, 20_000) == MAX_READ
+    assert worth_reading([Entry("base", "1-0", "m-1", 0, 1, "{}")], 20_000) == MAX_READ
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=20), st.integers(1, 20_000))
