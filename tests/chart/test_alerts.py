@@ -252,6 +252,52 @@ CASES = [
         labels={"sink": "kafka"},
     ),
     Case(
+        "MusterIntakeAway",
+        "Nobody reads the queue player_commands",
+        {
+            f'muster_intake_reading{{queue="player_commands",{ONE}}}': flat(0),
+            f'muster_intake_reading{{queue="matchmaking_events",{ONE}}}': flat(1),
+        },
+        # Of two one reads.
+        {
+            f'muster_intake_reading{{queue="player_commands",{ONE}}}': flat(0),
+            f'muster_intake_reading{{queue="player_commands",{TWO}}}': flat(1),
+        },
+        labels={"queue": "player_commands"},
+    ),
+    Case(
+        "MusterIntakeDead",
+        "Messages of player_commands go on to be dead letters: bad-form",
+        {f'muster_intake_dead_total{{queue="player_commands",reason="bad-form",{ONE}}}': rising(1)},
+        # What a game does not allow, and what comes too late, is no fault of anybody.
+        {
+            f'muster_intake_dead_total{{queue="player_commands",reason="bad-form",{ONE}}}': flat(12),
+            f'muster_intake_dead_total{{queue="player_commands",reason="refused",{ONE}}}': rising(5),
+        },
+        labels={"queue": "player_commands", "reason": "bad-form"},
+    ),
+    Case(
+        "MusterAnalyticsAway",
+        "Nobody counts events from redis",
+        # It ran, and is gone.
+        {f'muster_analytics_connected{{source="redis",{ONE}}}': f"1 stale _x{SAMPLES}"},
+        {
+            f'muster_analytics_connected{{source="redis",{ONE}}}': flat(0),
+            f'muster_analytics_connected{{source="redis",{TWO}}}': flat(1),
+        },
+        labels={"source": "redis"},
+    ),
+    Case(
+        "MusterAnalyticsBehind",
+        "Events are counted 1m 1s late",
+        {
+            f'muster_analytics_lag_seconds{{source="redis",{ONE}}}': flat(61),
+            f'muster_analytics_lag_seconds{{source="redis",{TWO}}}': flat(0),
+        },
+        {f'muster_analytics_lag_seconds{{source="redis",{ONE}}}': flat(60)},
+        labels={"source": "redis"},
+    ),
+    Case(
         "MusterServersOrphaned",
         "30 servers without a match were ended in a quarter of an hour",
         {f"muster_servers_orphaned_total{{{ONE}}}": "0+15x80"},
