@@ -59,6 +59,7 @@ OURS = (
 GROWTH, GROWTH_MB = 0.05, 3.0  # after the warm-up, whichever is more
 # Why a command was not executed though all is well: its match had just ended, or its player not yet joined.
 TOO_LATE = {"match-over", "no-match", "not-in-match", "not-begun"}
+KEPT_MB_S = 0.02  # and Redis by this: guests, tickets, matches and what is told of them are kept for hours, or for good
 LAG_S = 2.0
 ASK_S = 2.0
 ANSWERED_S = 25.0  # after the last command: twice MUSTER_INTAKE_ANSWER_S, and a look at the metrics
@@ -84,6 +85,7 @@ class Watch:
         self.lost = 0.0
         self.dead: dict[str, float] = {}  # by reason
         self.executed = self.pending = 0.0
+        self.reading = asyncio.Event()  # commands are read; before that there is no queue for them
 
     async def run(self) -> None:
         async with aiohttp.ClientSession() as session:
@@ -100,6 +102,8 @@ class Watch:
         self.dead = by_label(intake, "muster_intake_dead_total", "reason")
         self.executed = sum(by_label(intake, "muster_intake_executed_total", "queue").values())
         self.pending = by_label(intake, "muster_intake_unacked", "queue").get(COMMANDS, 0.0)
+        if by_label(intake, "muster_intake_reading", "queue").get(COMMANDS):
+            self.reading.set()
 
 
 async def _metrics(session: aiohttp.ClientSession, port: int) -> str:
@@ -125,7 +129,8 @@ class Commander:
         self._matches, self._broker = f"{api}/v1/games/{DEMO_GAME}/matches", f"amqp://guest:guest@{broker}/"
         self.sent = 0
 
-    async def run(self) -> None:
+    async def run(self, reading: asyncio.Event) -> None:
+        await reading.wait()
         async with outside(self._broker) as sender, aiohttp.ClientSession() as session:
             playing: list[tuple[str, str]] = []
             while True:
@@ -185,6 +190,8 @@ def _grown(report: Report, samples: list[Sample]) -> None:
         points = [(it.at_s, it.rss_mb[part]) for it in loaded if part in it.rss_mb]
         mean, grown = _mean([mb for _, mb in points]), slope(points) * (points[-1][0] - points[0][0])
         bound = max(GROWTH * mean, GROWTH_MB) if part in OURS else None
+        if part == "redis" and bound is not None:
+            bound += KEPT_MB_S * (points[-1][0] - points[0][0])
         report.figure(f"{part}: memory after the warm-up", mean, "MB")
         report.figure(f"{part}: grown since, by least squares", grown, "MB", at_most=bound)
         report.figure(f"{part}: cores", _mean([it.cores.get(part, 0.0) for it in loaded]), "cores")
@@ -195,7 +202,7 @@ def _mean(values: list[float]) -> float:
 
 
 async def _soak(report: Report, state: StackState, watch: Watch, commander: Commander, rig: Rig) -> None:
-    watching, commanding = asyncio.create_task(watch.run()), asyncio.create_task(commander.run())
+    watching, commanding = asyncio.create_task(watch.run()), asyncio.create_task(commander.run(watch.reading))
     found = await run_load(state.url, state, users=USERS, bots=BOTS, seconds=SECONDS, out=rig.folder, others=rig.others)
     commanding.cancel()
     await asyncio.sleep(ANSWERED_S)
