@@ -35,11 +35,12 @@ GAME = {
 ONLY_AFTER_AN_ERROR = {
     "muster_arena_joins_refused_total", "muster_arena_bad_messages_total",
     "muster_packs_troubles_total", "muster_packs_failures_total",
-    "muster_presence_late_seconds_bucket", "muster_intake_dead_total",
+    "muster_presence_late_seconds_bucket", "muster_analytics_lost_total",
 }  # fmt: skip
-# And of these with the first use: of the relay, of a webhook, of a result.
+# And of these with the first use: of the relay, of a webhook, of a result, of a queue, of a cheat.
 NOT_USED_HERE = {
     "muster_relay_ended_total", "muster_webhook_dead", "muster_webhook_waiting", "muster_matches_rated_total",
+    "muster_intake_executed_total", "muster_intake_dead_total", "muster_analytics_flags_total",
 }  # fmt: skip
 
 
