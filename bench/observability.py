@@ -28,8 +28,8 @@ from core import keys
 from core.redis.client import Database, open_database
 from tests.support import free_port
 
-ROUNDS = 100
-REQUESTS = 50  # of a turn
+ROUNDS = 80
+REQUESTS = 40  # of a turn
 TICKETS = 160  # of a turn of the matchmaker
 MATCH_ROUNDS = 20
 SWITCH_S = 0.01  # for the process to notice
