@@ -31,7 +31,6 @@ from core.sinks.outlet import Outlet
 from core.sinks.reading import messages
 
 POLL_S: Final = 0.2  # between rounds that left nothing behind
-MESSAGES: Final = 20_000  # of one send, 5 MB: well under a broker's time-out. An entry more a game at most
 INSTALLATION: Final = ""  # its own log, beside those of games
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
@@ -99,7 +98,10 @@ class Shipper:
         return 0.0 if self._oldest_s is None else time.monotonic() - self._oldest_s
 
     async def turn(self) -> int:
-        """One round over all games that are ours; how many messages were sent. Raises Unavailable."""
+        """One round over all games that are ours; how many messages were sent. Raises Unavailable.
+
+        A send has as many as its broker takes in time, and an entry more a game at most.
+        """
         await self._lease()
         sent = left = 0
         self._more = False
@@ -107,7 +109,7 @@ class Shipper:
         for start in range(0, len(games), GAMES_AT_ONCE):
             now_ms = await self._redis_ms()
             some = games[start : start + GAMES_AT_ONCE]
-            rounds = [await self._read(game, now_ms, MESSAGES // len(some)) for game in some]
+            rounds = [await self._read(game, now_ms, self.outlet.most // len(some)) for game in some]
             todo = [one for one in rounds if one.entries]
             batch = [message for one in todo for message in one.messages]
             left += sum(one.left for one in todo)
