@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
@@ -20,6 +20,9 @@ from core.interactions import Attack, Columns, Fields, Move, States
 
 MAX_VIEWS: Final = 100  # keys written by one call: Redis serves others in between
 VIEW_TTL_S: Final = 90_000  # attacks and states: as long as the activity board looks back, and the hour of views_write
+
+EXACT: Final = 1e8  # numbers smaller than this are whole, and exact, when they are multiplied by 1e7
+_WHOLE: Final = 1.5 * 2.0**52  # added and taken away again it rounds to the nearest whole number, the even one of two
 
 Call = tuple[str, tuple[str | int, ...]]  # base key and arguments of a Redis function
 K = TypeVar("K")
@@ -138,12 +141,38 @@ def make_states(states: Mapping[str, Mapping[str, Any]], at_ms: int) -> list[Sta
     """Present states by player, as they are packed: numbers shortened, lists as JSON, grouped by their fields."""
     groups: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for player, state in states.items():
-        # The most frequent first, and without a call: these are most of what is done here.
-        values = [
-            repr(round(v, 7)) if type(v) is float else str(v) if type(v) is int else _text(v) for v in state.values()
-        ]
-        groups.setdefault(tuple(state), []).append((player, *values))
-    return [States(at_ms, fields, rows) for fields, rows in groups.items()]
+        groups.setdefault(tuple(state), []).append((player, *state.values()))
+    return [States(at_ms, fields, _texts(rows)) for fields, rows in groups.items()]
+
+
+def _texts(rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, ...]]:
+    """Rows of values as they are stored: a column at a time, as most columns have one type."""
+    columns: list[Sequence[str]] = []
+    for column in zip(*rows, strict=True):
+        types = set(map(type, column))
+        if types == {float}:
+            columns.append(decimals(column))
+        elif types == {int}:
+            columns.append(list(map(str, column)))
+        elif types == {str}:
+            columns.append(column)
+        else:
+            columns.append([_text(v) for v in column])
+    return list(zip(*columns, strict=True))
+
+
+def decimals(numbers: Sequence[float]) -> list[str]:
+    """Numbers with seven decimals at most. The text of each depends on it alone.
+
+    Many at once cost a sixth of what `repr(round(number, 7))` does, which goes through decimal digits twice.
+    """
+    if not numbers:
+        return []
+    if max(numbers) < EXACT and min(numbers) > -EXACT:
+        text = orjson.dumps([(x * 1e7 + _WHOLE - _WHOLE) / 1e7 for x in numbers])
+        if b"n" not in text:  # a NaN, which no comparison sees, is null
+            return text[1:-1].decode().split(",")
+    return [decimals([x])[0] if -EXACT < x < EXACT else repr(round(x, 7)) for x in numbers]
 
 
 def state_fields(state: State) -> Fields:
@@ -152,6 +181,10 @@ def state_fields(state: State) -> Fields:
 
 
 def _text(value: Any) -> str:
+    if type(value) is float:
+        return decimals([value])[0]
+    if type(value) is int:  # of any size
+        return str(value)
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
@@ -213,12 +246,16 @@ def _view_args(
     attacks: Sequence[Attack], moves: Sequence[Move], states: Sequence[tuple[str, State]]
 ) -> tuple[str | int, ...]:
     args: list[str | int] = [len(attacks), len(moves), len(states)]
-    for hit in attacks:
-        args += (hit.attacker, hit.target, hit.id, repr(round(float(hit.damage), 7)), _moment(hit.at_ms))
-    for move in moves:
-        lat, lon = repr(round(float(move.lat), 7)), repr(round(float(move.lon), 7))
+    for hit, damage in zip(attacks, decimals([float(hit.damage) for hit in attacks]), strict=True):
+        args += (hit.attacker, hit.target, hit.id, damage, _moment(hit.at_ms))
+    lats, lons = decimals([float(move.lat) for move in moves]), decimals([float(move.lon) for move in moves])
+    for move, lat, lon in zip(moves, lats, lons, strict=True):
         args += (move.player, move.id, lat, lon, _moment(move.at_ms))
+    before: tuple[str, ...] | None = None
     for player, (match, at_ms, fields, values) in states:
-        args += (player, match, _moment(at_ms), len(fields))
-        args += chain.from_iterable(zip(fields, values, strict=True))
+        if fields == before:
+            args += (player, match, _moment(at_ms), "", *values)
+        else:
+            args += (player, match, _moment(at_ms), len(fields), *fields, *values)
+            before = fields
     return tuple(args)

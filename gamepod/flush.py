@@ -7,10 +7,11 @@ not have. What Redis has acknowledged and then lost, in a crash or a fail-over, 
 
 The log goes first: it is appended every `flush_s`, and views (`gamepod.shown`) and boards are written in the time that
 is left until the next flush, a bounded piece at a time. Where that time is short they are coalesced for longer; where
-appending takes all of it, each flush is followed by one piece of each. In a cluster each shard may be away by itself:
-nobody waits for another. While the log is away the backlog takes in what its bound allows (`gamepod.backlog`), and the
-calls are repeated with a growing pause. What this gives up: a crash of this process loses the last flush (50 ms), and
-the counts of the last second are missing on the activity board, though they are in the log.
+batches are acknowledged late, the beat of the views is up to four times as long; where appending takes all of the time,
+each flush is followed by one piece of each. In a cluster each shard may be away by itself: nobody waits for another.
+While the log is away the backlog takes in what its bound allows (`gamepod.backlog`), and the calls are repeated with a
+growing pause. What this gives up: a crash of this process loses the last flush (50 ms), and the counts of the last
+second are missing on the activity board, though they are in the log.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from core.views import make_states
 from gamepod.backlog import Backlog, Batch
 from gamepod.flush_stats import FlushStats
 from gamepod.outbox import Outbox
-from gamepod.pacer import Beat
+from gamepod.pacer import Beat, Strain
 from gamepod.settings import Settings
 from gamepod.shown import Asked, Shown
 from gamepod.sleeper import Sleeper
@@ -86,6 +87,7 @@ class Flusher:
         self._flush = Beat(settings.flush_s, share)
         self._views_beat = Beat(settings.views_s, share)
         self._boards_beat = Beat(settings.boards_s, share)
+        self._strain = Strain(settings.flush_s / 3)
         self._log_pause, self._boards_pause = Pause(), Pause()
         self._writing_views: asyncio.Task[None] | None = None
         self._writing_boards: asyncio.Task[None] | None = None
@@ -220,6 +222,7 @@ class Flusher:
         if fold is None:
             return
         self.stats.appended(batch.size, now_s - batch.since_s)
+        self._strain.told(now_s - batch.since_s - self._settings.flush_s)
         self._shown.follow(fold.views)
         for slot, who in fold.counts:
             self._counts.setdefault(slot, Counter()).update(who)
@@ -270,7 +273,7 @@ class Flusher:
         if _free(self._writing_views):
             self._writing_views = None
             if not self._shown.mid_beat and self._due(self._views_beat):
-                self._views_beat.passed(time.monotonic())
+                self._views_beat.passed(time.monotonic(), self._strain.periods)
                 self._shown.stage()
             if self._shown.mid_beat:
                 self._writing_views = asyncio.create_task(self._shown.write(self._time_left))

@@ -13,6 +13,8 @@ from typing import Final
 
 MAX_CATCH_UP: Final = 5  # ticks played at once; at 60 Hz this hides a stall of 80 ms
 LATENESS_S: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)  # bounds of the histogram
+MOST_PERIODS: Final = 4  # that what can wait is put off; of views, two seconds
+STRAIN_OF: Final = 16  # times that the moving mean looks back on: half a second of flushes
 EARLY_S: Final = 0.001  # event loops sleep in whole milliseconds, and so may wake a little early
 
 
@@ -65,7 +67,28 @@ class Beat:
         self._period_s = period_s
         self._phase_s = period_s * share
 
-    def passed(self, now_s: float) -> None:
-        """It is done now. A beat that was missed is not made up for; one that came early is not made twice."""
+    def passed(self, now_s: float, periods: int = 1) -> None:
+        """It is done now, and due again some `periods` later. A beat that was missed is not made up for; one that came
+        early is not made twice."""
         place = math.floor((max(now_s, self.due_s) - self._phase_s) / self._period_s + 1e-6)
-        self.due_s = (place + 1) * self._period_s + self._phase_s
+        self.due_s = (place + periods) * self._period_s + self._phase_s
+
+
+class Strain:
+    """How late what goes first is of late, and so how many periods what can wait is to wait: 1 to MOST_PERIODS.
+
+    One for each `free_s` of a moving mean. A host that is short of processor time spends it on what goes first.
+    """
+
+    def __init__(self, free_s: float) -> None:
+        self._free_s = free_s
+        self._mean_s = 0.0
+
+    def told(self, late_s: float) -> None:
+        """What goes first was so late once more. A long absence counts no more than being as late as matters twice."""
+        most_s = 2 * MOST_PERIODS * self._free_s
+        self._mean_s += (min(max(0.0, late_s), most_s) - self._mean_s) / STRAIN_OF
+
+    @property
+    def periods(self) -> int:
+        return min(MOST_PERIODS, max(1, int(self._mean_s / self._free_s)))

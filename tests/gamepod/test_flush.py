@@ -195,10 +195,10 @@ async def test_who_has_nothing_to_write_sleeps_until_something_comes(
     beats = 0
 
     class Counted(Beat):
-        def passed(self, now_s: float) -> None:
+        def passed(self, now_s: float, periods: int = 1) -> None:
             nonlocal beats
             beats += 1
-            super().passed(now_s)
+            super().passed(now_s, periods)
 
     monkeypatch.setattr("gamepod.flush.Beat", Counted)
     flusher = Flusher(Lossy(db, 0, 0.0), settings(), move_ttl_s=30)

@@ -17,6 +17,7 @@ from core.times import Trips
 from gamepod.figures import metrics
 from gamepod.flush import Flusher
 from gamepod.metrics import render
+from gamepod.pacer import MOST_PERIODS
 from gamepod.settings import Settings
 
 GAME, MATCH = "tanks", "m-slow"
@@ -131,4 +132,5 @@ async def test_where_every_append_takes_longer_than_a_flush_views_and_counts_are
     await asyncio.gather(task, return_exceptions=True)
     redis.close()
     assert set(shown) == {"views_write", "boards_add"}
+    assert flusher._strain.periods == MOST_PERIODS  # and the views are written as seldom as may be
     assert await db.do("ZCARD", f"{keys.boards(GAME)}:activity") == 20

@@ -52,7 +52,7 @@ async def test_views_write(client: Caller, data: Database) -> None:
     """Attacks, moves and player hashes are written with their times to live; the last value stands."""
     attack = ("a", "b", "id-1", 7, "2026-11-21T08:00:00.000Z")
     move = ("a", "id-2", 48.85, 2.35, "2026-11-21T08:00:01.000Z")
-    state = ("a", "m-1", "2026-11-21T08:00:01.000Z", 2, "hp", 90, "mana", 5)
+    state = ("a", "m-1", "2026-11-21T08:00:01.000Z", 2, "hp", "mana", 90, 5)
     for _ in range(2):
         assert await client.call("views_write", LOG, 30_000, 900_000, 1, 1, 1, *attack, *move, *state) == 3
     assert await data.do("HGET", f"{LOG}:attack:a:b", "damage") == "7"
@@ -88,6 +88,19 @@ async def test_a_state_of_another_match_replaces_the_whole_hash(client: Caller, 
         assert await client.call("views_write", LOG, 30_000, 900_000, 0, 0, 1, *state) == 1
     found = dict(await data.do("HGETALL", f"{LOG}:player:a"))
     assert found == {"hp": "5", "match": "m-2", "at": "2026-11-21T08:00:01.000Z"}
+
+
+async def test_fields_of_states_are_named_where_they_change(client: Caller, data: Database) -> None:
+    """A state without names has those of the one before it, also where that one was too old to be written."""
+    at = "2026-11-21T08:00:01.000Z"
+    await client.call("views_write", LOG, 30_000, 900_000, 0, 0, 1, "b", "m-1", "2026-11-21T08:00:02.000Z", 1, "hp", 7)
+    states = ("a", "m-1", at, 2, "hp", "mana", 1, 2, "b", "m-1", at, "", 3, 4, "c", "m-1", at, "", 5, 6)
+    last = ("d", "m-1", at, 1, "lap", 8, "e", "m-1", at, "", 9)
+    assert await client.call("views_write", LOG, 30_000, 900_000, 0, 0, 5, *states, *last) == 4
+    wanted = {"a": {"hp": "1", "mana": "2"}, "b": {"hp": "7"}, "c": {"hp": "5", "mana": "6"}, "d": {"lap": "8"}}
+    for player, fields in {**wanted, "e": {"lap": "9"}}.items():
+        found = dict(await data.do("HGETALL", f"{LOG}:player:{player}"))
+        assert {name: found[name] for name in found if name not in ("match", "at")} == fields
 
 
 async def test_boards_add(client: Caller, data: Database) -> None:

@@ -27,7 +27,7 @@ from core.interactions import (
     read_batch,
     unpack,
 )
-from core.views import MAX_VIEWS, Views, make_states, state_fields, view_calls
+from core.views import MAX_VIEWS, Views, decimals, make_states, state_fields, view_calls
 
 NAMES = st.text(min_size=1, max_size=12)
 IDS = st.one_of(NAMES, st.integers(0, 10**18).map(lambda n: f"m-1-{n}"), st.integers(0, 99).map(lambda n: f"m-1-0{n}"))
@@ -196,6 +196,17 @@ def test_a_state_is_text_with_its_match_and_time() -> None:
         "at": "1970-01-01T00:00:00.000Z",
     }
     assert state_fields(views.states["b"])["hit_points"] == "5"
+
+
+@given(st.lists(st.floats() | st.floats(-1e9, 1e9) | st.decimals(-999, 999, places=7).map(float), max_size=9))
+def test_a_number_has_seven_decimals_and_its_text_depends_on_it_alone(numbers: list[float]) -> None:
+    """Whatever is beside it, as a view that is made again must be the one that was written; NaN and infinity too."""
+    texts = decimals(numbers)
+    assert texts == [decimals([number])[0] for number in numbers]
+    for number, text in zip(numbers, texts, strict=True):
+        assert float(text) == pytest.approx(round(number, 7), abs=1.01e-7, rel=0, nan_ok=True)
+        assert decimals([float(text)]) == [text]
+        assert "." not in text or "e" in text or len(text.partition(".")[2]) <= 7
 
 
 def test_view_calls_go_to_the_shard_of_who_acted_in_bounded_chunks() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model import Timers
-from gamepod.pacer import EARLY_S, LATENESS_S, MAX_CATCH_UP, Beat, Pacer
+from gamepod.pacer import EARLY_S, LATENESS_S, MAX_CATCH_UP, MOST_PERIODS, Beat, Pacer, Strain
 from gamepod.timers import MatchTimers
 
 
@@ -96,3 +96,25 @@ def test_a_beat_comes_back_to_its_place_and_once_a_period(period: float, share: 
         places = (beat.due_s - period * share) / period
         assert abs(places - round(places)) < 1e-4
         now = beat.due_s + periods * period - EARLY_S / 10
+
+
+@given(st.floats(0.005, 10), st.floats(0, 1), st.floats(0, 100), st.integers(1, MOST_PERIODS))
+def test_a_beat_that_is_put_off_keeps_its_place(period: float, share: float, now: float, periods: int) -> None:
+    """It is later by so many periods less one, no more, and nothing else."""
+    once, put_off = Beat(period, share), Beat(period, share)
+    once.passed(now)
+    put_off.passed(now, periods)
+    assert abs(put_off.due_s - once.due_s - (periods - 1) * period) < 1e-6
+
+
+def test_what_can_wait_is_put_off_while_what_goes_first_is_late_and_no_longer() -> None:
+    """A single late one changes nothing, many do, up to the bound; an absence of an hour is soon forgotten."""
+    strain = Strain(0.01)
+    for _ in range(100):
+        strain.told(0.001)
+    strain.told(0.1)
+    assert strain.periods == 1
+    for late_s, periods in ((0.025, 2), (3600.0, MOST_PERIODS), (-0.001, 1)):
+        for _ in range(60):
+            strain.told(late_s)
+        assert strain.periods == periods
