@@ -1,13 +1,23 @@
 """PURE: what so many players need, from what was measured: cores, memory, replicas, and which limit comes first.
 
-Every figure of `Costs` is of docs/benchmarks.md, by the bench that is named beside it, at a steady rate (a flood costs
-less each), on one core of the machine that is named there. What follows is arithmetic: `need` is checked against a
-running Muster by bench/scale.py, up to what one machine carries; beyond that it is an extrapolation, and says so.
+Every figure of `Costs` is of docs/benchmarks.md, by the bench that is named beside it, on one core of the machine that
+is named there. Costs are of four kinds:
+
+- fixed: what a replica, a Redis and a registered game take while nobody is there (`..._base`, `..._game`);
+- of a ticket, and of a wake-up: who comes while a service still works, or gathers, shares the wake-up of who came
+  before (`_tickets`), so a ticket costs the less the more come;
+- of a player, who looks around, sends heartbeats, holds a stream open, begins a session;
+- of a match that runs, and of what it writes: by the batch, and a little by the interaction.
+
+What follows is arithmetic: `need` is checked against a running Muster by bench/scale.py at two rates, as far as one
+machine carries; beyond that it is an extrapolation, and says so.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +28,8 @@ PODS_A_CLUSTER: Final = 150_000  # Kubernetes' own word for what it is tested wi
 BINDS_PER_S: Final = 50.0  # pods a second that the default scheduler places: bench/fleet.py
 STREAMS_A_REPLICA: Final = 5_000  # bench/connections.py
 SHARD_GB: Final = 8.0  # of one Redis, so that its snapshot and a restart take seconds
-NEVER: Final = 1e15  # players; more than there will be
+NEVER: Final = 10**15  # players; more than there will be
+GATHER_S: Final = 0.03  # a process that was just woken takes with it who comes within this
 LOG_SHARDS: Final = 16  # of a game's log: the most Redis nodes that one game's interactions spread over
 
 
@@ -36,6 +47,7 @@ class Load:
     reads_s: float = 30.0  # between two looks at something by who does not play
     beat_s: float = 30.0  # between two heartbeats of who has no stream open; servers tell of their own players
     new_hour: float = 1.0  # sessions begun by a player in an hour
+    games: int = 1  # registered; players spread over them evenly
 
     @property
     def cycle_s(self) -> float:
@@ -73,16 +85,21 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """CPU seconds, or MB, of one of each."""
+    """CPU seconds, or MB, of one of each; cores of what goes on. Without a bench's name: bench/scale.py."""
 
-    webapi_ticket: float = 1.078e-3  # bench/matchmaking.py, at 500 a second, its stream included
+    webapi_base: float = 0.005  # cores of a replica while nobody is there
+    webapi_wake: float = 6.0e-3
+    webapi_ticket: float = 0.8e-3  # its stream included
     webapi_stream: float = 34e-6  # cores of one that is open: bench/connections.py
     webapi_read: float = 1 / 7_160  # bench/webapi.py
     webapi_beat: float = 1 / 9_170  # bench/presence.py
     webapi_login: float = 1 / 38.8  # bench/auth.py
     webapi_mb: float = 97.0
     stream_mb: float = 0.022  # bench/connections.py
-    matchmaker_ticket: float = 0.673e-3  # bench/matchmaking.py
+    matchmaker_base: float = 0.018  # cores of a replica while nobody is there
+    matchmaker_game: float = 0.003  # cores of a game that is registered, on the replica that works it
+    matchmaker_wake: float = 5.0e-3
+    matchmaker_ticket: float = 0.6e-3
     matchmaker_start: float = 9.5e-3  # a pod's start and end: bench/fleet.py
     matchmaker_match: float = 10e-6  # cores of one that runs: bench/fleet.py
     matchmaker_mb: float = 98.0
@@ -90,7 +107,9 @@ class Costs:
     server_player: float = 2.7e-3  # cores of a player at 60 Hz: bench/gamepod.py
     server_mb: float = 29.3  # bench/gamepod.py
     server_player_mb: float = 0.063
-    redis_ticket: float = 0.405e-3  # bench/matchmaking.py
+    redis_base: float = 0.006  # cores of a Redis while nobody is there
+    redis_game: float = 0.002  # cores of a game that is registered
+    redis_ticket: float = 1.0e-3  # on a cluster; in one Redis that is kept busy 0.4
     redis_beat: float = 4e-6  # bench/presence.py
     redis_batch: float = 85e-6  # bench/interactions.py, views and boards included
     redis_action: float = 0.45e-6  # bench/interactions.py
@@ -115,34 +134,49 @@ class Limit:
     """Something that ends: reached at so many `players` of this kind, and what moves it."""
 
     name: str
-    players: float
+    players: int
     moved_by: str
 
 
-def need(load: Load, costs: Costs | None = None, *, log_batches: int = 50_000) -> list[Part]:
+@dataclass(frozen=True, slots=True)
+class Least:
+    """How many there are of each, even where fewer would do."""
+
+    webapi: int = 2
+    matchmaker: int = 2
+    redis: int = 1
+
+
+def need(
+    load: Load, costs: Costs | None = None, *, log_batches: int = 50_000, least: Least | None = None
+) -> list[Part]:
     """What each part needs under `load`. `log_batches` is MUSTER_LOG_BATCHES."""
-    c = costs or Costs()
-    reads_s, beats_s = load.outside / load.reads_s, load.outside / load.beat_s
-    webapi = (
-        load.tickets_s * c.webapi_ticket
-        + load.outside * c.webapi_stream
-        + reads_s * c.webapi_read
-        + beats_s * c.webapi_beat
-        + load.players * load.new_hour / 3600 * c.webapi_login
-    )
-    replicas = max(2, math.ceil(webapi / BUSY), math.ceil(load.outside / STREAMS_A_REPLICA))
-    matchmaker = _matchmaker(load, c)
-    owners = max(2, math.ceil(matchmaker / BUSY))
+    c, there = costs or Costs(), least or Least()
+    streams = math.ceil(load.outside / STREAMS_A_REPLICA)
+    replicas, webapi = _spread(lambda number: _webapi(load, c, number), c.webapi_base, max(there.webapi, streams))
+    owners, matchmaker = _spread(lambda number: _matchmaker(load, c, number), c.matchmaker_base, there.matchmaker)
     servers = math.ceil(load.matches)
-    redis = load.tickets_s * c.redis_ticket + beats_s * c.redis_beat + _interactions(load, c)
+    redis = _redis(load, c)
     kept = min(LOG_SHARDS * log_batches, load.batches_s * load.match_s)
     an_action = load.actions_s / load.batches_s if load.batches_s else 0.0
     redis_gb = (load.players * c.player_mb + kept * (c.batch_mb + an_action * c.action_mb)) * 1e6 / GB
-    shards = max(1, math.ceil(redis / BUSY), math.ceil(redis_gb / SHARD_GB))
+    shards = max(there.redis, _count(redis, c.redis_base), math.ceil(redis_gb / SHARD_GB))
     return [
-        Part("webapi", webapi, (replicas * c.webapi_mb + load.outside * c.stream_mb) * 1e6 / GB, replicas, "replicas"),
-        Part("matchmaker", matchmaker, owners * c.matchmaker_mb * 1e6 / GB, owners, "replicas"),
-        Part("Redis", redis, redis_gb, shards, "primaries"),
+        Part(
+            "webapi",
+            replicas * c.webapi_base + webapi,
+            (replicas * c.webapi_mb + load.outside * c.stream_mb) * 1e6 / GB,
+            replicas,
+            "replicas",
+        ),
+        Part(
+            "matchmaker",
+            owners * c.matchmaker_base + matchmaker,
+            owners * c.matchmaker_mb * 1e6 / GB,
+            owners,
+            "replicas",
+        ),
+        Part("Redis", shards * c.redis_base + redis, redis_gb, shards, "primaries"),
         Part(
             "game servers",
             servers * c.server + load.playing * c.server_player,
@@ -153,8 +187,57 @@ def need(load: Load, costs: Costs | None = None, *, log_batches: int = 50_000) -
     ]
 
 
-def _matchmaker(load: Load, c: Costs) -> float:
-    return load.tickets_s * c.matchmaker_ticket + load.starts_s * c.matchmaker_start + load.matches * c.matchmaker_match
+def _count(work: float, base: float) -> int:
+    """How many it takes, each with its own `base`, for none to be busier than it may be."""
+    return math.ceil(work / (BUSY - base))
+
+
+def _spread(work: Callable[[int], float], base: float, least: int) -> tuple[int, float]:
+    """How many it takes where so many have so much `work`, and how much: the more there are, the more are woken."""
+    number = least
+    while (more := _count(work(number), base)) > number:
+        number = more
+    return number, work(number)
+
+
+def _tickets(load: Load, wake: float, ticket: float, processes: int) -> float:
+    """Cores of tickets that spread evenly over `processes`.
+
+    Who comes within GATHER_S of a wake-up has none of his own: of many a second, few wake anybody.
+    """
+    wakes_s = load.tickets_s / (1 + load.tickets_s / processes * GATHER_S)
+    return wakes_s * wake + load.tickets_s * ticket
+
+
+def _webapi(load: Load, c: Costs, replicas: int) -> float:
+    """Cores beside the replicas' base."""
+    return (
+        _tickets(load, c.webapi_wake, c.webapi_ticket, replicas)
+        + load.outside * c.webapi_stream
+        + load.outside / load.reads_s * c.webapi_read
+        + load.outside / load.beat_s * c.webapi_beat
+        + load.players * load.new_hour / 3600 * c.webapi_login
+    )
+
+
+def _matchmaker(load: Load, c: Costs, replicas: int) -> float:
+    """Cores beside the replicas' base."""
+    return (
+        load.games * c.matchmaker_game
+        + _tickets(load, c.matchmaker_wake, c.matchmaker_ticket, replicas)
+        + load.starts_s * c.matchmaker_start
+        + load.matches * c.matchmaker_match
+    )
+
+
+def _redis(load: Load, c: Costs) -> float:
+    """Cores beside the nodes' base."""
+    return (
+        load.games * c.redis_game
+        + load.tickets_s * c.redis_ticket
+        + load.outside / load.beat_s * c.redis_beat
+        + _interactions(load, c)
+    )
 
 
 def _interactions(load: Load, c: Costs) -> float:
@@ -164,48 +247,59 @@ def _interactions(load: Load, c: Costs) -> float:
 def limits(load: Load, costs: Costs | None = None) -> list[Limit]:
     """What ends first as players become more, the nearest first; nothing that this load does not use.
 
-    All grow in proportion, so each is one division.
+    Of one game, whatever number of them `load` has.
     """
     c = costs or Costs()
-    redis = _interactions(load, c) + load.tickets_s * c.redis_ticket
+    one = dataclasses.replace(load, games=1)
     found = [
         Limit(
             "one Redis is busy",
-            _reach(load, BUSY, redis),
+            _reach(one, BUSY, lambda it: c.redis_base + _redis(it, c)),
             "a Redis Cluster (a game's interactions spread over 16 slots' shards), a longer MUSTER_FLUSH_S",
         ),
         Limit(
             "the default scheduler of one Kubernetes cluster places no more pods a second",
-            _reach(load, BINDS_PER_S, load.starts_s),
+            _reach(one, BINDS_PER_S, lambda it: it.starts_s),
             "longer matches, warm pools before the rush, a second cluster with a matchmaker of its own",
         ),
         Limit(
             "one Kubernetes cluster holds no more pods",
-            _reach(load, PODS_A_CLUSTER, load.matches),
+            _reach(one, PODS_A_CLUSTER, lambda it: it.matches),
             "more players a match, a second cluster with a matchmaker of its own",
         ),
         Limit(
             "one game's queue keeps its owner busy: a queue has one owner at a time",
-            _reach(load, BUSY, _matchmaker(load, c)),
-            "regions or modes as games of their own; above some hundred tickets a second each costs a fourth",
+            _reach(one, BUSY, lambda it: c.matchmaker_base + _matchmaker(it, c, 1)),
+            "regions or modes as games of their own",
         ),
         Limit(
             "the shards of one game's interactions are busy",
-            _reach(load, LOG_SHARDS * BUSY, _interactions(load, c)),
+            _reach(one, LOG_SHARDS * BUSY, lambda it: LOG_SHARDS * c.redis_base + _interactions(it, c)),
             "a longer MUSTER_FLUSH_S, regions as games of their own",
         ),
         Limit(
             "one replica of webapi holds no more open streams",
-            _reach(load, STREAMS_A_REPLICA, load.outside),
+            _reach(one, STREAMS_A_REPLICA, lambda it: it.outside),
             "replicas: the chart's autoscaler adds them",
         ),
     ]
     return sorted((it for it in found if it.players < NEVER), key=lambda limit: limit.players)
 
 
-def _reach(load: Load, there_is: float, used: float) -> float:
-    """How many players of this kind use up what there is."""
-    return load.players * there_is / used if used > 0 else NEVER
+def _reach(load: Load, there_is: float, use: Callable[[Load], float]) -> int:
+    """The most players of this kind who use no more than there is; NEVER where so many do not. `use` never falls."""
+    fits, too_many = 0, 1
+    while use(dataclasses.replace(load, players=too_many)) <= there_is:
+        fits, too_many = too_many, 2 * too_many
+        if fits >= NEVER:
+            return NEVER
+    while too_many - fits > 1:
+        half = (fits + too_many) // 2
+        if use(dataclasses.replace(load, players=half)) <= there_is:
+            fits = half
+        else:
+            too_many = half
+    return fits
 
 
 def hourly(parts: list[Part], *, core: float, memory_gb: float) -> float:

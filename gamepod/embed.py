@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import orjson
 
+from core import trace
 from core.errors import Unauthorized
 from core.interactions import Attack, Happening, Interaction, Move
 from core.jointoken import JoinClaims
@@ -263,5 +264,7 @@ async def play(rules: Rules, env: Mapping[str, str]) -> int:
 
 def run(rules: Rules) -> int:
     """Run the program; returns its exit code."""
-    logs.setup(form="text", level="info", game=os.environ.get("MUSTER_GAME", ""), match=os.environ["MUSTER_MATCH"])
+    game, match = os.environ.get("MUSTER_GAME", ""), os.environ["MUSTER_MATCH"]
+    ids = {"game": game, "match": match, "trace": trace.given(os.environ.get(trace.ENVIRONMENT))}
+    logs.setup(form="text", level="info", **ids)
     return asyncio.run(play(rules, os.environ))

@@ -37,10 +37,12 @@ class JsonLines(logging.Formatter):
 
 
 class Text(JsonLines):
-    """The same for people: time, level, event, and what is bound to it."""
+    """The same for people: time, level, event, what is bound to it, and whose line it is: game, match, trace."""
 
     def format(self, record: logging.LogRecord) -> str:
-        extras = " ".join(f"{name}={value}" for name, value in vars(record).items() if name not in _OWN)
+        own = {name: value for name, value in vars(record).items() if name not in _OWN}
+        bound = {name: value for name, value in _BOUND.items() if value and name != "service"}
+        extras = " ".join(f"{name}={value}" for name, value in (own | bound | own).items())
         line = f"{iso(int(record.created * 1000))} {record.levelname.lower():7} {record.getMessage()} {extras}".rstrip()
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 

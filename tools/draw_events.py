@@ -36,6 +36,8 @@ as you like: one at a time carries a game's events to a broker, and another take
   in its log only (`muster_auth_events_waiting`, `muster_auth_events_dropped_total`).
 - **Who came and left** the built-in arena tells by itself, and another game tells its [sidecar](sidecar.md); of a game
   that does not, nothing is told. Shots and kills are the built-in arena's; a mod of it tells damage and moves.
+- **Traces.** What is told of a ticket, a match, or a match's server has the `trace` that
+  [logs](monitoring.md#logs-and-traces) have; what happens in the match does not, and is found by its `match`.
 - **At least once.** An entry is done with when the broker has acknowledged it (Kafka: all in-sync replicas;
   RabbitMQ: publisher confirms, on disk). Killed in between, it is sent again: tell repeats by `id`, which says what
   happened.

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
+from core.analytics.metrics import Metrics as AnalyticsMetrics
 from core.beats import Beats
 from core.instruments import watch_redis
+from core.intake.metrics import Metrics as IntakeMetrics
 from core.model import Match, Server, Timers
 from core.sinks.metrics import Metrics as SinkMetrics
 from core.times import Trips
@@ -70,6 +73,8 @@ def services() -> list[Service]:
         Service("matchmaker", 8002, _with_redis(MatchmakerMetrics)),
         Service("worker of delayed commands", 8003, _with_redis(WorkerMetrics)),
         Service("events to brokers", 8004, _with_redis(SinkMetrics)),
+        Service("commands and matches from RabbitMQ", 8005, _with_redis(IntakeMetrics)),
+        Service("analytics", 8006, _with_redis(AnalyticsMetrics)),
     ]
 
 
@@ -96,7 +101,7 @@ def _webapi() -> list[Family]:
     return _described(metrics.registry)
 
 
-def _with_redis(kind: type[MatchmakerMetrics] | type[WorkerMetrics] | type[SinkMetrics]) -> list[Family]:
+def _with_redis(kind: Callable[[CollectorRegistry], object]) -> list[Family]:
     registry = CollectorRegistry()
     kind(registry)
     watch_redis(registry, Trips())

@@ -7,19 +7,51 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from core.capacity import Load, hourly, limits, need
+from core.capacity import GATHER_S, Costs, Load, hourly, limits, need
 from core.cli.capacity import row
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "scale.md"
 BEGIN, END = "<!-- drawn: {} -->\n", "<!-- end -->"
 PLAYERS: Final = (1_000, 10_000, 100_000, 1_000_000)
 CORE, MEMORY_GB = 0.03, 0.004
+RATES: Final = (1, 10, 100, 500)  # tickets a second of one process
 RELAXED_HZ: Final = 4.0  # MUSTER_FLUSH_S=0.25
 
 
 def tables() -> dict[str, str]:
     """Each table by its name on the page."""
-    return {"parts": _parts(), "levers": _levers(), "limits": _limits()}
+    return {"costs": _costs(), "parts": _parts(), "levers": _levers(), "limits": _limits()}
+
+
+def _costs() -> str:
+    """What is fixed, what a ticket costs, what a player, what a match."""
+    c, load = Costs(), Load()
+    outside = {
+        "webapi": 1000 * (c.webapi_stream + c.webapi_read / load.reads_s + c.webapi_beat / load.beat_s),
+        "Redis": 1000 * c.redis_beat / load.beat_s,
+    }
+    rates = ", ".join(f"{rate:,}" for rate in RATES)
+    return "\n".join([
+        "| | webapi | matchmaker | Redis |",
+        "|---|---|---|---|",
+        f"| fixed: a replica, a Redis | {c.webapi_base:g} cores | {c.matchmaker_base:g} cores "
+        f"| {c.redis_base:g} cores |",
+        f"| fixed: a registered game | – | {c.matchmaker_game:g} cores | {c.redis_game:g} cores |",
+        f"| a wake-up | {c.webapi_wake * 1e3:g} ms | {c.matchmaker_wake * 1e3:g} ms | – |",
+        f"| a ticket, beside its share of one | {c.webapi_ticket * 1e3:g} ms | {c.matchmaker_ticket * 1e3:g} ms "
+        f"| {c.redis_ticket * 1e3:g} ms |",
+        f"| both, at {rates} tickets/s of one process | {_by_rate(c.webapi_wake, c.webapi_ticket)} "
+        f"| {_by_rate(c.matchmaker_wake, c.matchmaker_ticket)} | {c.redis_ticket * 1e3:g} ms |",
+        f"| a thousand players outside a match | {outside['webapi']:.3f} cores | – | {outside['Redis']:.4f} cores |",
+        f"| a session begun | {c.webapi_login * 1e3:.0f} ms | – | – |",
+        f"| a match, beside its tickets | – | {c.matchmaker_start * 1e3:g} ms of its pod, "
+        f"{c.matchmaker_match * 1e6:g} µs each second | {c.redis_batch * 1e6:g} µs each batch it writes |",
+        f"| a kept interaction | – | – | {c.redis_action * 1e6:g} µs |",
+    ])  # fmt: skip
+
+
+def _by_rate(wake: float, ticket: float) -> str:
+    return ", ".join(f"{(wake / (1 + rate * GATHER_S) + ticket) * 1e3:.1f}" for rate in RATES) + " ms"
 
 
 def _parts() -> str:
@@ -63,7 +95,7 @@ def _levers() -> str:
 
 def _limits() -> str:
     lines = ["| connected | what ends there, with one of it | what moves it |", "|---|---|---|"]
-    lines += [f"| {limit.players:,.0f} | {limit.name} | {limit.moved_by} |" for limit in limits(Load())]
+    lines += [f"| {limit.players:,} | {limit.name} | {limit.moved_by} |" for limit in limits(Load())]
     return "\n".join(lines)
 
 

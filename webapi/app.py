@@ -12,6 +12,7 @@ from aiohttp import web
 
 from core.beats import Beats
 from core.clock import now_ms
+from core.deadlines import Deadlines
 from core.doorbell import open_doorbell
 from core.errors import Misconfigured, MusterError
 from core.log import get
@@ -100,8 +101,9 @@ def make_app(common: Common, settings: Settings, metrics: Metrics) -> web.Applic
     app.on_shutdown.append(say_goodbye)
     app.on_response_prepare.append(add_headers)
     routes = [route for table in TABLES for route in table.routes]
+    deadlines = Deadlines(settings.request_s)
     for route in routes:
-        app.router.add_route(route.method, route.path, endpoint(route, settings.request_s))
+        app.router.add_route(route.method, route.path, endpoint(route, settings.request_s, deadlines))
     add_site(app, routes)
     return app
 

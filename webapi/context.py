@@ -149,8 +149,10 @@ class Call:
     def keep_to_game(self, *documents: object) -> None:
         """See that a caller who is of one game alone asks for no other. Raises Forbidden."""
         game = self._caller.game if self._caller else ""
+        if not game:
+            return
         asked = [self.request.match_info.get("game"), *(getattr(it, "game", None) for it in documents)]
-        if game and any(isinstance(it, str) and it != game for it in asked):
+        if any(isinstance(it, str) and it != game for it in asked):
             raise Forbidden(f"this is good for the game {game!r} alone", code="other-game")
 
     async def authenticate(self, roles: frozenset[Role] | None, scope: str = "") -> None:

@@ -9,7 +9,6 @@ the description in `/openapi.json`, so the two cannot drift apart.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final, TypeVar, get_type_hints
 import msgspec
 from aiohttp import web
 
+from core.deadlines import Deadlines
 from core.errors import Invalid, MusterError, NotFound, Unavailable
 from core.ids import is_game_id, is_id
 from core.model import Role
@@ -150,7 +150,9 @@ class Table:
         return declare
 
 
-def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def endpoint(
+    route: Route, request_s: float, deadlines: Deadlines
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The aiohttp handler of a route."""
     parts = [(name, PATH_PARTS[name].fits) for name in route.parts]
     optional = route.body_optional  # found out by looking at type hints: once is enough
@@ -180,8 +182,7 @@ def endpoint(route: Route, request_s: float) -> Callable[[web.Request], Awaitabl
 
     async def bounded(request: web.Request) -> web.StreamResponse:
         try:
-            async with asyncio.timeout(request_s):
-                return await answer(request)
+            return await deadlines.keep(answer(request))
         except TimeoutError:
             raise Unavailable(f"this was not done within {request_s:g} s", code="timeout") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,7 @@ TERMINAL: Final = frozenset(
 )  # a stream ends after these; a COMPLETED ticket may yet be queued again if its match fails
 
 
+SECONDS_KEPT: Final = 1024
 FOR_INSIDERS: Final = ("detail", "output")  # of a failed match's result
 
 
@@ -94,7 +96,14 @@ _what: Final = msgspec.json.Decoder(_What)
 
 def iso(ms: float) -> str:
     """`ms` (UTC milliseconds) as RFC 3339. As `core.clock.iso`, which lives with the clock."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second, rest = divmod(int(ms), 1000)
+    return f"{_second(second)}.{rest:03d}Z"
+
+
+@lru_cache(SECONDS_KEPT)
+def _second(second: int) -> str:
+    """Most times that are told share their second with others."""
+    return datetime.fromtimestamp(second, UTC).isoformat()[:-6]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,15 @@ class Analytics(Struct, frozen=True):
 
     The names are those of docs/events.md; `damage` is a sum of hit points, `session_removed:FAILED` those of
     `session_removed` that failed, `flags` what cannot be right. `source` is where events are counted from, '' where
-    nobody counts.
+    nobody ever counted; `counting` whether somebody does now.
     """
 
     since: Rfc3339
     minutes: int
     counts: dict[str, list[float]]
     source: str
+    counting: bool
+    counted_at: Rfc3339 | UnsetType = UNSET  # when somebody last did; not there where nobody ever did
     game: str | UnsetType = UNSET  # of the installation where it is not there
 
 
@@ -45,9 +47,11 @@ class Flag(Struct, frozen=True):
 
 
 class Flags(Struct, frozen=True):
-    """The latest first."""
+    """The latest first. `counting`: whether somebody looks for them now (`python -m core.analytics`)."""
 
     flags: list[Flag]
+    counting: bool
+    counted_at: Rfc3339 | UnsetType = UNSET  # when somebody last did; not there where nobody ever did
 
 
 Source = Literal["match", "ticket", "play", "login", "presence", "flag"]

@@ -13,7 +13,7 @@ from webapi.story_documents import Source, StoryEvent
 
 EVENTS_MOST: Final = 2_000  # of one story
 _COMMON: Final = frozenset(
-    {"event", "id", "at_ms", "version", "game", "match", "player", "ticket", "reason", "name", "seq"}
+    {"event", "id", "at_ms", "version", "game", "match", "player", "ticket", "reason", "name", "seq", "trace"}
 )
 _SOURCES: Final[dict[str, Source]] = {
     "ticket": "ticket", "user": "login", "guest": "login", "session_reused": "login", "invitation": "login",
@@ -76,6 +76,12 @@ def of_ticket(record: TicketRecord) -> list[Told]:
              game=record.game, reason=one.reason, detail={"status": str(one.status)})
         for one, event in changes
     ]  # fmt: skip
+
+
+def until_over(changes: list[Told], match: str) -> list[Told]:
+    """Of a ticket's changes (`of_ticket`), those up to its last one in `match`: what follows is of the next match."""
+    of_it = [number for number, one in enumerate(changes) if one.match == match]
+    return changes[: of_it[-1] + 1] if of_it else []
 
 
 def of_session(player: str, session: Session) -> list[Told]:

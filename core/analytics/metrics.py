@@ -14,7 +14,7 @@ class Metrics:
         )
         self.events = Counter("muster_analytics_events", "Events counted.", ["source"], registry=registry)
         self.lag_s = Gauge(
-            "muster_analytics_lag_seconds", "Age of the oldest event of the last page.", ["source"], registry=registry
+            "muster_analytics_lag_seconds", "Age of the oldest event of the last round.", ["source"], registry=registry
         )
         self.lost = Counter(
             "muster_analytics_lost", "Entries of logs, or records, that were gone before they were read.", ["source"],

@@ -15,6 +15,8 @@ from core import keys
 from core.analytics.fold import Event, Place, place_of
 from core.redis.client import Database
 
+READER: Final = "analytics"  # as the logs and the leases of units know it
+KAFKA: Final = "kafka"  # the source, and its one unit
 PLAY_BACK_MS: Final = 15_000  # read again of what is judged: more than places and attacks are compared over
 LOGINS_BACK_MS: Final = 90_000  # likewise: logins are counted by the minute
 

@@ -10,14 +10,13 @@ import orjson
 
 from core import keys
 from core.analytics.fold import Event, Place, place_of, place_text
-from core.analytics.source import LOGINS_BACK_MS, PLAY_BACK_MS, Book, Epoch, Moved, Page, Reading, book_of
+from core.analytics.source import LOGINS_BACK_MS, PLAY_BACK_MS, READER, Book, Epoch, Moved, Page, Reading, book_of
 from core.errors import Invalid, NotFound
 from core.redis.client import Database
 from core.redis.logreader import Entry, LogReader, entry_ms
 from core.sinks.catalogue import ANALYTICS
 from core.sinks.reading import messages
 
-READER: Final = "analytics"  # as the logs know it
 PAGE: Final = 340  # entries of one round of a game: ten of each of its logs
 
 

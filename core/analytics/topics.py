@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from core import keys
 from core.analytics.fold import Event, Place, place_of
-from core.analytics.source import LOGINS_BACK_MS, PLAY_BACK_MS, Book, Epoch, Moved, Page, Reading, book_of
+from core.analytics.source import KAFKA, LOGINS_BACK_MS, PLAY_BACK_MS, Book, Epoch, Moved, Page, Reading, book_of
 from core.errors import Unavailable
 from core.ids import is_game_id
 from core.log import get
@@ -28,7 +28,7 @@ from core.redis.client import Database
 from core.sinks.catalogue import ANALYTICS, AUTH, KINDS
 from core.sinks.kafka import ORIGIN
 
-UNIT: Final = "kafka"
+UNIT: Final = KAFKA
 TOPICS: Final = tuple(sorted({kind.topic for kind in KINDS.values()} - {ANALYTICS}))
 CALL_S: Final = 20.0
 RECORDS: Final = 2_000  # of one page
@@ -49,7 +49,7 @@ class _At(NamedTuple):
 class Topics:
     """See `core.analytics.source`."""
 
-    name = "kafka"
+    name = KAFKA
 
     def __init__(self, db: Database, servers: str) -> None:
         self._db = db

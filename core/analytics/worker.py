@@ -24,7 +24,7 @@ from core.analytics.fold import START, TEN, Event, Folded, Place, fold, place_of
 from core.analytics.judge import MINUTE_MS, Judge, Limits, arena_limits
 from core.analytics.metrics import Metrics
 from core.analytics.settings import Settings
-from core.analytics.source import Book, Epoch, Moved, Page, Reading, Source, Superseded
+from core.analytics.source import READER, Book, Epoch, Moved, Page, Reading, Source, Superseded
 from core.errors import MusterError
 from core.log import get
 from core.redis.client import Arg, Database
@@ -34,7 +34,6 @@ POLL_S: Final = 0.5  # between rounds that found nothing
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 UNITS_S: Final = 2.0  # how late a new game is seen
-READER: Final = "analytics"  # as the logs know it
 MATCHES_MOST: Final = 10_000  # whose limits are remembered
 OTHER_SOURCE: Final = "events are counted from another source: is KAFKA_BOOTSTRAP_SERVERS the same everywhere?"
 
@@ -58,6 +57,7 @@ class _Unit:
     judge: Judge
     seen: dict[str, Place] = field(default_factory=dict)
     lost: int = 0  # told in the metric
+    behind_s: float = 0.0  # of its last page
 
 
 @dataclass(slots=True)
@@ -115,6 +115,8 @@ class Analyst:
             except Moved:
                 self.log.info("a unit is opened again", unit=name)
                 await self._close(name)
+        behind_s = max((unit.behind_s for unit in self._units.values()), default=0.0)
+        self.metrics.lag_s.labels(self.source.name).set(behind_s)
         return counted
 
     async def _begin(self) -> Epoch:
@@ -187,7 +189,7 @@ class Analyst:
     def _show(self, unit: _Unit, page: Page) -> None:
         name = self.source.name
         self.metrics.unreadable.labels(name).inc(page.broken)
-        self.metrics.lag_s.labels(name).set(page.behind_s)
+        unit.behind_s = page.behind_s
         if unit.reading.lost > unit.lost:
             self.metrics.lost.labels(name).inc(unit.reading.lost - unit.lost)
             self.log.error("events were gone before they were counted", count=unit.reading.lost - unit.lost)

@@ -13,7 +13,7 @@ from core.backup.places import Place
 from core.backup.take import digest
 from core.errors import Conflict, Invalid, NotFound
 from core.redis.scratch import reading
-from core.redis.transfer import count_keys, empty, transfer
+from core.redis.transfer import Seen, count_keys, empty, transfer
 
 Told = Callable[[str], None]
 
@@ -38,8 +38,10 @@ async def check(place: Place, name: str, manifest: Manifest, folder: Path, told:
         told(f"{file.file}: {file.bytes:,} bytes, checksum is right")
 
 
-async def restore(place: Place, name: str, url: str, *, replace: bool, told: Told = lambda _text: None) -> int:
-    """Put the backup `name` into the Redis at `url`; returns how many keys it now has.
+async def restore(
+    place: Place, name: str, url: str, *, replace: bool, told: Told = lambda _text: None, seen: Seen = lambda _key: None
+) -> int:
+    """Put the backup `name` into the Redis at `url`; returns how many keys it now has, each of which is `seen`.
 
     Nothing is touched before every file was checked, and read once by a server of our own. A Redis that holds keys is
     refused with Conflict, or emptied where `replace`. Cut off in the middle it left a part: run it again that way.
@@ -59,7 +61,7 @@ async def restore(place: Place, name: str, url: str, *, replace: bool, told: Tol
         done = 0
         for file in manifest.files:
             async with reading(folder / file.file, folder, manifest.database) as source:
-                done += await transfer(source, url, _progress(file.file, told))
+                done += await transfer(source, url, _progress(file.file, told), seen)
     return done
 
 

@@ -154,6 +154,7 @@ def _at_least(least: float) -> click.FloatRange:
 @click.option("--wait-s", default=20.0, show_default=True, type=_at_least(0), help="For a match.")
 @click.option("--lobby-s", default=120.0, show_default=True, type=_at_least(0), help="Between two matches.")
 @click.option("--actions-hz", default=1.0, show_default=True, type=_at_least(0), help="Kept interactions of a player.")
+@click.option("--games", default=1, show_default=True, type=click.IntRange(1, 10**6), help="Registered.")
 @click.option("--flush-s", default=0.03, show_default=True, type=_at_least(0.001), help="MUSTER_FLUSH_S.")
 @click.option("--core", default=0.03, show_default=True, type=_at_least(0), help="Price of a core for an hour.")
 @click.option("--memory", default=0.004, show_default=True, type=_at_least(0), help="Price of a GB for an hour.")

@@ -6,26 +6,34 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import uvloop
 
+from core.backup.kinds import kind_of, told
 from core.backup.manifest import Manifest, decode
 from core.backup.places import Place, place
 from core.backup.restore import check, choose, restore
 from core.backup.take import prune, take
 from core.cli.folder import REDIS, locked, running
 from core.cli.ports import free_port
+from core.cli.remote.shown import duration
 from core.cli.settings import StackSettings
 from core.cli.table import table
 from core.clock import iso
 from core.errors import Misconfigured, MusterError, Unavailable
 from core.redis.embedded import embedded_redis
 
-MB = 1_000_000
+MB: Final = 1_000_000
+NOT_IN_IT: Final = (
+    "what came after it, the secret (.data/secret, MUSTER_SECRET or the chart's Secret; with another one everybody has "
+    "to log in again), settings, programs and images of games, log files"
+)
 
 
 def say(text: str) -> None:
@@ -100,8 +108,13 @@ def put_back(settings: StackSettings, source: str, name: str, *, replace: bool, 
         print("whole and undamaged")
         return 0
     with _target(settings) as url:
-        keys = uvloop.run(restore(kept, name, url, replace=replace, told=say))
-    print(f"restored {keys:,} keys; start the services: matches that do not run any more are ended within seconds")
+        began, kinds = time.monotonic(), Counter[str]()
+        keys = uvloop.run(
+            restore(kept, name, url, replace=replace, told=say, seen=lambda key: kinds.update((kind_of(key),)))
+        )
+    print(f"restored {keys:,} keys in {duration(time.monotonic() - began)}: {told(kinds)}")
+    print(f"not in a backup: {NOT_IN_IT}")
+    print("start the services: matches that do not run any more are ended within seconds")
     return 0
 
 

@@ -24,7 +24,7 @@ def text(load: Load, *, core: float, memory_gb: float) -> str:
         f"{price / load.players * 1000:,.3f} for a thousand players",
         "",
         table(
-            [(f"{limit.players:,.0f}", limit.name, limit.moved_by) for limit in limits(load)],
+            [(f"{limit.players:,}", limit.name, limit.moved_by) for limit in limits(load)],
             head=("players", "what ends there, with one of it", "moved by"),
         ),
     ])  # fmt: skip

@@ -43,6 +43,8 @@ class Batch:
 
     async def do_many(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
         """Run commands, function calls among them, in order. Raises Unavailable."""
+        if len(commands) == 1:
+            return [await self._submit(commands[0])]
         replies = await asyncio.gather(*map(self._submit, commands), return_exceptions=True)
         for reply in replies:
             if isinstance(reply, BaseException):

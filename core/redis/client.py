@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 
 import hiredis
@@ -19,7 +19,9 @@ from redis.asyncio import BlockingConnectionPool, Connection, Redis, RedisCluste
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 
+from core.deadlines import Deadlines
 from core.errors import Misconfigured, MusterError
+from core.redis.direct import Direct
 from core.redis.errors import FunctionMissing, from_reply, unreachable
 from core.redis.library import LIBRARY
 from core.redis.sentinel import SCHEMES, parse
@@ -57,7 +59,9 @@ class Database:
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client
+        self._direct = None if isinstance(client, RedisCluster) else Direct(client)
         self.trips = Trips()
+        self._deadlines = Deadlines(TIMEOUT_S)
         self._loading: asyncio.Task[None] | None = None
 
     async def call(self, function: str, base: str, *args: Arg) -> Any:
@@ -101,14 +105,7 @@ class Database:
             return []
         began = time.perf_counter()
         try:
-            if len(commands) == 1:
-                replies = [await self._alone(commands[0])]
-            else:
-                pipe = self._client.pipeline(transaction=False)
-                for command in commands:
-                    pipe.execute_command(*command)
-                async with asyncio.timeout(TIMEOUT_S):
-                    replies = await pipe.execute(raise_on_error=False)
+            replies = await self._deadlines.keep(self._replies(commands))
         except (rx.RedisError, OSError) as error:
             self.trips.failed += 1
             raise _passing(error) from error
@@ -124,13 +121,20 @@ class Database:
         except (rx.RedisError, OSError) as error:
             raise _passing(error) from error
 
-    async def _alone(self, command: Sequence[Arg]) -> Any:
-        """The reply to one command, or the error that it is; a pipeline for it alone would cost twice as much."""
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                return await self._client.execute_command(*command)
-        except rx.ResponseError as error:
-            return error
+    async def _replies(self, commands: Sequence[Sequence[Arg]]) -> list[Any]:
+        """A reply each, errors of Redis among them; what did not arrive is tried again. Raises RedisError, OSError."""
+        if self._direct is not None:
+            with suppress(rx.RedisError, OSError):
+                return await self._direct.ask(commands)
+        if len(commands) == 1:  # a pipeline for it alone would cost twice as much
+            try:
+                return [await self._client.execute_command(*commands[0])]
+            except rx.ResponseError as error:
+                return [error]
+        pipe = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipe.execute_command(*command)
+        return list(await pipe.execute(raise_on_error=False))
 
     async def load(self) -> None:
         """Load the function library (on every primary). Idempotent.
@@ -176,16 +180,9 @@ class Database:
         return dict(found) if cluster and isinstance(found, dict) else {"": found}
 
     async def _run(self, command: Sequence[Arg]) -> Any:
-        began = time.perf_counter()
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                reply = await self._client.execute_command(*command)
-        except rx.ResponseError as error:
-            raise from_reply(str(error)) from error
-        except (rx.RedisError, OSError) as error:
-            self.trips.failed += 1
-            raise _passing(error) from error
-        self.trips.took.observe(time.perf_counter() - began)
+        reply = (await self._pipeline([command]))[0]
+        if isinstance(reply, Exception):
+            raise reply
         return reply
 
 

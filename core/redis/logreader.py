@@ -20,6 +20,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.redis.client import Database, function_call
 
 MAX_READ: Final = 500  # batches of one `read`: 30 MB where all are full
+MOST_READ: Final = 4_000  # ... where the reader knows that they are small
 FACTS_READ: Final = 500  # facts of one log in one `read`, beside them: 150 KB
 ALIVE_S: Final = 60.0  # a reader that finds nothing new says that it is there so often
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -78,8 +79,8 @@ class LogReader:
     async def read(self, most: int = MAX_READ) -> list[Entry]:
         """Up to `most` batches, at least one a shard, after the cursors, of each shard in its order, and facts.
 
-        Empty where there is nothing new. Without `commit` the next call gives the same again. Raises NotFound for one
-        that is not registered (any more).
+        More than MOST_READ are not given; none where there is nothing new. Without `commit` the next call gives the
+        same again. Raises NotFound for one that is not registered (any more).
         """
         if not self.cursors:
             raise NotFound(f"reader {self.name!r} is not registered", code="reader-gone")
@@ -95,7 +96,7 @@ class LogReader:
 
     def page(self, base: str, most: int = MAX_READ) -> int:
         """How many of one log `read` gives at most: where it gives so many, there may be more."""
-        return max(1, min(most, MAX_READ) // len(self._shards)) if base in self._shards else FACTS_READ
+        return max(1, min(most, MOST_READ) // len(self._shards)) if base in self._shards else FACTS_READ
 
     @property
     def lost(self) -> int:

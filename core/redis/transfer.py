@@ -23,6 +23,7 @@ CALL_S: Final = 120.0  # a batch may hold one key of hundreds of megabytes
 NEVER: Final = -1  # PEXPIRETIME of a key that stays
 
 Told = Callable[[int], None]
+Seen = Callable[[bytes], None]
 
 
 class Unfit(Refused):
@@ -57,8 +58,10 @@ async def empty(url: str) -> None:
             raise unreachable(error) from error
 
 
-async def transfer(source: Redis, target_url: str, told: Told = lambda _keys: None) -> int:
-    """Copy all keys of `source` (which gives bytes) to `target_url`; returns how many.
+async def transfer(
+    source: Redis, target_url: str, told: Told = lambda _keys: None, seen: Seen = lambda _key: None
+) -> int:
+    """Copy all keys of `source` (which gives bytes) to `target_url`; returns how many. Each that is there is `seen`.
 
     A key that is there already is left alone and raises Conflict; one that the target cannot read raises Unfit. Keys
     that are over by now are not counted.
@@ -73,6 +76,8 @@ async def transfer(source: Redis, target_url: str, told: Told = lambda _keys: No
                     async with asyncio.timeout(CALL_S):
                         await _put(target, batch)
                     done += len(batch)
+                    for one in batch:
+                        seen(one.key)
                     told(done)
                 if cursor == 0:
                     return done

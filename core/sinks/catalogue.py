@@ -54,6 +54,7 @@ class Message(NamedTuple):
 _MATCH_ID: Final = "m-01jd8zq4x9c7k2v5r1t3w6y8ab"
 _TICKET_ID: Final = "t-01jd8zq3m2c7k2v5r1t3w6y8ac"
 _SERVER_ID: Final = "s-01jd8zq4zvc7k2v5r1t3w6y8ad"
+_TRACE: Final = "019351fb8e8261e62d9701d0f86f214c"
 _ANN: Final = "p-01jd8z0a11c7k2v5r1t3w6y8ae"
 _BOB: Final = "p-01jd8z0b22c7k2v5r1t3w6y8af"
 
@@ -66,16 +67,19 @@ COMMON: Final[dict[str, Field]] = {
 
 _OF_A_GAME: Final = {"game": Field("id", "arena")}
 _IN_A_MATCH: Final = {**_OF_A_GAME, "match": Field("id", _MATCH_ID)}
+_OF_A_MATCH: Final = {**_IN_A_MATCH, "trace": Field("of the match, as in logs; '' where it is not known", _TRACE)}
 _OF_A_PLAYER: Final = {**_OF_A_GAME, "player": Field("id", _ANN)}
 _OF_A_TICKET: Final = {
     **_OF_A_GAME, "ticket": Field("id", _TICKET_ID), "match": Field("id, '' without one", _MATCH_ID),
     "seq": Field("number of this change of the ticket, from 1", 3),
     "status": Field("of the ticket, after it", "COMPLETED"),
     "reason": Field("of the change, '' for the usual one", ""),
+    "trace": Field("of the ticket, as in logs", _TRACE),
 }  # fmt: skip
 _OF_A_SERVER: Final = {
     **_OF_A_GAME, "server": Field("id of a server that was started without a match", _SERVER_ID),
     "match": Field("id, '' without one", ""), "kind": Field("why it was started: warm or early", "warm"),
+    "trace": Field("of its match, '' without one", ""),
 }  # fmt: skip
 _OF_AN_ATTEMPT: Final = {
     "name": Field("as it was entered, or of what was made; cut and made printable", "ann"),
@@ -104,20 +108,20 @@ def _ticket(about: str, **examples: Any) -> Kind:
 
 KINDS: Final[dict[str, Kind]] = {
     "new_match_created": Kind(MATCHES, "players were grouped; a server is being started for them", {
-        **_IN_A_MATCH, "game_version": Field("of the registration", 3),
+        **_OF_A_MATCH, "game_version": Field("of the registration", 3),
         "players": Field("who has a seat", [{"id": _ANN, "name": "ann", "team": "red"}]),
         "order": Field("what an outside matchmaker calls it, '' for a match of the queue", "")}),
     "match_failed": Kind(MATCHES, "it never came to be played", {
-        **_IN_A_MATCH, "reason": Field("as on the match", "never_ready")}),
+        **_OF_A_MATCH, "reason": Field("as on the match", "never_ready")}),
     "session_created": Kind(SESSIONS, "the match's server is ready", {
-        **_IN_A_MATCH, "server": Field("its id", _SERVER_ID)}),
+        **_OF_A_MATCH, "server": Field("its id", _SERVER_ID)}),
     "player_joined_session": Kind(SESSIONS, "a player connected, or came back", {
         **_IN_A_MATCH, "player": Field("id", _ANN), "team": Field("'' without teams", "red")}),
     "player_left_session": Kind(SESSIONS, "a player left, or the match was over; not told where its server was lost", {
         **_IN_A_MATCH, "player": Field("id", _ANN),
         "reason": Field("left, disconnected, match_over, or why he was turned out", "left")}),
     "session_removed": Kind(SESSIONS, "the match is over", {
-        **_IN_A_MATCH, "outcome": Field("ENDED or FAILED", "ENDED"), "reason": Field("as on the match", "finished")}),
+        **_OF_A_MATCH, "outcome": Field("ENDED or FAILED", "ENDED"), "reason": Field("as on the match", "finished")}),
     "tank_moved": Kind(PLACES, "a player moved", {
         **_IN_A_MATCH, "player": Field("id", _ANN),
         "lat": Field("degrees", 48.2082), "lon": Field("degrees", 16.3738)}),
@@ -148,7 +152,7 @@ KINDS: Final[dict[str, Kind]] = {
     "ticket_failed": _ticket("its matches failed too often, or the rules changed", status="FAILED", reason="crashed"),
     "server_started": Kind(SERVERS, "supply starts a server that no match has yet", _OF_A_SERVER, "server"),
     "server_allocated": Kind(SERVERS, "a match took it", {
-        **_OF_A_SERVER, "match": Field("id", _MATCH_ID)}, "server"),
+        **_OF_A_SERVER, "match": Field("id", _MATCH_ID), "trace": Field("of the match", _TRACE)}, "server"),
     "server_ended": Kind(SERVERS, "it ended without a match", {
         **_OF_A_SERVER, "reason": Field("why", "unneeded")}, "server"),
     "player_online": Kind(PRESENCE, "a player was heard of for the first time, or again", _OF_A_PLAYER, "player"),

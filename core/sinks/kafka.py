@@ -23,6 +23,7 @@ class Kafka:
     """See `core.sinks.outlet`."""
 
     name = "kafka"
+    most = 20_000  # 5 MB
 
     def __init__(self, servers: str) -> None:
         self._servers = servers

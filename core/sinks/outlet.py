@@ -12,6 +12,7 @@ class Outlet(Protocol):
     """A connection to a broker. Not used by two tasks at once."""
 
     name: str  # of the reader of the logs, and in metrics
+    most: int  # messages of one send: even a slow broker takes as many within its time-out
 
     async def open(self) -> None:
         """Connect. Raises Unavailable."""

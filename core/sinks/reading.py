@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from core import trace
 from core.errors import Invalid
 from core.interactions import Action, Attack, Exchange, Happening, Interaction, Move, read_batch
 from core.lifecycle import TicketEvent
@@ -110,13 +111,23 @@ def _fact(game: str, entry: Entry) -> Message:
         body = {"event": name, "id": body["id"], "at_ms": body["at_ms"], **body, "version": VERSION}
         if game:
             body["game"] = game
+        if "trace" in KINDS[name].fields:
+            body["trace"] = _trace(body)
         return Message(KINDS[name].topic, entry.match, body["id"], name, orjson.dumps(body))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Invalid(f"entry {entry.id} is no fact: {error!r}", code="fact-malformed") from None
 
 
+def _trace(body: dict[str, Any]) -> str:
+    """The trace of a ticket or match, of which a fact has what its client brought; '' where it says nothing of it."""
+    if "ticket" in body:
+        return trace.of(body["ticket"], body.get("trace", ""))
+    return trace.of(body["match"], body["trace"]) if body.get("match") and "trace" in body else ""
+
+
 def _ticket(_: str, ticket: str, told: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     more = {name: told[name] for name in ("at_ms", "match", "seq", "status", "reason")}
+    more["trace"] = told.get("trace", "")
     return TICKET_EVENTS[told["event"]], {"id": f"{ticket}-{told['seq']}", "ticket": ticket, **more}
 
 

@@ -23,7 +23,7 @@ from core import keys
 from core.errors import Invalid, MusterError, NotFound
 from core.log import get
 from core.redis.client import Database
-from core.redis.logreader import Entry, LogReader, entry_ms
+from core.redis.logreader import MAX_READ, MOST_READ, Entry, LogReader, entry_ms
 from core.sinks.catalogue import TOPICS, Message
 from core.sinks.merge import by_stream, first, in_order
 from core.sinks.metrics import Metrics
@@ -31,7 +31,7 @@ from core.sinks.outlet import Outlet
 from core.sinks.reading import messages
 
 POLL_S: Final = 0.2  # between rounds that left nothing behind
-MESSAGES: Final = 20_000  # of one send, 5 MB: well under a broker's time-out. An entry more a game at most
+OVERREAD: Final = 4  # times what fits into a send; what does not is read again
 INSTALLATION: Final = ""  # its own log, beside those of games
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
@@ -63,6 +63,7 @@ class Shipper:
     topics: Set[str] = TOPICS
     log: FilteringBoundLogger = field(default_factory=lambda: get("sinks"))
     _readers: dict[str, LogReader] = field(default_factory=dict)
+    _most: dict[str, int] = field(default_factory=dict)  # batches of a game that a round reads
     _held_until_s: dict[str, float] = field(default_factory=dict)
     _looked_s: float = float("-inf")
     _more: bool = False  # the last round left something behind
@@ -99,7 +100,10 @@ class Shipper:
         return 0.0 if self._oldest_s is None else time.monotonic() - self._oldest_s
 
     async def turn(self) -> int:
-        """One round over all games that are ours; how many messages were sent. Raises Unavailable."""
+        """One round over all games that are ours; how many messages were sent. Raises Unavailable.
+
+        A send has as many as its broker takes in time, and an entry more a game at most.
+        """
         await self._lease()
         sent = left = 0
         self._more = False
@@ -107,7 +111,7 @@ class Shipper:
         for start in range(0, len(games), GAMES_AT_ONCE):
             now_ms = await self._redis_ms()
             some = games[start : start + GAMES_AT_ONCE]
-            rounds = [await self._read(game, now_ms, MESSAGES // len(some)) for game in some]
+            rounds = [await self._read(game, now_ms, self.outlet.most // len(some)) for game in some]
             todo = [one for one in rounds if one.entries]
             batch = [message for one in todo for message in one.messages]
             left += sum(one.left for one in todo)
@@ -136,12 +140,14 @@ class Shipper:
         try:
             if not reader.cursors:
                 await reader.register(start="oldest")
-            found = await reader.read()
+            most = self._most.get(game, MAX_READ)
+            found = await reader.read(most)
         except NotFound:  # it was silent for too long, and is dropped: what was trimmed meanwhile is counted as lost
             reader.cursors = {}
             return _Round(reader, [], [])
         pages = by_stream(found)
-        ordered = in_order(pages, now_ms=now_ms, full=reader.page)
+        ordered = in_order(pages, now_ms=now_ms, full=lambda stream: reader.page(stream, most))
+        self._most[game] = worth_reading(found, room)
         entries = first(ordered, room)
         made: list[Message] = []
         for entry in entries:
@@ -151,7 +157,7 @@ class Shipper:
                 self.metrics.unreadable.labels(self.outlet.name).inc()
                 self.log.error("an entry is left out", game=game, entry=entry.id, shard=entry.shard, error=error.detail)
         left = len(ordered) - len(entries)
-        full = any(len(page) >= reader.page(stream) for stream, page in pages.items())
+        full = any(len(page) >= reader.page(stream, most) for stream, page in pages.items())
         return _Round(reader, entries, made, left, more=bool(left) or full)
 
     async def _commit(self, one: _Round) -> None:
@@ -192,6 +198,16 @@ class Shipper:
         held, self._held_until_s = list(self._held_until_s), {}
         self._looked_s = float("-inf")
         await self.db.call_many([("lease_drop", keys.sink(self.outlet.name, game), (self.owner,)) for game in held])
+
+
+def worth_reading(entries: Sequence[Entry], room: int) -> int:
+    """How many batches the next round reads of a game, from how large these are in the mean: what fills `room`.
+
+    A broker that takes long to answer is so given more at once, and not left behind by games of many small batches.
+    OVERREAD as many, for a read is shared by all shards evenly, and few may be busy.
+    """
+    sizes = [entry.size for entry in entries if entry.batch]
+    return max(MAX_READ, min(MOST_READ, OVERREAD * room * len(sizes) // max(1, sum(sizes)))) if sizes else MAX_READ
 
 
 async def _sleep(stop: asyncio.Event, seconds: float) -> None:

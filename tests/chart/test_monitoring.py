@@ -100,7 +100,7 @@ def test_every_alert_has_a_runbook() -> None:
 
 
 def test_what_is_watched_first_is_on_a_dashboard() -> None:
-    """Queues, starts, ticks, streams, presence, packs, HTTP, Redis and brokers are all to be seen."""
+    """Queues, starts, ticks, streams, presence, packs, HTTP, Redis, brokers and what reads them are all to be seen."""
     shown = {name for where, query in queries() if ".json" in where for name in NAME.findall(query)}
     wanted = {
         "muster_queue_tickets", "muster_queue_oldest_wait_seconds", "muster_time_to_match_seconds_bucket",
@@ -108,7 +108,8 @@ def test_what_is_watched_first_is_on_a_dashboard() -> None:
         "muster_servers", "muster_arena_ticks_late_total", "muster_flush_lag_seconds", "muster_log_reader_lag_seconds",
         "muster_heartbeats_total", "muster_presence_late_seconds_bucket", "muster_packs_waiting",
         "muster_http_requests_total", "muster_redis_round_trip_seconds_bucket", "muster_sink_lag_seconds",
-        "muster_sink_waiting_entries",
+        "muster_sink_waiting_entries", "muster_intake_reading", "muster_intake_dead_total",
+        "muster_analytics_lag_seconds", "muster_analytics_flags_total",
     }  # fmt: skip
     assert wanted <= KNOWN.keys()
     assert wanted <= shown

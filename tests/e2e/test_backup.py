@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -51,7 +52,9 @@ def test_all_is_lost_and_comes_back(tmp_path: Path) -> None:
     assert "whole and undamaged" in muster(env, "restore", "--check")[1]
     code, said = muster(env, "restore")
     assert code == 0, said
-    assert "restored" in said
+    assert re.search(r"restored \d+ keys in [\d.]+ s: .*\b\d+ games\b.* others\n", said)
+    assert "2 accounts" in said  # hers, and the operator's
+    assert "not in a backup: what came after it, the secret (.data/secret" in said
     assert '"keys"' in muster(env, "backups", "--json")[1]
 
     with running_stack(tmp_path, **env) as stack:

@@ -22,7 +22,7 @@ def _run(*options: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_load_test_reports_what_it_did(tmp_path: Path) -> None:
     """Users of the API and bots that play: no request fails, matches end, and the page has its plots inside."""
-    done = _run("--users", "10", "--bots", "10", "--seconds", "6", "--out", str(tmp_path))
+    done = _run("--users", "10", "--bots", "10", "--seconds", "10", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures["problems"] == []

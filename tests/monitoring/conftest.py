@@ -29,26 +29,34 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def sinks_port(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The metrics port of what carries the stack's events to a broker."""
-    folder, port = tmp_path_factory.mktemp("broker"), free_port()
-    with tansu(folder) as broker, (folder / "sinks.log").open("wb") as log:
-        env = stack.env | {
-            "REDIS_URL": stack.redis_url,
-            "KAFKA_BOOTSTRAP_SERVERS": broker.address,
-            "MUSTER_SINKS_METRICS_PORT": str(port),
+def beside(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """The metrics ports of what runs beside the stack: events go to a broker, and are counted; one queue is away."""
+    folder = tmp_path_factory.mktemp("beside")
+    ports = {job: free_port() for job in ("sinks", "analytics", "intake")}
+    running = []
+    with tansu(folder) as broker:
+        more: dict[str, dict[str, str]] = {
+            "sinks": {"KAFKA_BOOTSTRAP_SERVERS": broker.address},
+            "analytics": {},
+            "intake": {"RABBITMQ_HOST": f"127.0.0.1:{free_port()}"},
         }
-        process = subprocess.Popen([sys.executable, "-m", "core.sinks"], cwd=ROOT, env=env, stdout=log, stderr=log)
+        for job, port in ports.items():
+            own = more[job] | {"REDIS_URL": stack.redis_url, f"MUSTER_{job.upper()}_METRICS_PORT": str(port)}
+            with (folder / f"{job}.log").open("wb") as log:
+                command = [sys.executable, "-m", f"core.{job}"]
+                running.append(subprocess.Popen(command, cwd=ROOT, env=stack.env | own, stdout=log, stderr=log))
         try:
-            yield port
+            yield ports
         finally:
-            process.terminate()
-            process.wait(30)
+            for process in running:
+                process.terminate()
+            for process in running:
+                process.wait(30)
 
 
 @pytest.fixture(scope="session")
-def prometheus(stack: Stack, sinks_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+def prometheus(stack: Stack, beside: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that scrapes all of it."""
-    ports = {job: int(stack.env[name]) for job, name in PORTS.items()} | {"sinks": sinks_port}
+    ports = {job: int(stack.env[name]) for job, name in PORTS.items()} | beside
     with running_prometheus(tmp_path_factory.mktemp("prometheus"), ports) as made:
         yield made

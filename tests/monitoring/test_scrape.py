@@ -16,7 +16,7 @@ from tests.seat import Seat
 from tests.stack import ROOT, Stack, Ticket, Visit
 from tests.support import eventually
 
-JOBS = {"webapi", "matchmaker", "worker", "sinks", "games"}
+JOBS = {"webapi", "matchmaker", "worker", "sinks", "intake", "analytics", "games"}
 GAME = {
     "id": "watched", "server": {"arena": {"time_limit_s": 600, "score_limit": 0}},
     "rules": {
@@ -35,15 +35,18 @@ GAME = {
 ONLY_AFTER_AN_ERROR = {
     "muster_arena_joins_refused_total", "muster_arena_bad_messages_total",
     "muster_packs_troubles_total", "muster_packs_failures_total",
-    "muster_presence_late_seconds_bucket",
+    "muster_presence_late_seconds_bucket", "muster_analytics_lost_total",
 }  # fmt: skip
-# And of these with the first use: of the relay, of a webhook, of a result.
+# And of these with the first use: of the relay, of a webhook, of a result, of a queue, of a cheat.
 NOT_USED_HERE = {
     "muster_relay_ended_total", "muster_webhook_dead", "muster_webhook_waiting", "muster_matches_rated_total",
+    "muster_intake_executed_total", "muster_intake_dead_total", "muster_analytics_flags_total",
 }  # fmt: skip
 
 
-async def test_everything_that_is_asked_for_is_there(stack: Stack, prometheus: Prometheus, sinks_port: int) -> None:
+async def test_everything_that_is_asked_for_is_there(
+    stack: Stack, prometheus: Prometheus, beside: dict[str, int]
+) -> None:
     """While a match runs. Targets, alerts, recordings, panels, autoscaling: none fails, none asks for what is not."""
     village = [sys.executable, str(ROOT / "examples" / "village" / "client.py"), "--url", stack.url, "--register"]
     packs = await asyncio.create_subprocess_exec(*village, stdout=subprocess.DEVNULL)  # a pack at least is executed
@@ -54,7 +57,7 @@ async def test_everything_that_is_asked_for_is_there(stack: Stack, prometheus: P
         plays = [asyncio.create_task(Seat(here, it).play()) for it in near]
         try:
             await eventually(lambda: all_up(prometheus), within_s=240.0, every_s=0.5)
-            check_conventions(stack, sinks_port)
+            check_conventions(stack, beside)
             await eventually(lambda: complete(prometheus), within_s=240.0, every_s=1.0)
             for where, query in queries():
                 filled = query.replace("$namespace", "laptop").replace("$__rate_interval", "1m")
@@ -112,13 +115,13 @@ def test_prometheus_evaluates_every_rule(prometheus: Prometheus) -> None:
     assert critical == []
 
 
-def check_conventions(stack: Stack, sinks_port: int) -> None:
+def check_conventions(stack: Stack, beside: dict[str, int]) -> None:
     """promtool finds nothing to complain of in what each service and a game server says: names, units, help, types."""
     own = [int(stack.env[name]) for name in PORTS.values()]
     with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[PORTS['matchmaker']]}/targets") as answer:
         servers = [int(target.rpartition(":")[2]) for group in json.load(answer) for target in group["targets"]]
     assert servers
-    for port in (*own, sinks_port, *servers):
+    for port in (*own, *beside.values(), *servers):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
             text = answer.read()
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)

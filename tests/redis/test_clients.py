@@ -90,3 +90,25 @@ async def test_cancellation_is_never_lost(client: Caller, data: Database) -> Non
         [outcome] = await asyncio.gather(task, return_exceptions=True)
         assert isinstance(outcome, asyncio.CancelledError) == cancelled
     assert await client.call("tickets_seen", BASE, NOW) == 0
+
+
+async def test_a_reply_is_never_anothers(data: Database) -> None:
+    """Where calls end half-way, those after them get their own answers, many at once and alone."""
+    texts = [str(n) for n in range(8)]
+    await data.do_many([("SET", f"reply:{text}", text) for text in texts])
+    for ticks in range(40):
+        leaving = asyncio.create_task(data.do("GET", "reply:left"))
+        for _ in range(ticks % 10):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        assert await asyncio.gather(*(data.do("GET", f"reply:{text}") for text in texts)) == texts
+        await asyncio.gather(leaving, return_exceptions=True)
+
+
+async def test_connections_that_were_cut_are_made_again(data: Database) -> None:
+    """Redis closes all connections that a process has at hand: nobody who asks next hears of it."""
+    await data.do("SET", "reply:cut", "x")
+    for _ in range(3):
+        await asyncio.gather(*(data.do("GET", "reply:cut") for _ in range(6)))
+        await data._everywhere("CLIENT KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert await asyncio.gather(*(data.do("GET", "reply:cut") for _ in range(6))) == ["x"] * 6

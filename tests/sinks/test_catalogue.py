@@ -61,6 +61,7 @@ async def test_every_event_arrives_as_the_catalogue_says(lived: Stack, listener:
     _sessions(heard)
     _shots(heard)
     _tickets(heard)
+    _traces(heard)
     ada = [
         (one["event"], one["key"] == one["player"]) for one in heard if one["topic"] == AUTH and one["name"] == "ada"
     ]
@@ -112,6 +113,18 @@ def _shots(heard: list[Heard]) -> None:
                 assert (before["event"], before["player"], before["attacker"]) == (
                     "tank_took_damage", after["player"], after["attacker"]
                 )  # fmt: skip
+
+
+def _traces(heard: list[Heard]) -> None:
+    """What is told of a match has one trace, which is that of a ticket of it; so has the server that it took."""
+    traces, of_tickets = defaultdict(set), defaultdict(set)
+    for one in heard:
+        if "trace" in one and one["match"]:
+            (of_tickets if one["topic"] == TICKETS else traces)[one["match"]].add(one["trace"])
+    assert traces.keys() == {one["match"] for one in heard if one["event"] == "new_match_created"}
+    for match, (trace,) in traces.items():
+        assert trace in of_tickets[match] or not of_tickets[match]
+    assert any(of_tickets.values())
 
 
 def _tickets(heard: list[Heard]) -> None:

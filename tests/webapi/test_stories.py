@@ -80,6 +80,36 @@ async def test_the_story_of_a_match(api: Api, db: Database) -> None:
     assert (sum_["player"], sum_["name"]) == (players[0]["player"], "Ann <b>")
 
 
+async def test_a_story_ends_with_its_match(api: Api, db: Database) -> None:
+    """What comes of the tickets of a match that failed, and of its players, is told in the next one's story."""
+    developer = await api.game()
+    players = [await api.guest(name) for name in ("Ann", "Bob")]
+    tickets = [await api.ticket(player) for player in players]
+    failed = await claim(db, "tanks", *tickets)
+    await end(db, "tanks", failed, "fail", "never_ready")
+    await db.call("ticket_end", keys.game("tanks"), tickets[1]["id"], "cancelled", now_ms() + 5, "cancelled", "", "")
+    next_one = await claim(db, "tanks", tickets[0])
+    await make_ready(db, "tanks", next_one)
+    for presence in (now_ms() - 60_000, now_ms() + 60_000):  # online before, and online after
+        base = keys.presence(keys.presence_number(players[1]["player"]))
+        session = json.dumps(["tanks", presence, presence + 1000])
+        await db.do("RPUSH", f"{base}:sessions:{players[1]['player']}", session)
+
+    async def story(match: str) -> list[tuple[str, str]]:
+        told = await api.ask("GET", f"/v1/matches/tanks/{match}/story", token=developer["access_token"])
+        return [(one["event"], one.get("match", "")) for one in told.body["events"]]
+
+    first = await story(failed)
+    assert sorted(first) == sorted(
+        2 * [("ticket_created", ""), ("ticket_matched", failed), ("ticket_requeued", failed)]
+        + [("new_match_created", failed), ("match_failed", failed)]
+    )
+    second = await story(next_one)
+    assert ("ticket_placed", next_one) in second
+    assert ("ticket_cancelled", "") not in first + second
+    assert ("ticket_requeued", failed) in second  # how its ticket came to it
+
+
 async def test_the_story_of_a_player(api: Api, db: Database, admin: str) -> None:
     """His tickets and matches in a game; for admins how he came in, in all games."""
     developer = await api.game()
@@ -123,7 +153,7 @@ async def test_counts_and_flags_are_shown(api: Api, db: Database, admin: str) ->
     await db.call("analytics_begin", keys.counted_base(""), "redis")
     token = developer["access_token"]
     told = await api.ask("GET", "/v1/games/tanks/analytics?minutes=5", token=token)
-    assert told.body["source"] == "redis"
+    assert (told.body["source"], told.body["counting"]) == ("redis", False)
     assert {name: sum(values) for name, values in told.body["counts"].items()} == {
         "tank_moved": 3,
         "damage": 2.5,
@@ -137,6 +167,28 @@ async def test_counts_and_flags_are_shown(api: Api, db: Database, admin: str) ->
         ]  # fmt: skip
     assert (await api.ask("GET", "/v1/games/tanks/analytics?minutes=0", token=token)).problem == "invalid"
     assert (await api.ask("GET", "/v1/flags?limit=501", token=admin)).problem == "invalid"
+
+
+async def test_where_nobody_counts_it_is_said(api: Api, db: Database, admin: str) -> None:
+    """No flags mean something only while somebody looks for them: whether somebody does, and when somebody last did."""
+    token = (await api.game())["access_token"]
+
+    async def counting(path: str, who: str) -> tuple[bool, str]:
+        told = (await api.ask("GET", path, token=who)).body
+        assert (told.get("flags", []), told.get("counts", {})) == ([], {})
+        return told["counting"], told.get("counted_at", "")
+
+    paths = [(f"/v1/{of}{what}", who) for of, who in (("games/tanks/", token), ("", admin)) for what in
+             ("flags", "analytics")]  # fmt: skip
+    assert {await counting(*one) for one in paths} == {(False, "")}
+    for unit, seen in (("tanks", paths[:2]), ("kafka", paths)):
+        lease = keys.sink("analytics", unit)
+        await db.call("lease_take", lease, "counter", 60_000, 0)
+        assert [(now, bool(at)) for now, at in [await counting(*one) for one in seen]] == [(True, True)] * len(seen)
+        await db.call("lease_drop", lease, "counter")
+        for now, at in [await counting(*one) for one in seen]:
+            assert not now
+            assert at > "2026"
 
 
 async def test_a_match_and_a_player_are_found(api: Api, db: Database, admin: str) -> None:

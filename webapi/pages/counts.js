@@ -18,7 +18,10 @@ const NAMES = {
   guest_made: "Guests", guest_refused: "Guests refused",
 };
 const BAD = ["session_removed:FAILED", "match_failed", "ticket_timed_out", "ticket_failed", "user_login_failed", "flags"];
-const NOBODY = "Nobody counts yet: python -m core.analytics does.";
+
+/** What to say where nobody counts; "" where somebody does. @param {{counting: boolean, counted_at?: string}} answer */
+const nobody = ({ counting, counted_at }) =>
+  counting ? "" : `${counted_at ? `Nobody has counted since ${counted_at.slice(0, 19).replace("T", " ")}` : "Nobody ever counted"}: start python -m core.analytics.`;
 
 /** @param {{games: {id: string, name: string}[], admin: boolean}} props games that may be looked at */
 export function Counts({ games, admin }) {
@@ -37,8 +40,8 @@ export function Counts({ games, admin }) {
         </select>
       </header>
       ${found.error && html`<p class="notice bad">${found.error}</p>`}
-      ${found.answer && !rows.length && html`
-        <p class="empty">${found.answer.source ? "Nothing happened in the last hour." : NOBODY}</p>`}
+      ${found.answer && (nobody(found.answer) || !rows.length) && html`
+        <p class="empty">${nobody(found.answer) || "Nothing happened in the last hour."}</p>`}
       <table class="counts">
         <tbody>${rows.map(([name, values]) => html`
           <tr key=${name} class=${BAD.includes(name) ? "bad" : ""}>
@@ -69,11 +72,13 @@ export function Flags({ games, admin }) {
   const paths = admin ? [`v1/flags?limit=${FLAGS}`] : games.map(({ id }) => `v1/games/${path(id)}/flags?limit=${FLAGS}`);
   const { answers, error } = useAll(paths);
   const flags = answers?.flatMap((one) => one.flags).sort((a, b) => (a.at < b.at ? 1 : -1)).slice(0, FLAGS);
+  const uncounted = answers?.map(nobody).find(Boolean);
   return html`
     <section class="card" aria-labelledby="flags-title">
       <h2 id="flags-title">What cannot be right</h2>
       ${error && html`<p class="notice bad">${error}</p>`}
-      ${flags && !flags.length && html`<p class="empty">Nothing: no tank too fast, no damage too high, no storm of logins.</p>`}
+      ${uncounted && html`<p class="empty">${uncounted}</p>`}
+      ${flags && !flags.length && !uncounted && html`<p class="empty">Nothing: no tank too fast, no damage too high, no storm of logins.</p>`}
       ${flags?.length > 0 && html`
         <table>
           <thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Who</th><th scope="col">Match</th></tr></thead>

@@ -35,13 +35,13 @@ async def of_game(call: Call, query: doc.MinutesQuery) -> doc.Analytics:
 async def flags(call: Call, query: doc.FlagQuery) -> doc.Flags:
     """What cannot be right, of all games, and storms of failed logins."""
     games = ["", *(game.id for game in await call.services.games.every())][:FLAGGED_GAMES_MOST]
-    return doc.Flags(await call.services.counted.flags(games, _limit(query)))
+    return await _flags(call, games, query)
 
 
 @TABLE.route("GET", "/v1/games/{game}/flags", who=DEVELOPERS, errors=(NotFound, Forbidden, Invalid))
 async def flags_of_game(call: Call, query: doc.FlagQuery) -> doc.Flags:
     """What cannot be right in a game: a tank too fast, damage too high."""
-    return doc.Flags(await call.services.counted.flags([await _own(call)], _limit(query)))
+    return await _flags(call, [await _own(call)], query)
 
 
 @TABLE.route("GET", "/v1/search", who=DEVELOPERS, errors=(NotFound,))
@@ -91,6 +91,12 @@ async def of_account(call: Call) -> doc.Story:
     player = call.path("player")
     told, partial = await call.services.stories.of_account(player)
     return doc.Story(await _shown(call, told), partial, player=player, name=await _name(call, player))
+
+
+async def _flags(call: Call, games: list[str], query: doc.FlagQuery) -> doc.Flags:
+    counted, limit = call.services.counted, _limit(query)
+    found = await counted.flags(games, limit)
+    return doc.Flags(found, *await counted.counter(games[0], call.now_ms))
 
 
 async def _own(call: Call) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from core import keys
 from core.analytics.fold import TEN
 from core.analytics.judge import MINUTE_MS
+from core.analytics.source import KAFKA, READER
 from core.redis.batch import Batch
 from webapi.records import iso, parsed
 from webapi.story_documents import Analytics, Flag
@@ -41,13 +42,26 @@ class Counted:
                 place = ten + int(nth) - first
                 if 0 <= place < minutes:
                     counts.setdefault(name, [0.0] * minutes)[place] = float(amount)
+        counting, counted_at = await self.counter(game, now_ms)
         return Analytics(
             since=iso(first * MINUTE_MS),
             minutes=minutes,
             counts=dict(sorted(counts.items())),
             source=source or "",
+            counting=counting,
+            counted_at=counted_at,
             game=game or UNSET,
         )
+
+    async def counter(self, game: str, now_ms: int) -> tuple[bool, str | UnsetType]:
+        """Whether somebody counts what happens in `game` ('': in the installation), and when somebody last did.
+
+        That is told by the lease of who counts, which ends seconds after whoever died: nobody counts from then on.
+        """
+        units = dict.fromkeys((game, KAFKA))  # of the logs, or all of Kafka
+        found = await self._batch.do_many([("HGET", f"{keys.sink(READER, unit)}:lease", "until_ms") for unit in units])
+        until_ms = max((int(one) for one in found if one), default=0)
+        return until_ms > now_ms, iso(min(until_ms, now_ms)) if until_ms else UNSET
 
     async def flags(self, games: Sequence[str], most: int) -> list[Flag]:
         """The latest flags of these games ('' is the installation), the latest first."""

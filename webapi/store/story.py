@@ -18,7 +18,7 @@ from core.redis.batch import Batch
 from core.redis.logreader import Entry, entry, entry_ms
 from core.sinks.reading import messages
 from webapi.records import ticket_record
-from webapi.story_records import Told, of_body, of_flag, of_match, of_session, of_ticket
+from webapi.story_records import Told, of_body, of_flag, of_match, of_session, of_ticket, until_over
 
 PAGE: Final = 500  # entries of a log, in one step of Redis
 FACTS_MOST: Final = 10_000  # of a game, or of logins: as many as are kept
@@ -54,8 +54,9 @@ class Stories:
         played, more = await self._play(game, match, facts.created_ms - 1000, until)
         told += played
         for ticket in facts.tickets[:TICKETS_MOST]:
-            told += await self._ticket(game, ticket)
-        told += await self._sessions(game, facts.players[:PLAYERS_MOST], facts.created_ms, until)
+            told += until_over(await self._ticket(game, ticket), match)
+        over = facts.ended_ms or EVER_MS
+        told += await self._sessions(game, facts.players[:PLAYERS_MOST], facts.created_ms, over)
         told += await self._flags(game, lambda body: body.get("match") == match)
         return told, cut or more, str(found["state"])
 

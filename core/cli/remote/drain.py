@@ -70,10 +70,7 @@ def _wait(to: Site, path: tuple[str, ...], document: Mapping[str, Any], most_s: 
     while not document["done"] and "drain" in document:
         if most_s is not None and time.monotonic() - began >= most_s:
             break
-        left = (
-            f"{document['live_matches']} matches, {document['idle_servers']} idle servers, "
-            f"{document['waiting_tickets']} tickets wait"
-        )
+        left = _left(document)
         if left != told:
             progress(f"{duration(time.monotonic() - began)}: {left}")
             told = left
@@ -91,7 +88,8 @@ def _show(document: Mapping[str, Any]) -> None:
     order = document.get("drain") or {}
     show_one(document, [
         ("game", document.get("game")),
-        ("drained since", order.get("since", "it is not drained")),
+        ("no new matches since", order.get("since")),
+        ("new matches", "" if order else "are made: nothing is drained"),
         ("by", "the installation's order" if document.get("installation") else ""),
         ("ends what runs at", order.get("deadline")),
         ("queues", {"keep": "wait on", "end": "are ended"}.get(order.get("queue", ""))),
@@ -99,8 +97,26 @@ def _show(document: Mapping[str, Any]) -> None:
         ("live matches", document["live_matches"]),
         ("idle servers", document["idle_servers"]),
         ("tickets waiting", document["waiting_tickets"]),
-        ("done", "yes" if document["done"] else "no"),
+        ("empty", _empty(document)),
     ])  # fmt: skip
+
+
+def _left(document: Mapping[str, Any]) -> str:
+    return (
+        f"{document['live_matches']} matches run, {document['idle_servers']} servers stand ready, "
+        f"{document['waiting_tickets']} tickets wait"
+    )
+
+
+def _empty(document: Mapping[str, Any]) -> str:
+    """Whether work may begin; nothing where nothing is drained, for the next match may come at any time."""
+    if "drain" not in document:
+        return ""
+    if document["done"]:
+        return "yes: no match runs, no server stands ready"
+    ends = document["drain"]["queue"] == "end"
+    left = document["live_matches"] + document["idle_servers"] + (document["waiting_tickets"] if ends else 0)
+    return "no" if left else "in some seconds: every service has to have heard of it"
 
 
 COMMANDS = (drain,)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 import yaml
 
-from core.cli.remote.shown import remote, show, show_one
+from core.cli.remote.shown import field, remote, show, show_one
 from core.cli.remote.site import Site
 from core.cli.rest import Answer
 from core.errors import Invalid
@@ -28,7 +28,7 @@ def listing(to: Site) -> None:
     """All registered games."""
     document = to.call("GET", "games")
     rows = [
-        (g["id"], g["spec"].get("name", ""), served_by(g["spec"]), g["version"], g["updated_at"])
+        (g["id"], g["spec"].get("name", ""), served_by(g["spec"]), str(g["version"]), g["updated_at"])
         for g in document["games"]
     ]
     show(document, rows, ("game", "name", "served by", "version", "updated"), none="no game is registered")
@@ -69,7 +69,7 @@ def register(to: Site, file: Path, *, version: int | None) -> None:
         done = "changed" if document["version"] != there["version"] else "unchanged"
     for warning in document["warnings"]:
         click.echo(f"warning: {warning}", err=True)
-    show_one(document, [(done, document["id"]), ("version", document["version"])])
+    show_one(document, [(done, document["id"]), field("version", document["version"])])
 
 
 @games.command("remove")
@@ -89,7 +89,7 @@ def versions(to: Site, game: str) -> None:
     """Versions of GAME, newest first, and what came of their matches."""
     document = to.call("GET", "games", game, "versions")
     rows = [
-        (v["version"], v["state"], v["at"], *(v["matches"][of] for of in ("created", "judged", "faults")))
+        (str(v["version"]), v["state"], v["at"], *(v["matches"][of] for of in ("created", "judged", "faults")))
         for v in document["versions"]
     ]
     show(document, rows, ("version", "state", "since", "matches", "judged", "faults"), none="nothing is kept")
@@ -103,7 +103,7 @@ def rollback(to: Site, game: str, version: int) -> None:
     """Make a new version of GAME that is equal to VERSION."""
     there = to.call("GET", "games", game)["version"]
     document = to.call("POST", "games", game, "rollback", body={"version": version}, version=there)
-    show_one(document, [("version", document["version"]), ("as", version)])
+    show_one(document, [field("version", document["version"]), ("as", str(version))])
 
 
 def served_by(spec: dict[str, Any]) -> str:

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from core.cli.remote.shown import duration, remote, show, show_one
+from core.cli.remote.shown import duration, field, fields, remote, show, show_one
 from core.cli.remote.site import Site
 
 WAITS = ("median_s", "p90_s", "longest_s")
-OF_SUPPLY = ("early_matches", "warm_matches", "cold_matches", "early_unused", "idle_s_per_match")
+OF_SUPPLY = ("early_matches", "warm_matches", "cold_matches", "early_unused")
 OF_MATCH = ("id", "state", "reason", "game_version", "created_at", "ready_at", "ended_at", "trace")
 
 
@@ -58,7 +58,8 @@ def supply(to: Site, game: str) -> None:
         ("policy", ", ".join(document["policy"]) or "on demand"),
         *((name.replace("_", " "), now.get(name)) for name in ("wanted", "ready", "starting", "held", "detail")),
         ("a start takes", duration(now.get("start_s"))),
-        *((name.replace("_", " "), total[name]) for name in OF_SUPPLY),
+        *(field(name, total[name]) for name in OF_SUPPLY),
+        ("idle for each match", duration(total["idle_s_per_match"])),
     ])  # fmt: skip
 
 
@@ -69,7 +70,8 @@ def matches(to: Site, game: str) -> None:
     """Live matches of GAME, then the latest that were over."""
     document = to.call("GET", "games", game, "matches")
     rows = [
-        (m["id"], m["state"], m["reason"], _players(m), m["game_version"], m["created_at"]) for m in document["matches"]
+        (m["id"], m["state"], m["reason"], _players(m), str(m["game_version"]), m["created_at"])
+        for m in document["matches"]
     ]
     show(document, rows, ("match", "state", "reason", "players", "version", "created"), none=f"{game} has had no match")
 
@@ -84,9 +86,9 @@ def match(to: Site, game: str, match: str) -> None:
     result = document.get("result") or {}
     teams = [(f"team {t['name']}", ", ".join(p["name"] for p in t["players"])) for t in document["teams"]]
     show_one(document, [
-        *((k, document.get(k)) for k in OF_MATCH),
+        *(field(k, document.get(k)) for k in OF_MATCH),
         *teams,
-        *((k, v) for k, v in result.items() if not isinstance(v, list | dict)),
+        *fields(result, "output", *(k for k in OF_MATCH if result.get(k) == document.get(k))),
     ])  # fmt: skip
     if not click.get_current_context().obj.as_json and (said := result.get("output")):
         click.echo("\n" + "\n".join(said if isinstance(said, list) else str(said).splitlines()))
@@ -99,7 +101,7 @@ def match(to: Site, game: str, match: str) -> None:
 def why(to: Site, game: str, ticket: str) -> None:
     """Why TICKET has no match yet."""
     document = to.call("GET", "tickets", game, ticket, "why")
-    show_one(document, [(k, v) for k, v in document.items() if not isinstance(v, list | dict)])
+    show_one(document, fields(document))
 
 
 @click.command()
@@ -124,9 +126,9 @@ def player(to: Site, game: str, player: str) -> None:
     """What PLAYER (an id) does in GAME just now."""
     document = to.call("GET", "games", game, "players", player)
     flat = [
-        (f"{part} {k}", v) for part, values in document.items() if isinstance(values, dict) for k, v in values.items()
+        (f"{part} {k}", v) for part, values in document.items() if isinstance(values, dict) for k, v in fields(values)
     ]
-    show_one(document, [*((k, v) for k, v in document.items() if not isinstance(v, dict | list)), *flat])
+    show_one(document, [*fields(document), *flat])
 
 
 def _players(match: dict[str, Any]) -> int:

@@ -12,8 +12,11 @@ import msgspec
 
 from core.cli.remote.site import Site, site
 from core.cli.table import table
+from core.clock import iso
 
 CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # names are players': no escape sequence reaches the terminal
+
+MOMENT_MS: Final = 10**12  # so many ms are a moment (since 2001), and no time that anything takes
 
 
 def plain(value: object) -> object:
@@ -44,6 +47,26 @@ def duration(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min {rest} s"
+
+
+def field(name: str, value: object) -> tuple[str, object]:
+    """A member of a document as a row: what it is called without its unit, moments as ISO, times in words."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if name.endswith("_ms"):
+            shown = iso(int(value)) if value >= MOMENT_MS else duration(value / 1000)
+            return name.removesuffix("_ms").replace("_", " "), shown
+        if name.endswith("_s"):
+            return name.removesuffix("_s").replace("_", " "), duration(value)
+        if isinstance(value, float):
+            return name.replace("_", " "), f"{value:,.10g}"  # a place on earth needs more than a column's one decimal
+        if name.endswith("version"):
+            return name.replace("_", " "), str(value)
+    return name.replace("_", " "), value
+
+
+def fields(document: Mapping[str, Any], *without: str) -> list[tuple[str, object]]:
+    """What a document has at its top, but for `without`."""
+    return [field(k, v) for k, v in document.items() if k not in without and not isinstance(v, list | dict)]
 
 
 class Told:

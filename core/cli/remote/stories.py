@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from core.cli.remote.shown import remote, show
+from core.cli.remote.shown import fields, remote, show
 from core.cli.remote.site import Site
 from core.ids import is_id
+
+NEVER: Final = "nobody ever counted events here, so nothing could be found"
 
 
 @click.command()
@@ -40,17 +42,32 @@ def flags(to: Site, game: str, *, limit: int) -> None:
         (one["at"], one["event"], one["game"], one["player"] or one["about"].get("who", ""), one["match"], _about(one))
         for one in document["flags"]
     ]
-    show(document, rows, ("when", "what", "game", "who", "match", "about"), none="nothing")
+    hint = _nobody(document)
+    none = f"nothing: {hint}" if hint else "nothing that cannot be right"
+    show(document, rows, ("when", "what", "game", "who", "match", "about"), none=none)
+    if rows and hint and not click.get_current_context().obj.as_json:
+        click.echo(f"\n{hint[0].upper()}{hint[1:]}")
+
+
+def _nobody(document: dict[str, Any]) -> str:
+    """What to do where nobody looks for what cannot be right; '' where somebody does."""
+    if document["counting"]:
+        return ""
+    since = f"nobody has counted events since {document['counted_at']}" if "counted_at" in document else NEVER
+    return f"{since}. Start `python -m core.analytics` (docs/operating.md, Analytics)"
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    detail = {name: value for name, value in one.get("detail", {}).items() if not isinstance(value, list | dict)}
-    told = [one.get("reason", ""), *(f"{name}={value}" for name, value in detail.items() if value not in ("", None))]
+    told = [one.get("reason", ""), *_told(one.get("detail", {}))]
     return one["at"], one["event"], one.get("name") or one.get("player", ""), " ".join(filter(None, told))
 
 
+def _told(about: dict[str, Any], *without: str) -> list[str]:
+    return [f"{name.replace(' ', '_')}={value}" for name, value in fields(about, *without) if value not in ("", None)]
+
+
 def _about(flag: dict[str, Any]) -> str:
-    return " ".join(f"{name}={value}" for name, value in flag["about"].items() if name != "who")
+    return " ".join(_told(flag["about"], "who"))
 
 
 COMMANDS = (story, flags)

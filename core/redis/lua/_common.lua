@@ -64,13 +64,13 @@ end
 -- `asked` is what its players are told while they are asked, see `asked_of`.
 local function ticket_step(base, id, event, now, reason, match, asked)
   local key = ticket_key(base, id)
-  local state, doc, since, seq = unpack(redis.call('HMGET', key, 'state', 'doc', 'since_ms', 'seq'))
+  local state, doc, since, seq, trace = unpack(redis.call('HMGET', key, 'state', 'doc', 'since_ms', 'seq', 'trace'))
   local row = state and TICKET[state]
   local after = row and row[event]
   if not after then return nil end
   seq = tonumber(seq) + 1
   local entry = cjson.encode({ seq = seq, at_ms = tonumber(now), status = after, event = event,
-                               reason = reason or '', match = match or '', asked = asked })
+                               reason = reason or '', match = match or '', asked = asked, trace = trace or nil })
   redis.call('HSET', key, 'state', after, 'seq', seq, 'reason', reason or '', 'match', match or '', 'e' .. seq, entry)
   if seq > EVENTS_KEPT then redis.call('HDEL', key, 'e' .. (seq - EVENTS_KEPT)) end
   if event ~= 'searched' and is_told(base) then tell(base, id, entry) end
@@ -191,7 +191,8 @@ local function match_refused(base, id, now, reason, ticket, event)
   if not after then return nil end
   redis.call('HSET', key, 'state', after, 'reason', reason, 'fail_ms', now)
   match_close(base, id)
-  outcome(base, cjson.decode(doc).game_version, 'fail:' .. reason)
+  local document = cjson.decode(doc)
+  outcome(base, document.game_version, 'fail:' .. reason)
   local moved = {}
   for _, seats in ipairs((seats_of(doc))) do
     local how = 'released'
@@ -204,7 +205,7 @@ local function match_refused(base, id, now, reason, ticket, event)
     if ticket_step(base, seats.ticket, how, now, reason, id) then moved[#moved + 1] = seats.ticket end
   end
   redis.call('HINCRBY', base .. ':stats', 'matches_fail', 1)
-  fact(base, id, 'match_failed', now, { reason = reason })
+  fact(base, id, 'match_failed', now, { reason = reason, trace = document.trace })
   return moved
 end
 

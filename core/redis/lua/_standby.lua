@@ -8,8 +8,8 @@ local STARTS_LAST = 2 ^ 42  -- added to the ms of those that start
 local function standby_key(base, id) return base .. ':standby:' .. id end
 
 -- What happened to such a server, for sinks.
-local function server_fact(base, id, event, now, kind, match, reason)
-  fact_put(base, id, event, now, { server = id, kind = kind, match = match, reason = reason })
+local function server_fact(base, id, event, now, kind, match, reason, trace)
+  fact_put(base, id, event, now, { server = id, kind = kind, match = match, reason = reason, trace = trace })
 end
 
 -- What the idle time of a server came to. `reason` '' where it was for a match.
@@ -24,7 +24,8 @@ end
 -- the state that it was in; '' and '' where there is none.
 local function standby_take(base, match, now)
   local key, waiting = match_key(base, match), redis.call('ZRANGE', base .. ':standbys', 0, STANDBYS_LOOKED - 1)
-  local version = waiting[1] and tostring(cjson.decode(redis.call('HGET', key, 'doc')).game_version)
+  local document = waiting[1] and cjson.decode(redis.call('HGET', key, 'doc'))
+  local version = document and tostring(document.game_version)
   for _, id in ipairs(waiting) do
     local own = standby_key(base, id)
     local state, its, kind, server, beat, ready = unpack(
@@ -42,7 +43,7 @@ local function standby_take(base, match, now)
       redis.call('HSET', key, 'standby', id)
       if server then redis.call('HSET', key, 'server', server, 'attached_ms', now) end
       standby_idled(base, kind, ready, now, true)
-      server_fact(base, id, 'server_allocated', now, kind, match)
+      server_fact(base, id, 'server_allocated', now, kind, match, nil, document.trace)
       return id, state
     end
   end
@@ -73,7 +74,7 @@ local function match_made(base, id, document, now, look_at, order)
   redis.call('HINCRBY', base .. ':stats', 'matches_created', 1)
   local players = {}
   for i, player in ipairs(document.players) do players[i] = { id = player.id, name = player.name, team = player.team } end
-  local told = { game_version = document.game_version, players = players, order = order or '' }
+  local told = { game_version = document.game_version, players = players, order = order or '', trace = document.trace }
   fact(base, id, 'new_match_created', now, told)
   outcome(base, document.game_version, 'created')
 end

@@ -73,8 +73,9 @@ register('match_step', function(keys, args)
     end
   end
   redis.call('HINCRBY', base .. ':stats', 'matches_' .. event, 1)
-  if event == 'ready' then fact(base, id, 'session_created', now, { server = server })
-  elseif state == 'RUNNING' then fact(base, id, 'session_removed', now, { outcome = after, reason = reason })
-  else fact(base, id, 'match_failed', now, { reason = reason }) end
+  local trace = document.trace
+  if event == 'ready' then fact(base, id, 'session_created', now, { server = server, trace = trace })
+  elseif state == 'RUNNING' then fact(base, id, 'session_removed', now, { outcome = after, reason = reason, trace = trace })
+  else fact(base, id, 'match_failed', now, { reason = reason, trace = trace }) end
   return result
 end)

@@ -49,7 +49,8 @@ register('ticket_create', function(keys, args)
   end
   local length = redis.call('ZCARD', base .. ':queue')
   if length >= most then return { 'full', length } end
-  local entry = cjson.encode({ seq = 1, at_ms = tonumber(now), status = 'QUEUED', event = 'created', reason = '', match = '' })
+  local entry = cjson.encode({ seq = 1, at_ms = tonumber(now), status = 'QUEUED', event = 'created', reason = '', match = '',
+                               trace = trace ~= '' and trace or nil })
   redis.call('HSET', key, 'state', 'QUEUED', 'doc', doc, 'since_ms', now, 'reason', '', 'match', '',
              'tries', 0, 'seq', 1, 'e1', entry)
   if trace ~= '' then redis.call('HSET', key, 'trace', trace) end

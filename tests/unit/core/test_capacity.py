@@ -10,9 +10,22 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.capacity import BINDS_PER_S, BUSY, LOG_SHARDS, PODS_A_CLUSTER, STREAMS_A_REPLICA, Load, hourly, limits, need
+from core.capacity import (
+    BINDS_PER_S,
+    BUSY,
+    LOG_SHARDS,
+    PODS_A_CLUSTER,
+    STREAMS_A_REPLICA,
+    Costs,
+    Least,
+    Load,
+    hourly,
+    limits,
+    need,
+)
 from core.cli.__main__ import cli
 
+ONLY_TICKETS = Costs(matchmaker_start=0, matchmaker_match=0, webapi_base=0, matchmaker_base=0, redis_base=0)
 loads = st.builds(
     Load,
     players=st.integers(1, 10**7),
@@ -38,33 +51,58 @@ def test_counts_carry_what_is_needed(load: Load) -> None:
 
 
 @given(loads)
-def test_twice_the_players_use_twice_as_much(load: Load) -> None:
-    """Cores grow in proportion, so a limit is one division."""
-    twice = dataclasses.replace(load, players=2 * load.players)
-    servers = {part.name: part.cores for part in need(load)}
-    for part in need(twice):
-        slack = 0.02 if part.name == "game servers" else 1e-9  # a last match that is not full is a whole server
-        assert part.cores == pytest.approx(2 * servers[part.name], abs=slack)
+def test_twice_the_players_use_at_most_twice_as_much(load: Load) -> None:
+    """What is fixed, and wake-ups, are shared by more; nothing costs less for more players."""
+    before = {part.name: part for part in need(load)}
+    for part in need(dataclasses.replace(load, players=2 * load.players)):
+        assert before[part.name].cores <= part.cores + 1e-9
+        assert part.cores <= 2 * before[part.name].cores + 1e-9
+        assert part.count <= 2 * before[part.name].count
 
 
 @given(loads)
 def test_a_limit_is_where_the_need_reaches_it(load: Load) -> None:
-    """With as many players as a limit says, what it limits is used up; the nearest is first."""
+    """As many players as a limit says use no more than there is, one more does; the nearest is first."""
     found = limits(load)
     assert [limit.players for limit in found] == sorted(limit.players for limit in found)
     for limit in found:
-        there = dataclasses.replace(load, players=limit.players)  # type: ignore[arg-type]
-        used = {part.name: part.cores for part in need(there)}
+        here, more = (dataclasses.replace(load, players=limit.players + extra) for extra in (0, 1))
+        used, of_more = ({p.name: p for p in need(it, least=Least(1, 1, 1))} for it in (here, more))
         if "no more pods a second" in limit.name:
-            assert there.starts_s == pytest.approx(BINDS_PER_S)
+            assert here.starts_s <= BINDS_PER_S < more.starts_s
         elif "holds no more pods" in limit.name:
-            assert there.matches == pytest.approx(PODS_A_CLUSTER)
+            assert here.matches <= PODS_A_CLUSTER < more.matches
         elif "open streams" in limit.name:
-            assert there.outside == pytest.approx(STREAMS_A_REPLICA)
+            assert here.outside <= STREAMS_A_REPLICA < more.outside
         elif "queue" in limit.name:
-            assert used["matchmaker"] == pytest.approx(BUSY)
+            assert used["matchmaker"].count == 1 < of_more["matchmaker"].count
         else:
-            assert used["Redis"] >= BUSY * (LOG_SHARDS if "shards" in limit.name else 1) * (1 - 1e-9)
+            assert of_more["Redis"].cores >= BUSY * (LOG_SHARDS if "shards" in limit.name else 1) * (1 - 1e-9)
+
+
+def test_a_ticket_costs_less_the_more_come() -> None:
+    """A wake-up is shared by who comes to the same process at the same time; Redis is asked for each."""
+
+    def each(tickets_s: int, replicas: int = 1) -> dict[str, float]:
+        load = Load(tickets_s * 1000, match_s=1000, wait_s=0, lobby_s=0, actions_hz=0, new_hour=0, games=0)
+        parts = need(load, ONLY_TICKETS, least=Least(replicas, replicas))
+        return {part.name: part.cores / tickets_s for part in parts}
+
+    few, many, spread = each(2), each(100), each(100, replicas=50)
+    for name in ("webapi", "matchmaker"):
+        assert many[name] < 0.5 * few[name]
+        assert spread[name] == pytest.approx(few[name])
+    assert few["Redis"] == pytest.approx(many["Redis"])
+
+
+def test_what_is_there_costs_while_nobody_is() -> None:
+    """Without players each replica and each registered game has its price, and no server runs."""
+    parts = {part.name: part.cores for part in need(Load(0, games=6))}
+    c = Costs()
+    assert parts["webapi"] == pytest.approx(2 * c.webapi_base)
+    assert parts["matchmaker"] == pytest.approx(2 * c.matchmaker_base + 6 * c.matchmaker_game)
+    assert parts["Redis"] == pytest.approx(c.redis_base + 6 * c.redis_game)
+    assert parts["game servers"] == 0
 
 
 def test_a_lever_does_what_the_page_says() -> None:

@@ -25,9 +25,11 @@ from core.sinks.catalogue import COMMON, GAME, KINDS, PLACES, TOPICS, VERSION, e
 from core.sinks.merge import SETTLED_MS, by_stream, first, in_order
 from core.sinks.reading import PACK_EVENTS, PRESENCE_EVENTS, TICKET_EVENTS, messages
 from core.sinks.settings import Settings
+from core.trace import of_id
 from gamepod.arena import events as arena
 from webapi.audit import Name
 
+MATCH, TICKET = "m-01jd8zq4x9c7k2v5r1t3w6y8ab", "t-01jd8zq3m2c7k2v5r1t3w6y8ac"
 MOMENTS = st.lists(
     st.tuples(st.integers(0, 40), st.integers(0, 3), st.sampled_from(["batch", "open", "close"])), max_size=40
 )
@@ -127,6 +129,25 @@ def test_an_example_has_all_fields(name: str) -> None:
     assert body.keys() == COMMON.keys() | KINDS[name].fields.keys()
     assert KINDS[name].key in body
     assert (body["event"], body["version"]) == (name, VERSION)
+
+
+@pytest.mark.parametrize(
+    ("key", "fact", "trace"),
+    [
+        ("m-1", {"event": "session_created", "match": "m-1", "trace": "4bf9"}, "4bf9"),
+        (MATCH, {"event": "session_created", "match": MATCH, "trace": ""}, of_id(MATCH)),
+        (MATCH, {"event": "session_created", "match": MATCH}, ""),
+        (TICKET, {"event": "placed", "match": MATCH, "trace": "4bf9"}, "4bf9"),
+        (TICKET, {"event": "created", "match": ""}, of_id(TICKET)),
+        ("s-1", {"event": "server_started", "server": "s-1", "match": ""}, ""),
+        ("s-1", {"event": "server_allocated", "server": "s-1", "match": "m-1", "trace": "4bf9"}, "4bf9"),
+    ],
+)
+def test_a_fact_has_the_trace_of_its_ticket_or_match(key: str, fact: dict[str, str], trace: str) -> None:
+    """That of a ticket follows from its id, unless its client brought one; nothing is guessed for older facts."""
+    told = {"id": "x", "at_ms": 5, "seq": 1, "status": "QUEUED", "reason": "", **fact}
+    [message] = messages("duel", Entry("s", "1-1", key, 0, 0, json.dumps(told)))
+    assert json.loads(message.body)["trace"] == trace
 
 
 def test_what_happened_is_told_in_its_place() -> None:
