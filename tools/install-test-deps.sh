@@ -2,8 +2,8 @@
 # tools/install-test-deps.sh: the Debian packages that the tests need beside .venv: Redis 7.0, a browser, Nginx, Node.js with
 # npm, which checks the syntax of the page's modules and runs a game of Agones', Prometheus, whose promtool tries out the
 # alerts, libfaketime, which sets the clock of a Redis, a C# compiler for the snippets of the docs, one of C for an example,
-# RabbitMQ and what publishes to it from a shell, Java with Maven, which brings Apache Kafka, and wget, which images'
-# health checks call.
+# RabbitMQ and what publishes to it from a shell, Java with Maven, which brings Apache Kafka, wget, which images'
+# health checks call, and Podman.
 #
 # As root, or with sudo that asks for no password, it installs what is missing. Without either it names it and fails
 # where CI=true; elsewhere the tests that need it are skipped and say so.
@@ -24,6 +24,7 @@ command -v amqp-publish >/dev/null || missing="$missing amqp-tools"
 command -v wget >/dev/null || missing="$missing wget"
 command -v java >/dev/null || missing="$missing default-jre-headless"
 command -v mvn >/dev/null || missing="$missing maven"
+[ -x /usr/lib/podman/netavark ] && command -v podman >/dev/null || missing="$missing podman netavark aardvark-dns iptables"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

@@ -15,13 +15,10 @@ from typing import Any
 
 import aiohttp
 import docker
-from docker.models.containers import Container
 
-from core.cli.rest import Rest
 from core.errors import MusterError
-from matchmaker.launch.docker_documents import INSTALLATION
-from tests.chart.players import completed, queue
 from tests.cluster.api import until
+from tests.compose.play import ASKED, REACHED, admin, duel, placed, servers
 from tests.compose.stack import Compose, drawn_secrets
 from tests.docker.rig import TAG
 from tests.dockerd import Docker
@@ -29,32 +26,8 @@ from tests.duel import join
 
 SMALL = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
 OWN_PROFILES = {"analytics", "backup", "docker-reader", "intake", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
-PLACED_S = 120.0  # two brokers start beside it
 SEEN_S = 60.0  # a look at the daemon, and a scrape or two
 PORT, LINES_PORT, PROMETHEUS_PORT = 22548, 22550, 9090
-
-# Says for each of PLACES, `name: [address, port]`, whether it takes a connection, as JSON.
-REACHED = """
-import concurrent.futures, json, socket
-def reached(place):
-    try:
-        socket.create_connection(place, 3).close()
-        return True
-    except OSError:
-        return False
-with concurrent.futures.ThreadPoolExecutor() as pool:
-    print(json.dumps(dict(zip(PLACES, pool.map(reached, map(tuple, PLACES.values()))))))
-"""
-# The status of each request to a Docker proxy, as JSON.
-ASKED = """
-import json, urllib.request as u, urllib.error
-def status(method, path):
-    try:
-        return u.urlopen(u.Request(f"http://docker-launcher:2375{path}", b"{}", method=method)).status
-    except urllib.error.HTTPError as error:
-        return error.code
-print(json.dumps([status(*request) for request in REQUESTS]))
-"""
 
 
 def running(compose: Compose) -> dict[str, str]:
@@ -63,36 +36,10 @@ def running(compose: Compose) -> dict[str, str]:
     return {found["Service"]: found["Health"] for found in map(json.loads, lines)}
 
 
-def servers(client: docker.DockerClient) -> list[Container]:
-    """Containers of game servers."""
-    return list(client.containers.list(all=True, filters={"label": f"{INSTALLATION}=compose"}, ignore_removed=True))
-
-
 def addresses(client: docker.DockerClient, service: str) -> dict[str, str]:
     """The addresses of a service's container, by network."""
     networks = client.containers.get(f"muster-{service}-1").attrs["NetworkSettings"]["Networks"]
     return {name: network["IPAddress"] for name, network in networks.items()}
-
-
-def admin(compose: Compose, url: str) -> Rest:
-    """The admin of the secrets, signed in."""
-    drawn = drawn_secrets(compose.env_file)
-    rest = Rest(url)
-    login = {"name": drawn["MUSTER_ADMIN_NAME"], "password": drawn["MUSTER_ADMIN_PASSWORD"]}
-    rest.token = rest.call("POST", "/v1/login", login)["access_token"]
-    return rest
-
-
-def duel(rest: Rest, game: str, time_limit_s: int) -> None:
-    """Register the arena for two under this name."""
-    server, timers = {"arena": {"time_limit_s": time_limit_s}}, {"drain_s": 1}
-    rest.call("POST", "/v1/games", {"id": game, "players_per_match": 2, "server": server, "timers": timers})
-
-
-def placed(url: str, game: str) -> list[dict[str, Any]]:
-    """The COMPLETED tickets of two new players."""
-    waiting = [queue(url, name, game) for name in ("Ada", "Grace")]
-    return [completed(player, ticket, game, within_s=PLACED_S) for player, ticket in waiting]
 
 
 async def welcomed(url: str, game: str, ticket: dict[str, Any]) -> str:
@@ -115,7 +62,7 @@ async def test_plain_up_is_enough_for_a_match(small: Compose, dockerd: Docker, c
     """Five services, healthy; through the edge two players queue and play in a container, which is gone after it."""
     assert running(small) == dict.fromkeys(SMALL, "healthy")
     url = f"http://{dockerd.address}:{PORT}"
-    rest = await asyncio.to_thread(admin, small, url)
+    rest = await asyncio.to_thread(admin, small.env_file, url)
     await asyncio.to_thread(duel, rest, "tanks", 3)
     tickets = await asyncio.to_thread(placed, url, "tanks")
     assert tickets[0]["connection"]["address"] == dockerd.address
@@ -172,7 +119,7 @@ async def test_the_whole_stack(full: Compose, dockerd: Docker, client: docker.Do
     """A browser's way into a match; brokers acknowledge its events; Prometheus scrapes it, and has the rules."""
     assert running(full) == dict.fromkeys(SMALL | OWN_PROFILES, "healthy")
     url = f"http://{dockerd.address}:{PORT}"
-    rest = await asyncio.to_thread(admin, full, url)
+    rest = await asyncio.to_thread(admin, full.env_file, url)
     await asyncio.to_thread(duel, rest, "long", 120)
     ticket, _ = await asyncio.to_thread(placed, url, "long")
     assert await welcomed(url, "long", ticket) == "welcome"
@@ -237,7 +184,7 @@ def test_a_backup_is_put_back(full: Compose, dockerd: Docker, client: docker.Doc
 
     def game() -> Any:
         with suppress(MusterError):  # webapi starts
-            return admin(full, f"http://{dockerd.address}:{PORT}").call("GET", "/v1/games/tanks")
+            return admin(full.env_file, f"http://{dockerd.address}:{PORT}").call("GET", "/v1/games/tanks")
         return None
 
     assert until(game, "the game is there", within_s=SEEN_S)["id"] == "tanks"
