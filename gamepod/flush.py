@@ -7,7 +7,7 @@ not have. What Redis has acknowledged and then lost, in a crash or a fail-over, 
 
 The log goes first: it is appended every `flush_s`, and views (`gamepod.shown`) and boards are written in the time that
 is left until the next flush, a bounded piece at a time. Where that time is short they are coalesced for longer; where
-batches are acknowledged late, the beat of the views is up to four times as long; where appending takes all of the time,
+batches are acknowledged late, the beat of the views is twice as long; where appending takes all of the time,
 each flush is followed by one piece of each. In a cluster each shard may be away by itself: nobody waits for another.
 While the log is away the backlog takes in what its bound allows (`gamepod.backlog`), and the calls are repeated with a
 growing pause. What this gives up: a crash of this process loses the last flush (50 ms), and the counts of the last

@@ -13,7 +13,7 @@ from typing import Final
 
 MAX_CATCH_UP: Final = 5  # ticks played at once; at 60 Hz this hides a stall of 80 ms
 LATENESS_S: Final = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)  # bounds of the histogram
-MOST_PERIODS: Final = 4  # that what can wait is put off; of views, two seconds
+MOST_PERIODS: Final = 2  # that what can wait is put off; of views, two seconds
 STRAIN_OF: Final = 16  # times that the moving mean looks back on: half a second of flushes
 EARLY_S: Final = 0.001  # event loops sleep in whole milliseconds, and so may wake a little early
 

@@ -48,8 +48,8 @@ class Settings:
 
     # A crash of this process loses what happened since the last flush; with the work and the way that is 50 ms.
     flush_s: float = setting("MUSTER_FLUSH_S", 0.03)
-    # Views are read by people: twice a second is live to them, and half the cost of four times.
-    views_s: float = setting("MUSTER_VIEWS_S", 0.5)
+    # Views are read by people: once a second is live to them, and half the cost of twice.
+    views_s: float = setting("MUSTER_VIEWS_S", 1.0)
     # Counts of the activity board: a crash of this process leaves those of a second to `muster rebuild`.
     boards_s: float = setting("MUSTER_BOARDS_S", 1.0)
     # While Redis is away: a minute of 100 players at 60 Hz, an hour of a duel.
