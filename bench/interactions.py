@@ -181,8 +181,8 @@ def main(report: Report) -> None:
     report.figure("log in Redis", main_run.log_bytes, "MB/million")
     report.figure("views and boards in Redis", main_run.other_bytes / 1e6, "MB")
     say("as fast as it goes, then the plain way")
-    # In turns, as the machine's speed changes with its neighbours; the pair in the middle is told of. Nobody reads beside
-    # either: a reader takes a share of the cores that would count against the faster one only.
+    # In turns, as the machine's speed changes with its neighbours; the pair in the middle is told of. Nobody reads
+    # beside either: a reader takes a share of the cores that would count against the faster one only.
     pairs = [
         (measure(MATCHES, SHORT_S, paced=False, read=False), measure(MATCHES, SHORT_S, mode="plain", read=False))
         for _ in range(PAIRS)
