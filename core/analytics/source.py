@@ -17,6 +17,7 @@ from core.redis.client import Database
 
 READER: Final = "analytics"  # as the logs and the leases of units know it
 KAFKA: Final = "kafka"  # the source, and its one unit
+HANDOVER_MS: Final = 5_000  # between the making of an epoch and its beginning
 PLAY_BACK_MS: Final = 15_000  # read again of what is judged: more than places and attacks are compared over
 LOGINS_BACK_MS: Final = 90_000  # likewise: logins are counted by the minute
 

@@ -24,7 +24,7 @@ from core.analytics.fold import START, TEN, Event, Folded, Place, fold, place_of
 from core.analytics.judge import MINUTE_MS, Judge, Limits, arena_limits
 from core.analytics.metrics import Metrics
 from core.analytics.settings import Settings
-from core.analytics.source import READER, Book, Epoch, Moved, Page, Reading, Source, Superseded
+from core.analytics.source import HANDOVER_MS, READER, Book, Epoch, Moved, Page, Reading, Source, Superseded
 from core.errors import MusterError
 from core.log import get
 from core.redis.client import Arg, Database
@@ -71,6 +71,7 @@ class Analyst:
     metrics: Metrics
     log: FilteringBoundLogger = field(default_factory=lambda: get("analytics"))
     _epoch: Epoch | None = None
+    _sure_ms: int = 0  # nothing before that, on Redis' clock, is of a later epoch
     _units: dict[str, _Unit] = field(default_factory=dict)
     _held: list[str] = field(default_factory=list)
     _looked_s: float = float("-inf")
@@ -120,7 +121,7 @@ class Analyst:
         return counted
 
     async def _begin(self) -> Epoch:
-        number, since_ms = await self.db.call("analytics_begin", keys.counted_base(""), self.source.name)
+        number, since_ms = await self.db.call("analytics_begin", keys.counted_base(""), self.source.name, HANDOVER_MS)
         self._epoch = Epoch(int(number), int(since_ms))
         return self._epoch
 
@@ -130,6 +131,8 @@ class Analyst:
         self._show(unit, page)
         if not page.ends:
             return 0
+        if max(place_of(at)[0] for ends in page.ends.values() for at in ends.values()) >= self._sure_ms:
+            await self._look(epoch)  # we were held up: what we have read may be somebody else's to count
         limits = await self._limits_of(one for events in page.events.values() for one in events)
         counted = 0
         for game, events in page.events.items():
@@ -200,8 +203,7 @@ class Analyst:
         now = time.monotonic()
         if now - self._looked_s < min(UNITS_S, self.settings.lease_s / 3):
             return
-        if int(await self.db.do("HGET", f"{keys.counted_base('')}:epoch", "number") or 0) > epoch.number:
-            raise Superseded
+        await self._look(epoch)
         units = await self.source.units()
         args = (self.owner, int(self.settings.lease_s * 1000), 0)
         replies = await self.db.call_many([("lease_take", keys.sink(READER, unit), args) for unit in units])
@@ -209,6 +211,13 @@ class Analyst:
         for unit in [unit for unit in self._units if unit not in self._held]:
             await self._close(unit)
         self._looked_s = now
+
+    async def _look(self, epoch: Epoch) -> None:
+        """See that no later epoch is made: one that will be begins after `_sure_ms`. Raises Superseded."""
+        seconds, micros = await self.db.do("TIME")
+        if int(await self.db.do("HGET", f"{keys.counted_base('')}:epoch", "number") or 0) > epoch.number:
+            raise Superseded
+        self._sure_ms = int(seconds) * 1000 + int(micros) // 1000 + HANDOVER_MS
 
     async def _close(self, name: str) -> None:
         unit = self._units.pop(name, None)

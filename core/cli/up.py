@@ -29,9 +29,9 @@ def run(settings: StackSettings, *, verbose: bool = False, started: Callable[[st
     say("starting")
     code = 0
     with suppress(Stopped), Stack(settings, say, stop, verbose=verbose) as stack:
-        print(f"\n  Muster is running:  {settings.url}\n", flush=True)
         if settings.webapi_auth_port:
             say(f"accounts over TCP lines: {LOOPBACK}:{settings.webapi_auth_port}")
+        print(f"\n  Muster is running:  {settings.url}\n", flush=True)
         started(settings.url)
         say(f"Ctrl-C stops everything; data and logs are in {settings.data_dir}")
         code = stack.watch()

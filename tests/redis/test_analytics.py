@@ -40,9 +40,9 @@ async def test_another_epoch_begins_with_no_cursors(game: Game) -> None:
 
 async def test_the_source_is_one_at_a_time(game: Game) -> None:
     """The same source goes on; another begins an epoch, a little later than now, so that the one before hears of it."""
-    number, since = await game.call("analytics_begin", "redis")
-    assert await game.call("analytics_begin", "redis") == [number, since]
-    other, later = await game.call("analytics_begin", "kafka")
+    number, since = await game.call("analytics_begin", "redis", 5000)
+    assert await game.call("analytics_begin", "redis", 5000) == [number, since]
+    other, later = await game.call("analytics_begin", "kafka", 5000)
     assert (other, later >= since + 5000) == (number + 1, True)
 
 

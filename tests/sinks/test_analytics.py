@@ -17,9 +17,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core import keys
+from core.analytics import worker
 from core.analytics.metrics import Metrics
 from core.analytics.settings import Settings
-from core.analytics.source import Source
+from core.analytics.source import Source, Superseded
 from core.analytics.streams import Streams
 from core.analytics.topics import Topics
 from core.analytics.worker import Analyst
@@ -270,6 +271,33 @@ async def test_another_source_counts_nothing_again(db: Database, game: str, one_
                     await play(db, game, "m-1", number, wanted)
                 await all_counted(db, game, wanted)
         assert await counted(db, game) == wanted
+
+
+async def test_who_is_held_up_counts_nothing_of_a_later_epoch(
+    db: Database, game: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another source was set while he could not look: he looks before he counts what may be another's."""
+    monkeypatch.setattr(worker, "HANDOVER_MS", 300)
+    wanted: Counter[str] = Counter()
+    old = analyst(db, None)
+    await old._begin()
+    await asyncio.sleep(0.01)
+    await play(db, game, "m-1", 1, wanted)
+    assert await old.turn()
+    assert await counted(db, game) == wanted
+    old._looked_s = float("inf")
+    number, since_ms = await db.call("analytics_begin", keys.counted_base(""), "kafka", 300)
+    assert number == 2
+    await eventually_past(since_ms)
+    await play(db, game, "m-1", 2, Counter())
+    with pytest.raises(Superseded):
+        await old.turn()
+    assert await counted(db, game) == wanted
+
+
+async def eventually_past(at_ms: int) -> None:
+    """Wait for a moment."""
+    await asyncio.sleep(max(0.0, at_ms - now_ms()) / 1000 + 0.05)
 
 
 async def test_a_hostile_game_fills_nothing(db: Database, game: str) -> None:

@@ -112,7 +112,7 @@ async def test_the_command_drains_waits_and_takes_back(
 
         left = await drain("--wait", "--within", "1s", "--note", "upgrade", "--deadline", "2h")
         assert left.exit_code == 3
-        assert "1 matches, 0 idle servers, 0 tickets wait" in left.stderr
+        assert "1 matches run, 0 servers stand ready, 0 tickets wait" in left.stderr
         for words in ("wait on", "upgrade", "ends what runs at"):
             assert words in left.stdout
         waiting = asyncio.create_task(drain("tanks", "--wait", "--json"))
@@ -121,7 +121,7 @@ async def test_the_command_drains_waits_and_takes_back(
         await end(db, "tanks", match)
         done = await waiting
         assert (done.exit_code, json.loads(done.stdout)["done"]) == (0, True)
-        assert "it is not drained" in (await drain("--off")).stdout
+        assert "nothing is drained" in (await drain("--off")).stdout
         assert json.loads((await drain("tanks", "--show", "--json")).stdout)["installation"] is False
         wrong = await drain("--deadline", "soon")
         assert (wrong.exit_code, "is no time" in wrong.stderr) == (2, True)
