@@ -77,7 +77,7 @@ class Reading(Protocol):
         """Entries, or records, that were gone before they were read."""
 
     def floor(self, cursor: str) -> Place:
-        """What is not after it is not counted where nothing is stored of the cursor: it is from before the epoch."""
+        """What is not after it is not counted: it is from before the epoch."""
 
     async def read(self) -> Page: ...
 

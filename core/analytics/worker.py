@@ -137,7 +137,9 @@ class Analyst:
         counted = 0
         for game, events in page.events.items():
             book, ends = reading.books[game], page.ends[game]
-            done = {cursor: reading.floor(cursor) for cursor in ends} | book.done
+            # A page may end before the floor, and a cursor is then stored that is.
+            stored = book.done
+            done = {cursor: max(reading.floor(cursor), stored.get(cursor, START)) for cursor in ends}
             folded = fold(events, done, unit.seen, limits, unit.judge, KINDS)
             await self._add(game, book, ends, folded, epoch)
             counted += folded.events

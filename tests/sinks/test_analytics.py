@@ -17,7 +17,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core import keys
-from core.analytics import worker
+from core.analytics import streams, worker
 from core.analytics.metrics import Metrics
 from core.analytics.settings import Settings
 from core.analytics.source import Source, Superseded
@@ -271,6 +271,23 @@ async def test_another_source_counts_nothing_again(db: Database, game: str, one_
                     await play(db, game, "m-1", number, wanted)
                 await all_counted(db, game, wanted)
         assert await counted(db, game) == wanted
+
+
+async def test_what_came_before_is_not_counted_wherever_a_page_ends(
+    db: Database, game: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages are read from a little before the start, and the first of them end there."""
+    monkeypatch.setattr(streams, "PAGE", 1)
+    for number in (1, 2, 3):
+        await play(db, game, "m-1", number, Counter())
+    await asyncio.sleep(0.01)
+    who, wanted = analyst(db, None), Counter[str]()
+    await who._begin()
+    await asyncio.sleep(0.01)
+    await play(db, game, "m-1", 4, wanted)
+    for _ in range(6):
+        await who.turn()
+    assert await counted(db, game) == wanted
 
 
 async def test_who_is_held_up_counts_nothing_of_a_later_epoch(
