@@ -25,7 +25,7 @@ from core.api import connect
 from core.clock import iso, now_ms
 from core.interactions import Action, Attack, Interaction, Move, actor, numbered
 from core.redis.lean import LeanRedis
-from gamepod.app import calm_collector
+from core.serve import calm_collector
 from gamepod.flush import Flusher
 from gamepod.settings import Settings
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -12,13 +11,12 @@ import uvloop
 
 from core import trace
 from core.errors import Misconfigured
-from core.serve import EXIT_MISCONFIGURED
+from core.serve import EXIT_MISCONFIGURED, calm_collector
 from core.settings import from_env
 from gamepod import log as logs
 from gamepod.attach import serve
 from gamepod.settings import Settings
 
-YOUNG = 50_000  # objects made, more than have gone, before the collector looks: at most 5 MB of what it could free
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h: a defect of ours, with its trace in the log
 
 
@@ -28,18 +26,6 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return await serve(settings, stop)
-
-
-def calm_collector() -> None:
-    """Let Python's garbage collector look at what a match makes, and seldom.
-
-    What is loaded by now stays: it need not be looked at in the middle of a tick. Nor is it asked to look first, which
-    takes 8 ms: of what loading leaves it would find 0.2 MB. Interactions live for a flush, and end without it: at its
-    default it would look at each of them three times on the way, a third of what writing them costs.
-    """
-    gc.freeze()
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
-    gc.enable()
 
 
 def run() -> int:
