@@ -18,7 +18,7 @@ from core import keys
 from core.clock import iso
 from core.interactions import Attack, Columns, Fields, Move, States
 
-MAX_VIEWS: Final = 100  # keys written by one call: Redis serves others in between
+MAX_VIEWS: Final = 50  # keys written by one call, half a millisecond: Redis serves others in between
 VIEW_TTL_S: Final = 90_000  # attacks and states: as long as the activity board looks back, and the hour of views_write
 
 EXACT: Final = 1e8  # numbers smaller than this are whole, and exact, when they are multiplied by 1e7
