@@ -5,6 +5,7 @@ B ?=
 I ?=
 T ?=
 L ?=
+KEEP ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install run demo check static unit test test-deps images docs compose proto package sbom audit bench load fmt lock clean
@@ -55,6 +56,7 @@ docs: install  ## Draw the pages that are made from code
 	@$(BIN)/python -m tools.draw_rules
 	@$(BIN)/python -m tools.draw_chart
 	@$(BIN)/python -m tools.draw_scale
+	@$(BIN)/python -m tools.draw_bench
 	@$(BIN)/python -m tools.licences
 
 compose: install  ## Draw what compose.yaml takes from the chart, with a Helm that is compiled once
@@ -72,8 +74,8 @@ sbom: install  ## Write bills of materials into sbom/, of the package and of ima
 audit: install  ## Ask an advisory service about what the locks name; it fails where none is reached
 	@tools/audit.sh
 
-bench: install  ## Measure the promises; B=webapi runs that one only
-	@$(BIN)/python -m bench $(B)
+bench: install  ## Measure the promises; B=webapi runs that one only, KEEP=1 keeps what it finds in bench/results
+	@$(BIN)/python -m bench $(if $(KEEP),--keep) $(B)
 
 load: install  ## A load test with locust and bots, with a report; L='--users 200 --bots 50 --url https://...'
 	@$(BIN)/python -m bench.loadtest $(L)

@@ -1,4 +1,7 @@
-"""`python -m bench [name ...]`: run benches, all of them without a name. Exit 1 where a promise was missed."""
+"""`python -m bench [--keep] [name ...]`: run benches, all of them without a name. Exit 1 where a promise was missed.
+
+With --keep the lines are written to bench/results, from which `make docs` draws docs/promises.md.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ import pkgutil
 import sys
 
 import bench
-from bench.harness import Report, say
+from bench.harness import Report, loop_ms, say
+from bench.kept import head, keep
 
 HELPERS = {
     "__main__",
@@ -22,11 +26,13 @@ HELPERS = {
     "kube",
     "quality_figure",
     "interaction_load",
+    "kept",
     "quiet",
 }
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    names = [it for it in arguments if it != "--keep"]
     known = sorted(m.name for m in pkgutil.iter_modules(bench.__path__) if m.name not in HELPERS)
     unknown = sorted(set(names) - set(known))
     if unknown:
@@ -35,8 +41,12 @@ def main(names: list[str]) -> int:
     missed = []
     for name in names or known:
         say(f"bench {name}")
-        report = Report(name)
+        report, begun = Report(name), head(name)
+        report.figure("yardstick before: a million rounds of a Python loop", loop_ms(), "ms")
         importlib.import_module(f"bench.{name}").main(report)
+        report.figure("yardstick after", loop_ms(), "ms")
+        if "--keep" in arguments:
+            say(f"kept: {keep(begun, report.lines)}")
         missed += [f"{name}: {promise}" for promise in report.missed]
     for line in missed:
         say(f"missed: {line}")

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 from bench.event_cost import Blocks, rows
 from bench.harness import Report, Stack, percentile, say, stack
 from bench.load import load, request
-from bench.players import guests, register
+from bench.players import guests, register, until_over
 from core import keys
 from core.clock import now_ms
 from core.interactions import Happening, pack
@@ -52,7 +52,7 @@ TICKETS: Final = 1000  # of a turn
 PACED: Final = 10_000  # interactions a second, of a turn
 PACED_S: Final = 2.0
 ALONE: Final = "interaction alone"  # without a shot
-BLOCKS: Final = 8  # of each kind, with a carrier and without
+BLOCKS: Final = 30  # of each kind, with a carrier and without
 WITHIN_S: Final = 30.0  # what is not carried by then is told
 PLAY: Final = {"id": "bench", "players_per_match": 2, "server": {"arena": {}}, "limits": {"servers": 10_000}}
 
@@ -170,14 +170,14 @@ class Play:
         await asyncio.gather(*(flusher.run() for flusher in self._flushers))
 
 
-def _cpu_s(services: Stack) -> float:
-    """Of all but the carrier, this process among them."""
-    spent = services.cpu_s()
-    return sum(psutil.Process().cpu_times()[:2]) + sum(used for name, used in spent.items() if name != "carrier")
+def _cpu_s(services: Stack, *, own: bool) -> float:
+    """Of all services but the carrier, and of this process where it is one of them."""
+    spent = sum(used for name, used in services.cpu_s().items() if name != "carrier")
+    return spent + sum(psutil.Process().cpu_times()[:2]) if own else spent
 
 
 async def _tickets(services: Stack, db: Database, tokens: list[str]) -> int:
-    """Tickets through REST, the matchmaker, and a launcher that is ready at once."""
+    """Tickets through REST, the matchmaker, and a launcher that is ready at once, to the ends of their matches."""
     stats = f"{keys.game('bench')}:stats"
     done = int(await db.do("HGET", stats, "tickets_placed") or 0)
     body = {"game": "bench"}
@@ -185,6 +185,7 @@ async def _tickets(services: Stack, db: Database, tokens: list[str]) -> int:
     async with asyncio.timeout(WITHIN_S):
         while int(await db.do("HGET", stats, "tickets_placed") or 0) < done + len(tokens):
             await asyncio.sleep(0.02)
+    await until_over(db, "bench", WITHIN_S)
     return len(tokens)
 
 
@@ -198,9 +199,10 @@ async def _paths(services: Stack) -> dict[str, float]:
         for turn in range(TURNS):
             tokens = await guests(services.port, TICKETS)
             for name in ("interaction", ALONE, "ticket"):
-                before = _cpu_s(services)
+                own = name != "ticket"  # it plays game server; of tickets it is the players
+                before = _cpu_s(services, own=own)
                 count = await (_tickets(services, db, tokens) if name == "ticket" else play.turn(name))
-                path.setdefault(name, []).append((_cpu_s(services) - before) / count * 1e6)
+                path.setdefault(name, []).append((_cpu_s(services, own=own) - before) / count * 1e6)
             say(f"turn {turn}: " + ", ".join(f"{each[-1]:.2f} us CPU per {name}" for name, each in path.items()))
         playing.cancel()
         with contextlib.suppress(asyncio.CancelledError):

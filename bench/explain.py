@@ -19,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from bench.grouping import NOW_MS, RULES, tickets_of
 from bench.harness import ROOT, Report, Stack, say, stack
 from bench.quality import WORLDS, arrivals
-from core import keys
+from core import keys, log
 from core.clock import now_ms
 from core.doorbell import Doorbell, open_doorbell
 from core.model import Game, GameSpec, Limits, Match, Server, Waiting
@@ -139,6 +139,7 @@ def _explained(report: Report, name: str, rules: RuleSet, tickets: Sequence[Wait
 
 
 def main(report: Report) -> None:
+    log.setup("bench", form="json", level="error")  # the matchmaker in this process is not to talk between the figures
     say(f"{TICKETS} tickets")
     with stack() as services:
         uvloop.run(_statistics(report, services))

@@ -43,6 +43,7 @@ RAMP_PER_S = 40.0  # the scheduler itself binds 50 a second
 PER_S = 20.0  # starts and ends per second at the full number
 STEADY_S = 30
 IDLE_S = 10.0
+REPORTED = 20_000  # characters of what matchmakers and pods say where not all came up
 
 
 async def _raw(here: Ground, pods: Pods) -> float:
@@ -179,7 +180,11 @@ async def _ratio(here: Ground, report: Report) -> None:
 async def _bench(report: Report) -> None:
     async with ground() as here:
         await _ratio(here, report)
-        await _whole(here, report)
+        try:
+            await _whole(here, report)
+        except AssertionError:
+            say(here.report()[-REPORTED:])
+            raise
 
 
 def main(report: Report) -> None:

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 import psutil
 
@@ -34,6 +35,7 @@ class Report:
 
     bench: str
     missed: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def figure(
         self, promise: str, measured: float, unit: str, *, at_most: float | None = None, at_least: float | None = None
@@ -48,13 +50,31 @@ class Report:
         if ok is False:
             self.missed.append(promise)
         line = {"bench": self.bench, "promise": promise, "measured": round(measured, 3), "unit": unit}
-        print(json.dumps({**line, "wanted": wanted, "ok": ok}), flush=True)
+        self.lines.append(json.dumps({**line, "wanted": wanted, "ok": ok}))
+        print(self.lines[-1], flush=True)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
     """The value below which `share` (0-1) of the sorted values lie: nearest rank."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def loop_ms() -> float:
+    """How long a million rounds of a plain loop take here and now, median of nine.
+
+    A core of a shared machine is at times half as fast as at others, and one build of Python a third faster than
+    another: Debian's and those of the official images are optimised by profile, one compiled without flags is not. With
+    it figures of CPU time of different runs can be compared.
+    """
+
+    def once() -> float:
+        start, total = time.perf_counter(), 0
+        for i in range(1_000_000):
+            total += i * i
+        return (time.perf_counter() - start) * 1000
+
+    return median(once() for _ in range(9))
 
 
 def say(text: str) -> None:

@@ -1,6 +1,8 @@
 """Tickets end to end through REST, Redis and the rule engine, with a launcher that is ready at once.
 
-Throughput counts the CPU seconds of webapi, matchmaker and Redis from the first ticket posted to the last COMPLETED.
+Throughput counts the CPU seconds of webapi, matchmaker and Redis from the first ticket posted to the last COMPLETED, in
+several rounds: a core of a shared machine may be half as fast as it was seconds ago. The promise is on their median.
+What the ends of the matches cost, which come later, is a figure of its own.
 Latency is what players see: the last ticket that a match needs sent -> its address held by all, at a steady rate.
 """
 
@@ -8,16 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
+from statistics import median
 
 import uvloop
 
 from bench.harness import Report, Stack, percentile, say, stack
 from bench.load import load, request
-from bench.players import Held, guests, register, start_times, wait_for_match
+from bench.players import Held, guests, register, start_times, until_over, wait_for_match
 from core import keys
 from core.redis.client import Database, open_database
 
-TICKETS = 20_000
+ROUNDS = 5
+TICKETS = 6_000  # a round
 PER_S = 500
 SECONDS = 20
 WARM_S = 3
@@ -36,8 +41,16 @@ async def _completed(db: Database) -> int:
     return int(await db.do("HGET", f"{keys.game('bench')}:stats", "tickets_placed") or 0)
 
 
-async def _throughput(report: Report, services: Stack, db: Database) -> None:
-    say(f"{TICKETS} tickets as fast as they are taken")
+@dataclass(frozen=True)
+class Round:
+    """Tickets completed a second, and the CPU time that each process spent on one, s: until then, and on the ends."""
+
+    per_s: float
+    spent: dict[str, float]
+    ends: dict[str, float]
+
+
+async def _round(services: Stack, db: Database) -> Round:
     tokens = await guests(services.port, TICKETS)
     before, start, done = services.cpu_s(), time.perf_counter(), await _completed(db)
     answers = await load(
@@ -48,11 +61,27 @@ async def _throughput(report: Report, services: Stack, db: Database) -> None:
         while await _completed(db) < done + TICKETS:
             await asyncio.sleep(0.02)
     seconds, after = time.perf_counter() - start, services.cpu_s()
-    spent = {name: after[name] - before[name] for name in after}
-    report.figure("tickets completed per second, generator beside it", TICKETS / seconds, "tickets/s")
-    for name, used in spent.items():
-        report.figure(f"CPU of {name} per ticket", used / TICKETS * 1e6, "us")
-    report.figure("tickets per CPU second, all processes", TICKETS / sum(spent.values()), "tickets/s", at_least=2000)
+    await until_over(db, "bench", WAIT_S)
+    over = services.cpu_s()
+    return Round(
+        TICKETS / seconds,
+        {name: (after[name] - before[name]) / TICKETS for name in after},
+        {name: (over[name] - after[name]) / TICKETS for name in over},
+    )
+
+
+async def _throughput(report: Report, services: Stack, db: Database) -> None:
+    say(f"{ROUNDS} times {TICKETS} tickets as fast as they are taken")
+    rounds = [await _round(services, db) for _ in range(ROUNDS)]
+    report.figure("tickets completed per second, generator beside it", median(it.per_s for it in rounds), "tickets/s")
+    for name in rounds[0].spent:
+        report.figure(f"CPU of {name} per ticket", median(it.spent[name] for it in rounds) * 1e6, "us")
+    ends = median(sum(it.ends.values()) for it in rounds)
+    report.figure("CPU of all for the end of a match, per ticket", ends * 1e6, "us")
+    per_cpu_s = sorted(1 / sum(it.spent.values()) for it in rounds)
+    report.figure("tickets per CPU second, slowest round", per_cpu_s[0], "tickets/s")
+    report.figure("tickets per CPU second, fastest round", per_cpu_s[-1], "tickets/s")
+    report.figure("tickets per CPU second, all processes", median(per_cpu_s), "tickets/s", at_least=2000)
 
 
 async def _latency(report: Report, services: Stack) -> None:

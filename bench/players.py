@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from bench.load import load, request
+from core import keys
+from core.redis.client import Database
 
 _MATCH = re.compile(rb'"match":\s*"(m-[0-9a-z]{26})"')
 
@@ -74,6 +76,13 @@ async def guests(port: int, number: int) -> list[str]:
     )
     assert set(answers.statuses) == {201}, answers.statuses
     return [json.loads(body)["access_token"] for body in answers.bodies]
+
+
+async def until_over(db: Database, game: str, within_s: float) -> None:
+    """Wait until no match of the game is live. Raises TimeoutError."""
+    async with asyncio.timeout(within_s):
+        while await db.do("ZCARD", f"{keys.game(game)}:live"):
+            await asyncio.sleep(0.02)
 
 
 async def register(port: int, game: dict[str, object]) -> None:

@@ -4,9 +4,9 @@ A stack as `make run` starts it, with what carries events away, reads queues and
 transports and take commands from RabbitMQ, locust's users use the API, and ten matches write interactions beside them
 (docs/load.md says how much of each). Memory of each part is a line of least squares through its samples after the
 warm-up; how far sinks are behind is held against a bound; what was lost, dead-lettered or logged as an error against
-nothing. Redis keeps little of its log here, so that its bound is reached in the warm-up. MUSTER_SOAK_S (600, at least
-60) and MUSTER_SOAK_RATE (interactions a second, 3,000) change it; the load test's page is MUSTER_SOAK_REPORT, where
-that is set.
+nothing. Redis may hold more for each guest, ticket and match, and must not take more than it holds. It keeps little of
+its log here, so that its bound is reached in the warm-up. MUSTER_SOAK_S (600, at least 60) and MUSTER_SOAK_RATE
+(interactions a second, 3,000) change it; the load test's page is MUSTER_SOAK_REPORT, where that is set.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from bench.loadtest.run import lobby, muster, run_load
 from bench.loadtest.samples import Sample
 from core.cli.folder import StackState
 from core.cli.games import DEMO_GAME
+from core.redis.client import open_database
 from tests.intake.outside import COMMANDS, outside
 from tests.sinks.brokers import kafka, rabbitmq
 from tests.support import end, free_port
@@ -59,7 +60,9 @@ OURS = (
 GROWTH, GROWTH_MB = 0.05, 3.0  # after the warm-up, whichever is more
 # Why a command was not executed though all is well: its match had just ended, or its player not yet joined.
 TOO_LATE = {"match-over", "no-match", "not-in-match", "not-begun"}
-KEPT_MB_S = 0.02  # and Redis by this: guests, tickets, matches and what is told of them are kept for hours, or for good
+# What Redis may hold more for each key: guests, their sessions, tickets and matches are kept for hours, 1.04 KB a key
+# in the mean, with what is told of them in logs that are bounded.
+KEY_MB = 0.0015
 LAG_S = 2.0
 ASK_S = 2.0
 ANSWERED_S = 25.0  # after the last command: twice MUSTER_INTAKE_ANSWER_S, and a look at the metrics
@@ -76,10 +79,11 @@ def _program(folder: Path, name: str, *command: str, **env: str) -> Iterator[sub
 
 
 class Watch:
-    """What the metrics of the sinks and of the intake say, every other second."""
+    """What Redis and the metrics of the sinks and of the intake say, every other second."""
 
-    def __init__(self, sinks: int, intake: int) -> None:
-        self._sinks, self._intake = sinks, intake
+    def __init__(self, redis_url: str, sinks: int, intake: int) -> None:
+        self._redis_url, self._sinks, self._intake = redis_url, sinks, intake
+        self.held: list[tuple[float, float, int]] = []  # by Redis: seconds since the beginning, MB, keys
         self.lags: dict[str, list[float]] = {}  # by sink, seconds
         self.events: dict[str, float] = {}  # acknowledged, by sink
         self.lost = 0.0
@@ -88,9 +92,12 @@ class Watch:
         self.reading = asyncio.Event()  # commands are read; before that there is no queue for them
 
     async def run(self) -> None:
-        async with aiohttp.ClientSession() as session:
+        begun_s = time.monotonic()
+        async with aiohttp.ClientSession() as session, open_database(self._redis_url) as db:
             while True:
                 await asyncio.sleep(ASK_S)
+                memory = await db.do("INFO", "memory")
+                self.held.append((time.monotonic() - begun_s, memory["used_memory"] / 1e6, await db.do("DBSIZE")))
                 with contextlib.suppress(aiohttp.ClientError):
                     self._see(await _metrics(session, self._sinks), await _metrics(session, self._intake))
 
@@ -182,8 +189,14 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return sum((x - x_mean) * (y - y_mean) for x, y in points) / spread if spread else 0.0
 
 
-def _grown(report: Report, samples: list[Sample]) -> None:
+def _grown(report: Report, samples: list[Sample], held: list[tuple[float, float, int]]) -> None:
     """Memory of each part after the warm-up, and what it grew by until the end."""
+    held = [it for it in held if WARM_S <= it[0] <= SECONDS]
+    more = slope([(at_s, mb) for at_s, mb, _ in held]) * (held[-1][0] - held[0][0])
+    new = held[-1][2] - held[0][2]
+    report.figure("what redis holds: after the warm-up", _mean([mb for _, mb, _ in held]), "MB")
+    report.figure("what redis holds: keys since", new, "keys")
+    report.figure("what redis holds: grown since, by least squares", more, "MB", at_most=max(GROWTH_MB, KEY_MB * new))
     warm = [sample for sample in samples if sample.at_s >= WARM_S]
     loaded = [sample for sample in warm if sample.at_s <= SECONDS]
     for part in sorted({part for sample in loaded for part in sample.rss_mb}):
@@ -191,7 +204,7 @@ def _grown(report: Report, samples: list[Sample]) -> None:
         mean, grown = _mean([mb for _, mb in points]), slope(points) * (points[-1][0] - points[0][0])
         bound = max(GROWTH * mean, GROWTH_MB) if part in OURS else None
         if part == "redis" and bound is not None:
-            bound += KEPT_MB_S * (points[-1][0] - points[0][0])
+            bound += more
         report.figure(f"{part}: memory after the warm-up", mean, "MB")
         report.figure(f"{part}: grown since, by least squares", grown, "MB", at_most=bound)
         report.figure(f"{part}: cores", _mean([it.cores.get(part, 0.0) for it in loaded]), "cores")
@@ -220,7 +233,7 @@ async def _soak(report: Report, state: StackState, watch: Watch, commander: Comm
     report.figure("... at the 99th percentile within", figures["api_p99_ms"], "ms")
     _carried(report, watch)
     _commanded(report, watch, commander)
-    _grown(report, found.sampler.samples)
+    _grown(report, found.sampler.samples, watch.held)
 
 
 def _carried(report: Report, watch: Watch) -> None:
@@ -289,7 +302,7 @@ def main(report: Report) -> None:
         others = {name: process.pid for name, process in ours.items()}
         others |= {"Kafka": topics.process.pid, "RabbitMQ": queues.process.pid, "load": writer.pid}
         commander = Commander(state.url, queues.address)
-        uvloop.run(_soak(report, state, Watch(sinks, intake), commander, Rig(folder, others)))
+        uvloop.run(_soak(report, state, Watch(state.redis_url, sinks, intake), commander, Rig(folder, others)))
         errors = _errors(folder) + _errors(folder / "stack" / "logs")
         for line in errors[:20]:
             say(line)

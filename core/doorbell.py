@@ -38,7 +38,7 @@ HIGH_WATER: Final = 10_000  # rings held for a slow peer; further ones are lost,
 MAX_RING_BYTES: Final = 4096
 MAX_LISTENERS: Final = 256
 IDS_IN_A_RING: Final = 64
-PACE_S: Final = 0.002  # between two rounds of rings
+PACE_S: Final = 0.004  # between two rounds of rings
 LATER_S: Final = 0.025
 READ_AT_ONCE: Final = 100  # rings; then others have their turn
 

@@ -29,7 +29,7 @@ class Insight:
         self._looked_ms = 0
         self._recent = Recent()
         self._passes = metrics.passes.labels(name)
-        self._to_match = metrics.to_match.labels(name)
+        self._matches, self._to_match = metrics.matches.labels(name), metrics.to_match.labels(name)
         self._stages: dict[int, Counter] = {}
         self.held_up: HeldUp = ""
         self.detail = ""
@@ -53,6 +53,7 @@ class Insight:
 
     def made(self, match: Match, now_ms: int) -> None:
         """A match was made of tickets that are in the mirror and in the pool still."""
+        self._matches.inc()
         waits_s = [(now_ms - self._mirror[ticket].since_ms) / 1000 for ticket in match.tickets]
         for wait_s in waits_s:
             self._to_match.observe(wait_s)

@@ -41,7 +41,7 @@ ENDED_AT_ONCE: Final = 256  # tickets that waited too long, in one pass
 DRAINED_AT_ONCE: Final = 4096  # of a queue that is to end, in one pass
 # A search is followed by as long a rest, so that a hopeless queue takes half a core at most. A short pass is followed
 # by a short rest, for those who come meanwhile share the next one's cost. Who comes to a quiet queue waits for neither.
-GATHER_S: Final = 0.01
+GATHER_S: Final = 0.02
 LONGEST_REST_S: Final = 0.05
 TELL_S: Final = 0.1  # until those who wait are told again that somebody searches: most have a match by then
 UNFIT_REASON: Final = 200  # characters
@@ -335,7 +335,6 @@ class Matching:
         # Of a server that starts they can only wait to hear more; asked, they are to answer.
         ring = self._shared.bell.ring_later if claim.match.acceptance_timeout_s is None else self._shared.bell.ring
         ring("ticket", claim.match.tickets)
-        metrics.matches.labels(self._name).inc()
         self.insight.made(claim.match, now)
         self._mirror.drop(claim.match.tickets)
 

@@ -31,6 +31,7 @@ BUDGET_MATCHES: Final = 10  # a budget holds what so many matches earn
 FIRST_MATCHES: Final = 2  # ... and begins with
 PRIOR: Final = 0.5  # arrivals that are taken as seen before any was; Jeffreys' prior of a Poisson rate
 SURE: Final = 0.5  # that a match is there when its server is ready: on average neither waits for the other
+EVIDENCE: Final = 4  # arrivals without which nothing is known of a group of which nobody is there yet
 FIRST_START_S: Final = 2.0  # a start takes so long before one was measured
 STARTS: Final = 8  # of a pool at once, unless a setting says otherwise
 
@@ -259,7 +260,7 @@ def _early(spec: EarlySpec, facts: Facts, there: Sequence[Standby]) -> tuple[int
     for filling in facts.fillings:
         for nth in range(LOOK_AHEAD):
             found, begun = guess(filling, nth, facts.start_s, spec.hold_s), filling.tickets > nth * filling.size
-            if not _is_worth(found, spec, begun=begun):
+            if not (begun or filling.rate.count >= EVIDENCE) or not _is_worth(found, spec, begun=begun):
                 others += [found] if begun else []
                 break
             worth.append(found)

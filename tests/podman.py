@@ -25,6 +25,7 @@ PACKAGES: Final = {
     "podman": "podman",
     "/usr/lib/podman/netavark": "netavark",
     "/usr/lib/podman/aardvark-dns": "aardvark-dns",
+    "/usr/libexec/podman/catatonit": "catatonit",
     "iptables": "iptables",
 }
 STORAGE: Final = """[storage]

@@ -24,7 +24,8 @@ command -v amqp-publish >/dev/null || missing="$missing amqp-tools"
 command -v wget >/dev/null || missing="$missing wget"
 command -v java >/dev/null || missing="$missing default-jre-headless"
 command -v mvn >/dev/null || missing="$missing maven"
-[ -x /usr/lib/podman/netavark ] && command -v podman >/dev/null || missing="$missing podman netavark aardvark-dns iptables"
+[ -x /usr/lib/podman/netavark ] && [ -x /usr/libexec/podman/catatonit ] && command -v podman >/dev/null ||
+  missing="$missing podman netavark aardvark-dns catatonit iptables"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

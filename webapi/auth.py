@@ -20,14 +20,15 @@ import jwt
 from core.errors import Unauthorized
 from core.ids import is_id
 from core.model import Role
-from core.signing import Keyring
+from core.signing import Keyring, SigningKey
 
 ISSUER: Final = "muster"
 AUDIENCE: Final = "muster:api"
 Algorithm = Literal["HS256", "EdDSA"]
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("HS256", "EdDSA")
 MAX_TOKEN_BYTES: Final = 4096
-VERIFIED_KEPT: Final = 20_000  # verified tokens remembered: a signature costs more than a whole request
+VERIFIED_KEPT: Final = 60_000  # verified tokens remembered, 0.5 KB each: a signature costs as much as all else here
+HEADS_KEPT: Final = 64  # forms of a token's first part; ours have one for each key and algorithm
 ROLES: Final = frozenset({"player", "developer", "admin", "server"})
 REFRESH_BYTES: Final = 32
 
@@ -56,7 +57,10 @@ class Tokens:
         self._keys = Keyring([keys]) if isinstance(keys, str) else keys
         self._access_s = access_s
         self._algorithm = algorithm
-        self._verified: dict[str, Caller] = {}
+        # By digest. Those used lately, and those used before them, which go when there are as many new ones.
+        self._verified: dict[bytes, Caller] = {}
+        self._verified_before: dict[bytes, Caller] = {}
+        self._heads: dict[str, tuple[Algorithm, list[SigningKey]]] = {}
 
     def mint(self, player: str, name: str, role: Role, session: str, now_s: int, game: str = "") -> str:
         """An access token for `access_s` seconds from now."""
@@ -68,36 +72,31 @@ class Tokens:
         signing: Any = key.secret if self._algorithm == "HS256" else key.private
         token = jwt.encode(claims, signing, self._algorithm, headers={"kid": key.kid})
         # Most players come back to the replica that they logged in at, which need not verify what it signed.
-        self._remember(token, Caller(player, name, role, session, now_s + self._access_s, game))
+        self._remember(_digest(token), Caller(player, name, role, session, now_s + self._access_s, game))
         return token
 
     def verify(self, token: str, now_s: float) -> Caller:
         """Who the token says it is. Raises Unauthorized; says nothing about revocation."""
-        caller = self._verified.get(token)
+        digest = _digest(token)
+        caller = self._verified.get(digest)
         if caller is None:
-            caller = self._caller(self._decode(token))
-            self._remember(token, caller)
+            caller = self._verified_before.pop(digest, None) or self._caller(self._decode(token))
+            self._remember(digest, caller)
         if caller.expires_s <= now_s:
-            self._verified.pop(token, None)
+            self._verified.pop(digest, None)
             raise Unauthorized("the access token has expired: refresh it", code="token-expired")
         return caller
 
-    def _remember(self, token: str, caller: Caller) -> None:
-        if len(self._verified) >= VERIFIED_KEPT:
-            del self._verified[next(iter(self._verified))]
-        self._verified[token] = caller
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        if len(self._verified) >= VERIFIED_KEPT // 2:
+            self._verified_before, self._verified = self._verified, {}
+        self._verified[digest] = caller
 
     def _decode(self, token: str) -> dict[str, Any]:
         if len(token) > MAX_TOKEN_BYTES:
             raise Unauthorized("this is not an access token", code="invalid-token")
         try:
-            header = jwt.get_unverified_header(token)
-            algorithm, kid = header.get("alg"), header.get("kid")
-            if algorithm not in ALGORITHMS:
-                raise jwt.InvalidAlgorithmError("the algorithm is not one of ours")
-            keys = self._keys.named(kid)
-            if not keys:
-                raise jwt.InvalidTokenError("it names a key that is not ours")
+            algorithm, keys = self._head(token)
             wrong: jwt.InvalidTokenError | None = None
             for key in keys:
                 try:
@@ -108,6 +107,23 @@ class Tokens:
             raise wrong
         except jwt.PyJWTError as error:
             raise Unauthorized(f"the access token is not valid: {error}", code="invalid-token") from None
+
+    def _head(self, token: str) -> tuple[Algorithm, list[SigningKey]]:
+        """What a token says it is signed with, and the keys that may be; a key's tokens all have the same head."""
+        head = token.partition(".")[0]
+        if (known := self._heads.get(head)) is not None:
+            return known
+        header = jwt.get_unverified_header(token)
+        algorithm = header.get("alg")
+        if algorithm not in ALGORITHMS:
+            raise jwt.InvalidAlgorithmError("the algorithm is not one of ours")
+        keys = self._keys.named(header.get("kid"))
+        if not keys:
+            raise jwt.InvalidTokenError("it names a key that is not ours")
+        if len(self._heads) >= HEADS_KEPT:
+            self._heads.clear()
+        self._heads[head] = algorithm, keys
+        return algorithm, keys
 
     @staticmethod
     def _decoded(token: str, key: Any, algorithm: str) -> dict[str, Any]:
@@ -135,6 +151,10 @@ class Tokens:
         ):
             raise Unauthorized("the access token lacks claims", code="invalid-token")
         return Caller(player, name, cast(Role, role), session, expires_s, game)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,20 @@ from core.lifecycle import MATCH, STANDBY, TICKET
 
 FOLDER: Final = os.path.join(os.path.dirname(__file__), "lua")
 
+# How each file makes its function known. What a call gathered (_log.lua) is told as it returns; one that failed
+# half-way may have left something.
+REGISTER: Final = """
+local function register(name, fn, ...)
+  local function callback(keys, args)
+    gathered = nil
+    local answer = fn(keys, args)
+    tickets_told()
+    return answer
+  end
+  redis.register_function{ function_name = name .. '_' .. DIGEST, callback = callback, flags = { ... } }
+end
+"""
+
 
 class Library(Struct, frozen=True):
     """Source to load, and the full name under which each function can be called."""
@@ -47,16 +61,16 @@ def build() -> Library:
             with open(file.path, "rb") as stream:  # as pathlib and text it takes three times as long
                 sources[stem] = stream.read().decode()
     common = "".join(sources.pop(name) for name in ("_log", "_common", "_standby", "_inbox"))
-    body = _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + _lua_table("STANDBY", STANDBY) + common
+    body = (
+        _lua_table("TICKET", TICKET) + _lua_table("MATCH", MATCH) + _lua_table("STANDBY", STANDBY) + common + REGISTER
+    )
     # Each file is a block of its own: what it declares local stays there.
     body += "".join(f"do\n{sources[name]}end\n" for name in sorted(sources))
     digest = hashlib.sha256(body.encode()).hexdigest()[:10]
     name = f"muster_{digest}"
-    head = (
-        f"#!lua name={name}\nlocal function register(name, fn, ...)\n"
-        f"  redis.register_function{{ function_name = name .. '_{digest}', callback = fn, flags = {{ ... }} }}\nend\n"
+    return Library(
+        name, f"#!lua name={name}\nlocal DIGEST = '{digest}'\n" + body, {fn: f"{fn}_{digest}" for fn in sources}
     )
-    return Library(name, head + body, {fn: f"{fn}_{digest}" for fn in sources})
 
 
 LIBRARY: Final = build()

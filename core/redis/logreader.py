@@ -144,4 +144,6 @@ def entry(base: str, row: Any) -> Entry:
     id_, fields = row
     if not isinstance(fields, dict):
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
-    return Entry(base, id_, fields["match"], int(fields["batch"]), int(fields["count"]), fields["data"])
+    # A fact has neither number nor size: what is said of each entry costs everybody who writes or reads it.
+    number, size = int(fields.get("batch", 0)), int(fields.get("count", 0))
+    return Entry(base, id_, fields["match"], number, size, fields["data"])

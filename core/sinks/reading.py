@@ -1,8 +1,9 @@
 """What an entry of a log tells, as events of the catalogue. PURE.
 
-Batches of interactions hold many, in the order in which things happened. Facts are one each: those of matches, of
-servers without one, and of who tried to come in are written as the catalogue has them; those of tickets, presence and
-packs are what their steps in Redis have at hand, and are translated here.
+Batches of interactions hold many, in the order in which things happened. Facts are one each, but for those that a step
+tells of many tickets at once: a line for each, and their ids with a space between. Those of matches, of servers without
+one, and of who tried to come in are written as the catalogue has them; those of tickets, presence and packs are what
+their steps in Redis have at hand, and are translated here.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def messages(game: str, entry: Entry, topics: Set[str] = TOPICS) -> Iterator[Mes
 def _told(game: str, entry: Entry, topics: Set[str]) -> Iterator[Message | None]:
     """None in place of an interaction that nobody wants: most are, and a body is most of the work."""
     if entry.batch == 0:
-        yield _fact(game, entry)
+        yield from _facts(game, entry)
         return
     batch = read_batch(entry.payload)
     unknown: set[str] = set()
@@ -102,20 +103,35 @@ def _happening(game: str, entry: Entry, number: int, one: Happening, unknown: se
     yield Message(kind.topic, entry.match, id_, one.name, orjson.dumps(body | {"player": one.player} | one.more))
 
 
-def _fact(game: str, entry: Entry) -> Message:
+def _facts(game: str, entry: Entry) -> Iterator[Message]:
+    lines = entry.payload.split("\n")
+    names = entry.match.split(" ") if len(lines) > 1 else [entry.match]
+    wrong: Invalid | None = None
+    if len(names) != len(lines):
+        raise Invalid(f"entry {entry.id} has {len(lines)} facts of {len(names)} tickets", code="fact-malformed")
+    for key, data in zip(names, lines, strict=True):
+        try:
+            yield _fact(game, key, data, entry.id)
+        except Invalid as error:
+            wrong = error
+    if wrong is not None:
+        raise wrong
+
+
+def _fact(game: str, key: str, data: str, entry: str) -> Message:
     try:
-        body = orjson.loads(entry.payload)
+        body = orjson.loads(data)
         name = body.get("type") or body["event"]
         if translate := _TRANSLATED.get(name):
-            name, body = translate(game, entry.match, body)
+            name, body = translate(game, key, body)
         body = {"event": name, "id": body["id"], "at_ms": body["at_ms"], **body, "version": VERSION}
         if game:
             body["game"] = game
         if "trace" in KINDS[name].fields:
             body["trace"] = _trace(body)
-        return Message(KINDS[name].topic, entry.match, body["id"], name, orjson.dumps(body))
+        return Message(KINDS[name].topic, key, body["id"], name, orjson.dumps(body))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Invalid(f"entry {entry.id} is no fact: {error!r}", code="fact-malformed") from None
+        raise Invalid(f"entry {entry} is no fact: {error!r}", code="fact-malformed") from None
 
 
 def _trace(body: dict[str, Any]) -> str:

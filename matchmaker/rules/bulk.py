@@ -70,9 +70,8 @@ def _width(run: Run) -> int:
     """Tickets in a chunk: enough to fill two matches of typical parties; more where roles have to be found in it."""
     rows = run.by_age
     mean = float(run.pool.size[rows].mean()) if len(rows) else 1.0
-    seats = int(run.most.max(axis=0).sum())
     wide = 2.0 if not run.by_kind[Count] else 6.0
-    return int(np.clip(np.ceil(wide * seats / mean), SMALLEST_CHUNK, LARGEST_CHUNK))
+    return int(np.clip(np.ceil(wide * run.seats / mean), SMALLEST_CHUNK, LARGEST_CHUNK))
 
 
 def _groups(run: Run) -> Rows:

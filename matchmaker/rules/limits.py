@@ -57,6 +57,8 @@ class Limits:
         self.names = tuple(team.name for team in stages[0].teams)
         self.least = np.array([[team.least for team in stage.teams] for stage in stages], dtype=np.int64)
         self.most = np.array([[team.most for team in stage.teams] for stage in stages], dtype=np.int64)
+        self.seats = int(self.most.max(axis=0).sum())  # of a match at the most
+        self.must_fill = bool((self.least == self.most).any())  # some team is to be full
         self.loose_least = self._loosened(self.least, np.minimum)
         self.fewest: list[int] = self.loose_least.sum(axis=1).tolist()  # players of a match
         # By stage: how many teams need a ticket each at least, and how many players they need together.

@@ -21,8 +21,21 @@ def preferred(run: Run, chunks: Rows, anchors: Rows) -> Rows:
     """Sort each chunk (a row of pool rows, -1 for none): the anchor, its preferences, the empty places."""
     if not chunks.size:
         return chunks
+    place = np.where(chunks == anchors[:, None], -1.0, np.where(chunks < 0, 1.0, 0.0))
+    order = np.lexsort((*reversed(_ranks(run, chunks, anchors)), place), axis=1)  # the deciding key last
+    return chunks[np.arange(len(chunks))[:, None], order]
+
+
+def by_preference(run: Run, rows: Rows, anchor: int) -> Rows:
+    """Sort `rows` as one anchor prefers them, which is not among them."""
+    order: Rows = np.lexsort(_ranks(run, rows[None, :], np.array([anchor]))[::-1], axis=1)[0]
+    return rows[order]
+
+
+def _ranks(run: Run, chunks: Rows, anchors: Rows) -> list[Floats]:
+    """What decides, first things first: for each ticket in its anchor's eyes, lower is better."""
     ranks = [rank(run, chunks, anchors, sort) for sort in run.rules.stages[0].sorts]
-    if not ranks and bool((run.least == run.most).any()):
+    if not ranks and run.must_fill:
         ranks.append(-run.pool.size[chunks].astype(np.float64))
     ranks += [_distance(run, chunks, anchors, index) for index in run.by_kind[Window][:1]]
     near = run.pool.facts.near
@@ -30,9 +43,7 @@ def preferred(run: Run, chunks: Rows, anchors: Rows) -> Rows:
         numbers = run.pool.numbers[near, "avg"]
         ranks.append(np.abs(numbers[chunks] - numbers[anchors][:, None]))
     ranks.append(run.pool.since[chunks].astype(np.float64))
-    place = np.where(chunks == anchors[:, None], -1.0, np.where(chunks < 0, 1.0, 0.0))
-    order = np.lexsort((*reversed(ranks), place), axis=1)  # the deciding key last
-    return chunks[np.arange(len(chunks))[:, None], order]
+    return ranks
 
 
 def rank(run: Run, chunks: Rows, anchors: Rows, sort: Sort) -> Floats:

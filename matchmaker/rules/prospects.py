@@ -146,9 +146,10 @@ def _windowed(run: Run, rows: Rows, at: Rows, stage: int, sums: _Sums) -> Rows:
 
 def _slid(numbers: Floats, at: Rows, limit: float, sums: _Sums) -> Rows:
     """Those of `at` that share a window with the first ticket and with enough others; together they are enough."""
-    if np.ptp(numbers[at]) <= limit:  # as in most matches of a few: there is one window for all
+    here = numbers[at]
+    if here.max() - here.min() <= limit:  # as in most matches of a few: there is one window for all
         return at
-    order = at[np.argsort(numbers[at], kind="stable")]
+    order = at[np.argsort(here, kind="stable")]
     sorted_ = numbers[order]
     # A hair wider, as a sum rounds otherwise than the difference that rules look at.
     reach = limit + SLACK * (limit + np.abs(numbers[0]))

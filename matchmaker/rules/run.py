@@ -62,6 +62,7 @@ class Run:
         self.failures: dict[int, dict[str, int]] = {}
         self.searched = -1  # the row that was searched around in vain already
         self.cards: dict[int, Any] = {}  # by row, as `state.cards` makes them
+        self.empty: Any = None  # a match without tickets, as `state.first_state` makes it
         self.vain: dict[bytes, int] = {}  # how often these rows (sorted) were searched, and nothing found
         self.barren: Bools = np.zeros(len(pool.alive), dtype=np.bool_)  # no match with any who are free holds these
 
@@ -74,6 +75,7 @@ class Run:
         """What the rules say, at hand: a search looks at these thousands of times."""
         self.newest, self.opens, self.names = limits.newest, limits.opens, limits.names
         self.least, self.most = limits.least, limits.most
+        self.seats, self.must_fill = limits.seats, limits.must_fill
         self.loose_least, self.loose_most = limits.loose_least, limits.loose_most
         self.fewest, self.needs = limits.fewest, limits.needs
         self.facts, self.residual, self.by_kind = limits.facts, limits.residual, limits.by_kind

@@ -21,7 +21,7 @@ from core.rules.attributes import Party
 from matchmaker.rules.facts import Cap, Count, Range, Word
 from matchmaker.rules.limits import Counted, Want
 from matchmaker.rules.pool import Running
-from matchmaker.rules.preference import preferred
+from matchmaker.rules.preference import by_preference
 from matchmaker.rules.prospects import prospects
 from matchmaker.rules.run import Match, Rows, Run
 from matchmaker.rules.state import EMPTY, State, cards, compatible, first_state, with_ticket, worst_of
@@ -54,7 +54,9 @@ def shallow(searches: int) -> Budget:
 
 def around(run: Run, anchor: int, budget: Budget) -> Match | None:
     """A legal match that holds the ticket in row `anchor`; None if none was found."""
-    empty, (card,) = first_state(run), cards(run, np.array([anchor]))
+    if run.empty is None:
+        run.empty = first_state(run)
+    empty, (card,) = run.empty, cards(run, np.array([anchor]))
     starts = [(t, s) for t in range(len(run.names)) if (s := with_ticket(run, empty, card, t)) is not None]
     if not starts:
         _unwelcome(run, anchor)
@@ -129,16 +131,20 @@ def into(run: Run, running: Running, budget: Budget) -> Match | None:
 
 def _preferred(run: Run, anchor: int, rows: Rows) -> Rows:
     """The first of `rows` in the anchor's eyes, as many as a search looks at."""
-    if not len(rows):
-        return rows
-    chunk = np.concatenate(([anchor], rows))[None, :]
-    most = max(CANDIDATES, 2 * int(run.most.max(axis=0).sum()))
-    return preferred(run, chunk, np.array([anchor]))[0, 1 : 1 + most]
+    return by_preference(run, rows, anchor)[: max(CANDIDATES, 2 * run.seats)] if len(rows) else rows
 
 
 def _suffixes(values: list[int]) -> list[int]:
     """The sum of the values from each position on, and 0 at the end."""
     return [*itertools.accumulate(reversed(values), initial=0)][::-1]
+
+
+def _sums(sizes: list[int]) -> list[int]:
+    """From each position on: bit n is set where some of these sizes together are n."""
+    sums = [1]
+    for size in reversed(sizes):
+        sums.append((sums[-1] | sums[-1] << size) & ALL_SUMS)
+    return sums[::-1]
 
 
 def _sides(run: Run, rows: Rows, want: Want) -> tuple[list[int], list[int], float]:
@@ -164,11 +170,9 @@ class _Search:
         self.cards = cards(run, rows)
         self.there: Sequence[Sequence[Party]] = [running.teams[name] for name in run.names] if running else ()
         self.nodes, self.evaluations = budget.nodes, budget.evaluations
-        self.sums = [1]  # bit n of sums[i]: some of the candidates from the i-th on have n players together
-        for size in reversed(run.pool.size[rows].tolist()):
-            self.sums.append((self.sums[-1] | self.sums[-1] << size) & ALL_SUMS)
-        self.sums.reverse()
-        self.players = _suffixes(run.pool.size[rows].tolist())
+        sizes = run.pool.size[rows].tolist()
+        self.sums = _sums(sizes)  # bit n of sums[i]: some of the candidates from the i-th on have n players together
+        self.players = _suffixes(sizes)
         self.adds = [_suffixes(run.added(index, rows).tolist()) for index in run.by_kind[Count]]
         self.sides = [_sides(run, rows, want) for want in run.wants]
         self.least, self.most = run.loose_least.tolist(), run.most_players

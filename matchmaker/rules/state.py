@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from operator import and_
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -22,6 +22,7 @@ from matchmaker.rules.run import Bools, Rows, Run
 EMPTY: int = -1  # stage of a match without tickets
 ANY: int = -2  # word of a match without players
 ALL_BITS: int = (1 << MAX_BITS) - 1
+AT_ONCE: Final = 256  # cards: of no more that wait all are made, as most are wanted, and two cost little more than one
 N = TypeVar("N")
 
 
@@ -182,7 +183,8 @@ def cards(run: Run, rows: Rows) -> list[Card]:
     """The cards of these rows, each made once a pass."""
     known, wanted = run.cards, rows.tolist()
     if new := [row for row in wanted if row not in known]:
-        known.update(zip(new, _cards(run, np.array(new)), strict=True))
+        made = run.by_age if len(run.by_age) <= AT_ONCE else np.array(new)
+        known.update(zip(made.tolist(), _cards(run, made), strict=True))
     return [known[row] for row in wanted]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import urllib.parse
+import urllib.request
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +14,18 @@ from docker.models.containers import Container
 from core.cli.rest import Rest
 from matchmaker.launch.docker_documents import INSTALLATION
 from tests.chart.players import completed, queue
+from tests.cluster.api import until
 from tests.compose.stack import drawn_secrets
 
 PLACED_S: Final = 120.0  # two brokers start beside it
+SEEN_S: Final = 60.0  # a look at the daemon, and a scrape or two
+PROMETHEUS_PORT: Final = 9090
+# Of all profiles but Grafana, whose image cannot be stood in for; what Prometheus scrapes while a match is played.
+OWN_PROFILES: Final = {
+    "analytics", "backup", "docker-reader", "intake", "kafka", "prometheus", "rabbitmq", "sinks", "worker",
+}  # fmt: skip
+JOBS: Final = {"webapi", "matchmaker", "worker", "sinks", "intake", "analytics", "games"}
+CARRIED: Final = "sum by (sink) (muster_sink_events_total) > 0"
 
 # Says for each of PLACES, `name: [address, port]`, whether it takes a connection, as JSON.
 REACHED: Final = """
@@ -63,3 +75,15 @@ def placed(url: str, game: str) -> list[dict[str, Any]]:
     """The COMPLETED tickets of two new players."""
     waiting = [queue(url, name, game) for name in ("Ada", "Grace")]
     return [completed(player, ticket, game, within_s=PLACED_S) for player, ticket in waiting]
+
+
+def asked(address: str, promql: str, wanted: int) -> list[dict[str, Any]]:
+    """What Prometheus at `address` answers, once these are so many."""
+    place = f"http://{address}:{PROMETHEUS_PORT}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
+
+    def found() -> list[dict[str, Any]] | None:
+        with urllib.request.urlopen(place, timeout=10) as answer:
+            answers: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return answers if len(answers) == wanted else None
+
+    return until(found, f"{promql} has {wanted} answers", within_s=SEEN_S) or []

@@ -21,7 +21,7 @@ from docker.models.containers import Container
 
 from tests.cluster import packages
 from tests.cluster.api import until
-from tests.compose.play import ASKED, REACHED, admin, duel, placed, servers
+from tests.compose.play import ASKED, CARRIED, JOBS, OWN_PROFILES, REACHED, admin, asked, duel, placed, servers
 from tests.compose.stack import ROOT, UP_S, Compose, podman_compose
 from tests.compose.stand_ins import load_stand_ins, override
 from tests.docker.rig import TAG
@@ -31,7 +31,7 @@ from tests.podman import PACKAGES, Podman, podman_service
 
 LONG_RUNNING = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
 PROJECT = {"label": "com.docker.compose.project=muster"}
-HEALTHY_S, GONE_S = 40.0, 60.0
+HEALTHY_S, BROKERS_S, GONE_S = 40.0, 120.0, 60.0
 
 
 @dataclass
@@ -61,10 +61,10 @@ class Stack:
         found = self.client.containers.list(all=True, filters=PROJECT, ignore_removed=True)
         return {container.labels["com.docker.compose.service"]: container for container in found}
 
-    def healthy(self) -> bool:
+    def healthy(self, services: set[str]) -> bool:
         """Whether each service's own check says that it is well."""
         names = {service: container.name or "" for service, container in self.containers().items()}
-        checks = {name: self.run("healthcheck", "run", names[name]) for name in sorted(LONG_RUNNING)}
+        checks = {name: self.run("healthcheck", "run", names[name]) for name in sorted(services)}
         return not [done for done in checks.values() if done.returncode]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
@@ -101,7 +101,7 @@ def stack(
                 "DOCKER_SOCKET": str(podman.socket),
                 "MUSTER_TAG": TAG,
                 # Its network is its own. Podman takes 0.0.0.0 for an address that nobody has.
-                **dict.fromkeys(("MUSTER_PUBLISH", "MUSTER_BIND", "MUSTER_ADDRESS"), podman.address),
+                **dict.fromkeys(("MUSTER_PUBLISH", "MUSTER_WATCH", "MUSTER_BIND", "MUSTER_ADDRESS"), podman.address),
             }
             yield Stack(podman, client, compose.env_file, over, variables)
 
@@ -109,7 +109,7 @@ def stack(
 async def lived(stack: Stack) -> None:
     """Each check is well; two players play a match through the edge, which leaves nothing; another match goes on."""
     assert set(stack.containers()) == LONG_RUNNING | {"gamepod"}
-    await asyncio.to_thread(until, stack.healthy, "all are healthy", within_s=HEALTHY_S)
+    await asyncio.to_thread(until, lambda: stack.healthy(LONG_RUNNING), "all are healthy", within_s=HEALTHY_S)
     url = f"http://{stack.podman.address}:22548"
     rest = await asyncio.to_thread(admin, stack.env_file, url)
     await asyncio.to_thread(duel, rest, "tanks", 3)
@@ -150,6 +150,26 @@ async def test_docker_compose_on_podman_s_socket(stack: Stack) -> None:
     await lived(stack)
     await asyncio.to_thread(narrow, stack)
     await asyncio.to_thread(stack.docker_compose, "down", "--volumes")
+    assert stack.left() == []
+
+
+async def test_all_profiles_on_podman_s_socket(stack: Stack) -> None:
+    """Both brokers acknowledge a match's events; Prometheus finds every service and the match's server."""
+    await asyncio.to_thread(stack.docker_compose, "--profile", "full", "up", "--detach")
+    checked = LONG_RUNNING | OWN_PROFILES - {"backup"}
+    assert set(stack.containers()) == checked | {"backup", "gamepod"}
+    await asyncio.to_thread(until, lambda: stack.healthy(checked), "all are healthy", within_s=BROKERS_S)
+    url, address = f"http://{stack.podman.address}:22548", stack.podman.address
+    rest = await asyncio.to_thread(admin, stack.env_file, url)
+    await asyncio.to_thread(duel, rest, "long", 120)
+    await asyncio.to_thread(placed, url, "long")
+    jobs = await asyncio.to_thread(asked, address, "up == 1", len(JOBS))
+    assert {one["metric"]["job"] for one in jobs} == JOBS
+    (server,) = [one["metric"] for one in jobs if one["metric"]["job"] == "games"]
+    (container,) = servers(stack.client)
+    assert (server["game"], server["pod"]) == ("long", container.name)
+    await asyncio.to_thread(asked, address, CARRIED, 2)
+    await asyncio.to_thread(stack.docker_compose, "--profile", "full", "down", "--volumes")
     assert stack.left() == []
 
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import urllib.error
-import urllib.parse
 import urllib.request
 from contextlib import suppress
 from typing import Any
@@ -18,16 +16,27 @@ import docker
 
 from core.errors import MusterError
 from tests.cluster.api import until
-from tests.compose.play import ASKED, REACHED, admin, duel, placed, servers
+from tests.compose.play import (
+    ASKED,
+    CARRIED,
+    JOBS,
+    OWN_PROFILES,
+    PROMETHEUS_PORT,
+    REACHED,
+    SEEN_S,
+    admin,
+    asked,
+    duel,
+    placed,
+    servers,
+)
 from tests.compose.stack import Compose, drawn_secrets
 from tests.docker.rig import TAG
 from tests.dockerd import Docker
 from tests.duel import join
 
 SMALL = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
-OWN_PROFILES = {"analytics", "backup", "docker-reader", "intake", "kafka", "prometheus", "rabbitmq", "sinks", "worker"}
-SEEN_S = 60.0  # a look at the daemon, and a scrape or two
-PORT, LINES_PORT, PROMETHEUS_PORT = 22548, 22550, 9090
+PORT, LINES_PORT = 22548, 22550
 
 
 def running(compose: Compose) -> dict[str, str]:
@@ -49,13 +58,6 @@ async def welcomed(url: str, game: str, ticket: dict[str, Any]) -> str:
     async with aiohttp.ClientSession() as session, session.ws_connect(place, protocols=protocols) as socket:
         await socket.send_json({"type": "join", "token": ticket["join_token"]})
         return str((await socket.receive_json(timeout=SEEN_S))["type"])
-
-
-def query(address: str, promql: str) -> list[dict[str, Any]]:
-    """What Prometheus answers."""
-    place = f"http://{address}:{PROMETHEUS_PORT}/api/v1/query?{urllib.parse.urlencode({'query': promql})}"
-    with urllib.request.urlopen(place, timeout=10) as answer:
-        return list(json.load(answer)["data"]["result"])
 
 
 async def test_plain_up_is_enough_for_a_match(small: Compose, dockerd: Docker, client: docker.DockerClient) -> None:
@@ -123,28 +125,12 @@ async def test_the_whole_stack(full: Compose, dockerd: Docker, client: docker.Do
     await asyncio.to_thread(duel, rest, "long", 120)
     ticket, _ = await asyncio.to_thread(placed, url, "long")
     assert await welcomed(url, "long", ticket) == "welcome"
-
-    def ask(promql: str, wanted: int, *, within_s: float = SEEN_S) -> list[dict[str, Any]]:
-        def found() -> list[dict[str, Any]] | None:
-            answer = query(dockerd.address, promql)
-            return answer if len(answer) == wanted else None
-
-        return until(found, f"{promql} has {wanted} answers", within_s=within_s) or []
-
-    jobs = await asyncio.to_thread(ask, "up == 1", 7)
-    assert {one["metric"]["job"] for one in jobs} == {
-        "webapi",
-        "matchmaker",
-        "worker",
-        "sinks",
-        "intake",
-        "analytics",
-        "games",
-    }
+    jobs = await asyncio.to_thread(asked, dockerd.address, "up == 1", len(JOBS))
+    assert {one["metric"]["job"] for one in jobs} == JOBS
     (server,) = [one["metric"] for one in jobs if one["metric"]["job"] == "games"]
     (container,) = servers(client)
     assert (server["game"], server["pod"], server["namespace"]) == ("long", container.name, "compose")
-    await asyncio.to_thread(ask, "sum by (sink) (muster_sink_events_total) > 0", 2)
+    await asyncio.to_thread(asked, dockerd.address, CARRIED, 2)
     with urllib.request.urlopen(f"http://{dockerd.address}:{PROMETHEUS_PORT}/api/v1/rules", timeout=10) as answer:
         rules = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
     assert len(rules) > 10

@@ -22,10 +22,14 @@ DEBIAN = "/usr/bin/redis-server"
 FORM_S = 30.0
 
 
+# Nobody kills these, and where a disk is busy a file of its own holds Redis up for seconds.
+FORGETS = ("--appendonly", "no")
+
+
 @contextmanager
 def valkey(folder: Path) -> Iterator[str]:
     """The embedded server."""
-    with embedded_redis(folder, free_port()) as server:
+    with embedded_redis(folder, free_port(), options=FORGETS) as server:
         yield server.url
 
 
@@ -34,7 +38,7 @@ def redis7(folder: Path) -> Iterator[str]:
     """Debian's redis-server; skipped where there is none (and CI allows no skip)."""
     if shutil.which(DEBIAN) is None:
         pytest.skip("no redis-server of the distribution here")
-    with embedded_redis(folder, free_port(), program=DEBIAN) as server:
+    with embedded_redis(folder, free_port(), program=DEBIAN, options=FORGETS) as server:
         yield server.url
 
 
@@ -55,7 +59,7 @@ def cluster_nodes(folder: Path, *more: str) -> Iterator[list[EmbeddedRedis]]:
 @contextmanager
 def cluster(folder: Path) -> Iterator[str]:
     """A cluster, by its first node."""
-    with cluster_nodes(folder) as servers:
+    with cluster_nodes(folder, *FORGETS) as servers:
         yield f"redis+cluster://127.0.0.1:{servers[0].port}"
 
 

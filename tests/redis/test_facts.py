@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from core import keys
+from core.errors import MusterError
 from core.redis.client import Caller, Database
 from tests.redis.conftest import BASE, Game
 from tests.redis.steps import NOW, claim, create, duel, lease, register, step
 
 
 async def facts(game: Game, log: str = "log") -> list[dict[str, Any]]:
-    """All facts of the game, oldest first."""
+    """All facts of the game, oldest first; of an entry that tells of many tickets each line."""
     rows = await game.do("XRANGE", log, "-", "+")
     found = [
         fields if isinstance(fields, dict) else dict(zip(fields[::2], fields[1::2], strict=True)) for _, fields in rows
     ]
-    assert {row["batch"] for row in found} <= {"0"}
-    return [json.loads(row["data"]) for row in found]
+    assert all("batch" not in row for row in found)  # which is what tells a batch of interactions from a fact
+    for row in found:
+        assert row["data"].count("\n") == row["match"].count(" ")
+    return [json.loads(line) for row in found for line in row["data"].split("\n")]
 
 
 async def test_a_session_is_told_from_its_beginning_to_its_end(game: Game) -> None:
@@ -85,12 +90,33 @@ async def test_tickets_are_told_where_somebody_reads(game: Game, client: Caller)
     assert [(one["event"], one["seq"], one["match"]) for one in told] == [
         ("created", 1, ""), ("created", 1, ""), ("claimed", 2, "m1"), ("claimed", 2, "m1")
     ]  # fmt: skip
+    assert await game.do("XLEN", "facts:log") == 3  # the match is one step, and so is what it tells of its tickets
+    names = [row[1] for row in await game.do("XRANGE", "facts:log", "-", "+")]
+    last = names[-1] if isinstance(names[-1], dict) else dict(zip(names[-1][::2], names[-1][1::2], strict=True))
+    assert last["match"] == "t1 t2"
     for number in range(3, 1603):
         await create(game, f"t{number}", f"p{number}", most=10_000)
         if number % 64 == 0:
-            last = (await game.do("XREVRANGE", "facts:log", "+", "-", "COUNT", 1))[0][0]
-            await client.call("reader_commit", keys.facts(BASE), "sink", last)
+            read = (await game.do("XREVRANGE", "facts:log", "+", "-", "COUNT", 1))[0][0]
+            await client.call("reader_commit", keys.facts(BASE), "sink", read)
     assert 1000 <= await game.do("XLEN", "facts:log") < 1400
+
+
+async def test_a_step_that_fails_half_way_leaves_nothing_to_be_told(game: Game, client: Caller) -> None:
+    """What it had gathered is not told with, nor in place of, what later steps tell."""
+    await register(game)
+    await client.call("reader_join", keys.facts(BASE), "sink", "oldest")
+    token = await lease(game)
+    for number in (1, 2):
+        await create(game, f"t{number}", f"p{number}", now=NOW + number)
+    await game.do("SET", "alive", "no sorted set")
+    with pytest.raises(MusterError):
+        await claim(game, token, "m1", "t1", "t2")
+    await game.do("DEL", "alive")
+    before = len(await facts(game, "facts:log"))
+    await create(game, "t3", "p3")
+    told = (await facts(game, "facts:log"))[before:]
+    assert [(one["event"], one["seq"]) for one in told] == [("created", 1)]
 
 
 async def test_servers_without_a_match_are_told(game: Game) -> None:

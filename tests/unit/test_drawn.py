@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import draw_chart, draw_events, draw_metrics, draw_rules, draw_settings
+from tools import draw_bench, draw_chart, draw_events, draw_metrics, draw_rules, draw_settings
 
 DRAWN = draw_chart.drawn()
 
@@ -54,3 +54,8 @@ def test_rules_without_helm_are_the_chart_s() -> None:
 def test_events_page_is_as_the_catalogue_has_them() -> None:
     """`make docs` was run after the last change of the catalogue."""
     assert draw_events.PAGE.read_text() == draw_events.page(), "docs/events.md is stale: run `make docs`"
+
+
+def test_promises_page_is_as_the_kept_runs_have_them() -> None:
+    """docs/promises.md is drawn from bench/results: `make docs` does it."""
+    assert draw_bench.PAGE.read_text() == draw_bench.page(), "docs/promises.md is stale: run `make docs`"

@@ -73,7 +73,7 @@ local function ticket_step(base, id, event, now, reason, match, asked)
                                reason = reason or '', match = match or '', asked = asked, trace = trace or nil })
   redis.call('HSET', key, 'state', after, 'seq', seq, 'reason', reason or '', 'match', match or '', 'e' .. seq, entry)
   if seq > EVENTS_KEPT then redis.call('HDEL', key, 'e' .. (seq - EVENTS_KEPT)) end
-  if event ~= 'searched' and is_told(base) then tell(base, id, entry) end
+  if event ~= 'searched' then tell_ticket(base, id, entry) end
   if event == 'requeued' or event == 'released' then
     redis.call('ZADD', base .. ':queue', since, id)
     redis.call('ZADD', base .. ':alive', now, id)

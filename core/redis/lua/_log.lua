@@ -3,6 +3,8 @@
 local FACTS_KEPT = 10000    -- of a game, where no reader waits for them; 300 bytes each
 local TOLD_KEPT = 1000      -- of what is told to readers only, and has been read
 local TOLD_MOST = 40000     -- ... and where it waits for one; 200 bytes each
+local TRIMMED_EACH = 64     -- entries: to look at the readers for each of them would cost more than all else here
+local COUNTED_MOST = 2000   -- logs whose entries are counted; of further ones the length is asked for
 local UNREAD_KEPT = 4       -- times the batches kept anyway: so long a log waits for its slowest reader
 local SILENT_S = 3600       -- a reader that said nothing for an hour is dropped when the log would wait for it
 local READERS_MOST = 64     -- readers of one log: each append to a log that is full looks at all of them
@@ -75,14 +77,32 @@ local function log_trim(base, keep, most)
   return lost, dropped
 end
 
+-- Whether the log of `base` is to be trimmed now, of which an entry was just added. Counted here, and anew where Redis
+-- restarts: to ask for its length each time would cost as much as the entry.
+local added, counting = {}, 0
+
+local function trim_due(base)
+  local count = added[base]
+  if not count then
+    if counting >= COUNTED_MOST then return redis.call('XLEN', base .. ':log') % TRIMMED_EACH == 0 end
+    count, counting = 0, counting + 1
+  end
+  count = (count + 1) % TRIMMED_EACH
+  added[base] = count
+  return count == 0
+end
+
 -- What happened to a match, or to a server without one, goes into the log of its game in the step that makes it true, for
 -- sinks (core/sinks) to carry away.
 local function fact_put(base, key, event, now, more)
   more.event, more.id, more.at_ms = event, event .. '-' .. key, tonumber(now)
   -- `count` tells readers what comes after all else of the same moment.
-  redis.call('XADD', base .. ':log', '*', 'match', key, 'batch', '0', 'count', event == 'session_removed' and '1' or '0',
-             'data', cjson.encode(more))
-  log_trim(base, FACTS_KEPT)
+  if event == 'session_removed' then
+    redis.call('XADD', base .. ':log', '*', 'match', key, 'count', '1', 'data', cjson.encode(more))
+  else
+    redis.call('XADD', base .. ':log', '*', 'match', key, 'data', cjson.encode(more))
+  end
+  if trim_due(base) then log_trim(base, FACTS_KEPT) end
 end
 
 local function fact(base, match, event, now, more)
@@ -96,7 +116,22 @@ local function is_told(base) return redis.call('EXISTS', base .. ':facts:readers
 
 local function tell(base, key, data)
   local facts = base .. ':facts'
-  redis.call('XADD', facts .. ':log', '*', 'match', key, 'batch', '0', 'count', '0', 'data', data)
-  -- To look at the readers each time would cost more than all else here.
-  if redis.call('XLEN', facts .. ':log') % 64 == 0 then log_trim(facts, TOLD_KEPT, TOLD_MOST) end
+  redis.call('XADD', facts .. ':log', '*', 'match', key, 'data', data)
+  if trim_due(facts) then log_trim(facts, TOLD_KEPT, TOLD_MOST) end
+end
+
+-- What a call tells of tickets goes into one entry at its end: a line of data for each, and their ids with a space between.
+-- nil until there is something to tell, then false where nobody is told.
+local gathered
+
+local function tell_ticket(base, id, line)
+  if gathered == nil then gathered = is_told(base) and { base = base, ids = {}, lines = {} } end
+  if gathered then
+    local n = #gathered.ids + 1
+    gathered.ids[n], gathered.lines[n] = id, line
+  end
+end
+
+local function tickets_told()
+  if gathered then tell(gathered.base, table.concat(gathered.ids, ' '), table.concat(gathered.lines, '\n')) end
 end

@@ -57,7 +57,7 @@ register('analytics_add', function(keys, args)
         new = new + 1
         redis.call('HSET', base .. ':flags', id, doc)
         redis.call('ZADD', base .. ':flags:order', minute, id)
-        redis.call('XADD', base .. ':log', '*', 'match', of, 'batch', '0', 'count', '0', 'data', doc)
+        redis.call('XADD', base .. ':log', '*', 'match', of, 'data', doc)
       end
     end
   end

@@ -9,7 +9,7 @@ register('facts_append', function(keys, args)
   local last = tonumber(redis.call('GET', mark) or 0)
   if tonumber(args[2]) <= last then return { 'repeat', last } end
   for i = 5, #args, 2 do
-    redis.call('XADD', base .. ':log', '*', 'match', args[i], 'batch', '0', 'count', '0', 'data', args[i + 1])
+    redis.call('XADD', base .. ':log', '*', 'match', args[i], 'data', args[i + 1])
   end
   redis.call('SET', mark, args[2], 'EX', OVER_KEPT_S)
   log_trim(base, tonumber(args[3]))

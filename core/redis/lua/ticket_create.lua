@@ -58,7 +58,7 @@ register('ticket_create', function(keys, args)
   redis.call('ZADD', base .. ':alive', now, id)
   for i = 6, #args do redis.call('HSET', base .. ':open', args[i], id) end
   changed(base, id)
-  if is_told(base) then tell(base, id, entry) end
+  tell_ticket(base, id, entry)
   redis.call('HINCRBY', base .. ':stats', 'tickets_created', 1)
   return { 'ok', 0 }
 end)

@@ -96,6 +96,29 @@ def test_a_fact_that_is_none_is_refused(payload: str) -> None:
         list(all_of())
 
 
+def line(seq: int, event: str) -> str:
+    """What a step has at hand of a ticket."""
+    return json.dumps(
+        {"seq": seq, "at_ms": 5, "status": "PLACING", "event": event, "reason": "two\nlines", "match": MATCH}
+    )
+
+
+def test_one_entry_tells_of_many_tickets() -> None:
+    """Each is a message of its own, under its ticket; one that cannot be read does not take the others along."""
+    two = f"{TICKET} {TICKET[:-1]}d"
+    made = list(messages("duel", Entry("s", "7-1", two, 0, 0, f"{line(2, 'claimed')}\n{line(4, 'claimed')}")))
+    assert [(it.key, it.id, it.origin) for it in made] == [
+        (TICKET, f"{TICKET}-2", "s 7-1-0"), (f"{TICKET[:-1]}d", f"{TICKET[:-1]}d-4", "s 7-1-1")
+    ]  # fmt: skip
+    assert json.loads(made[0].body)["reason"] == "two\nlines"
+    some = messages("duel", Entry("s", "7-1", two, 0, 0, f"{{}}\n{line(4, 'claimed')}"))
+    assert next(some).id == f"{TICKET[:-1]}d-4"
+    with pytest.raises(Invalid, match="7-1"):
+        next(some)
+    with pytest.raises(Invalid, match="2 facts of 1 tickets"):
+        list(messages("duel", Entry("s", "7-1", TICKET, 0, 0, f"{line(2, 'claimed')}\n{line(4, 'claimed')}")))
+
+
 # Facts of matches and of servers without one, as Redis functions write them; what else they tell is translated.
 _FACT = re.compile(r"\b(?:fact|server_fact|fact_put)\([^()]*?'([a-z_]+)'")
 _PACK = re.compile(r"event = '(packs?_[a-z]+)'")

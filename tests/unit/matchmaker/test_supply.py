@@ -341,3 +341,9 @@ def test_the_median_of_starts() -> None:
     for seconds in (0.3, 0.4, 30.0):
         starts.add(seconds)
     assert starts.median() == 0.4
+
+
+def test_one_who_just_came_is_no_crowd() -> None:
+    """In a moment's look one arrival is a rate of twenty a second: the group he began gets a server, no other does."""
+    started = [len(plan(facts(EARLY, fillings=[duel(rate=Rate(n, n * 0.05))])).start) for n in (1, 20)]
+    assert started[0] == 1 < started[1]

@@ -49,12 +49,41 @@ def test_a_changed_token_is_refused() -> None:
 
 def test_remembered_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many tokens come by, so many are remembered, and the others are verified anew."""
-    monkeypatch.setattr(auth, "VERIFIED_KEPT", 3)
+    monkeypatch.setattr(auth, "VERIFIED_KEPT", 4)
     tokens = Tokens(SECRET, 60)
     made = [tokens.mint(PLAYER, f"n{i}", "player", SESSION, 1000) for i in range(10)]
     for _ in range(2):
         assert [tokens.verify(token, 1000).name for token in made] == [f"n{i}" for i in range(10)]
-    assert len(tokens._verified) == 3
+    assert len(tokens._verified) + len(tokens._verified_before) <= 4
+
+
+def test_who_comes_again_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is used is not forgotten for those that come by once."""
+    monkeypatch.setattr(auth, "VERIFIED_KEPT", 4)
+    tokens = Tokens(SECRET, 60)
+    again = tokens.mint(PLAYER, "again", "player", SESSION, 1000)
+    caller = tokens.verify(again, 1000)
+    for i in range(10):
+        tokens.mint(PLAYER, f"n{i}", "player", SESSION, 1000)
+        assert tokens.verify(again, 1000) is caller
+
+
+def test_the_first_part_of_a_token_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is remembered, so that it is read once for each key; whoever has it alone is not let in. Bounded, too."""
+    monkeypatch.setattr(auth, "HEADS_KEPT", 2)
+    ours, other = Tokens(SECRET, 60), Tokens("another secret that nobody has told", 60)
+    head, body, seal = ours.mint(PLAYER, "Ada", "player", SESSION, 1000).split(".")
+    _, foreign_body, foreign_seal = other.mint(PLAYER, "Ada", "admin", SESSION, 1000).split(".")
+    fresh = Tokens(SECRET, 60)
+    for _ in range(2):
+        assert fresh.verify(f"{head}.{body}.{seal}", 1000).name == "Ada"
+        for text in (f"{head}.{foreign_body}.{foreign_seal}", f"{head}.{foreign_body}.{seal}", f"{head}.{body}", head):
+            with pytest.raises(Unauthorized):
+                fresh.verify(text, 1000)
+    for i in range(5):
+        with pytest.raises(Unauthorized):
+            fresh.verify(jwt.encode({"n": i}, SECRET, "HS256", headers={"n": i}), 1000)
+        assert len(fresh._heads) <= 2
 
 
 def test_a_refresh_token_is_recognised() -> None:
