@@ -11,6 +11,7 @@ import pytest
 
 from core.redis.client import Database, open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
+from tests.redis.backends import FORGETS
 from tests.support import free_port
 
 # A real Kubernetes and a real Docker daemon, each started when the first test asks for it.
@@ -48,7 +49,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
     """One embedded Valkey for the whole run; `redis_url` empties it for each test."""
     folder: Path = tmp_path_factory.mktemp("valkey")
-    with embedded_redis(folder, free_port()) as server:
+    with embedded_redis(folder, free_port(), options=FORGETS) as server:
         yield server
 
 
