@@ -58,4 +58,6 @@ for service in redis-server nginx prometheus rabbitmq-server; do
     else
         $as_root service "$service" stop >/dev/null 2>&1 || true
     fi
+    # RabbitMQ leaves the name server of its Erlang behind, on every address; it stays where another node is known to it.
+    [ "$service" != rabbitmq-server ] || $as_root epmd -kill >/dev/null 2>&1 || true
 done

@@ -12,17 +12,20 @@ cut off from the others may still name the old primary. Whoever lists a single n
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from core.errors import Misconfigured, MusterError, Unavailable
 
 Node = tuple[str, int]
 
 SCHEMES: Final = {"redis+sentinel": False, "rediss+sentinel": True}  # whether TLS is spoken
+# RFC 3986, appendix B; urllib's urlsplit refuses a list of hosts with an IPv6 address in it, as a faulty single one.
+PARTS: Final = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
 PORT: Final = 26379
 ASK_S: Final = 0.5  # for all Sentinels together; one that is there answers in milliseconds
 MOST: Final = 32  # Sentinels in one URL
@@ -43,21 +46,23 @@ class SentinelUrl:
 
 def parse(url: str) -> SentinelUrl:
     """Take a URL apart. Raises Misconfigured, which says what is wrong with it and keeps its passwords to itself."""
-    try:
-        parts = urlsplit(url)
-        userinfo, _, hosts = parts.netloc.rpartition("@")
-        user, _, password = userinfo.partition(":")
-        options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-    except ValueError as error:
-        raise _wrong(f"it is no URL ({error})") from None
-    if parts.scheme not in SCHEMES:
-        raise _wrong(f"its scheme is {parts.scheme!r}")
-    if parts.fragment:
+    found = PARTS.fullmatch(url)
+    assert found is not None, "the form fits any text"
+    scheme, netloc, path, query, fragment = found.groups("")
+    if scheme not in SCHEMES:
+        raise _wrong(f"its scheme is {scheme!r}")
+    if fragment:
         raise _wrong("it has a '#', which is written %23 in a password")
+    userinfo, _, hosts = netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    try:
+        options = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    except ValueError as error:
+        raise _wrong(f"its options are no options ({error})") from None
     nodes = tuple(_node(host) for host in hosts.split(","))
     if len(nodes) > MOST:
         raise _wrong(f"it lists {len(nodes)} Sentinels, {MOST} at most")
-    name, _, db = parts.path.strip("/").partition("/")
+    name, _, db = path.strip("/").partition("/")
     if not name:
         raise _wrong("the name of the primary is missing behind the hosts")
     if db and not (db.isascii() and db.isdigit()):
@@ -65,7 +70,7 @@ def parse(url: str) -> SentinelUrl:
     sentinel_auth = _auth(
         options.pop("sentinel_username", ""), options.pop("sentinel_password", ""), "sentinel_username"
     )
-    tls = SCHEMES[parts.scheme]
+    tls = SCHEMES[scheme]
     unknown = sorted(option for option in options if not (tls and option.startswith("ssl_")))
     if unknown:
         raise _wrong(f"it has no option {', '.join(unknown)}")

@@ -54,7 +54,8 @@ def test_a_url_is_taken_apart(url: str, wanted: SentinelUrl) -> None:
         ("redis+sentinel://a/m?sentinel_username=hidden", "sentinel_username comes without a password"),
         ("redis+sentinel://:hidden@a/m?master=x", "no option master"),
         ("redis+sentinel://a/m?ssl_ca_certs=x", "no option ssl_ca_certs"),
-        ("redis+sentinel://[::1/m", "no URL"),
+        ("redis+sentinel://[::1/m", "is no host"),
+        ("redis+sentinel://a/m?db", "no options"),
         ("redis+sentinel://" + ",".join("abcdefgh" * 5) + "/m", "40 Sentinels"),
     ],
 )
