@@ -9,10 +9,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from core.redis.client import Database, open_database
+from core.redis.client import Database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.redis.backends import FORGETS
-from tests.support import free_port
+from tests.support import free_port, patient_database
 
 # A real Kubernetes and a real Docker daemon, each started when the first test asks for it.
 pytest_plugins = ["tests.cluster.fixture", "tests.docker.fixture"]
@@ -56,7 +56,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
 @pytest.fixture
 async def db(valkey: EmbeddedRedis) -> AsyncIterator[Database]:
     """An empty database on a real Valkey."""
-    async with open_database(valkey.url) as database:
+    async with patient_database(valkey.url) as database:
         await database.do("FLUSHALL")
         yield database
 

@@ -24,14 +24,15 @@ from tests.cluster.layout import Layout, claimed_layout, saved_layout
 from tests.cluster.sandbox import Sandbox, SandboxError, sweep
 
 NAME: Final = "docker"
-START_S: Final = 60.0
+START_S: Final = 120.0
+ANSWER_S: Final = 240.0  # an image of hundreds of MB goes to a busy disk
 
 
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=START_S)
+        super().__init__("localhost", timeout=ANSWER_S)
         self.path = str(path)
 
     def connect(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from core.cli.pilot import Pilot
@@ -17,7 +17,7 @@ from core.cli.wires import Kind, Wire, open_wire
 Connection = dict[str, Any]
 
 INPUT_S: Final = 0.05
-SILENT_S: Final = 5.0
+SILENT_S: Final = 20.0  # a server that is gone never says anything again; a late one does
 OVER_S: Final = 60.0
 
 
@@ -60,7 +60,10 @@ async def join(kind: Kind, connection: Connection, token: str) -> dict[str, Any]
 
 
 async def fly(connection: Connection, token: str, started: asyncio.Event, over: asyncio.Event) -> int:
-    """Play over UDP until told to stop; how many snapshots came. Fails where the server goes silent."""
+    """Play over UDP until told to stop, and then until one more snapshot comes; how many came.
+
+    Fails where the server goes silent.
+    """
 
     def told(what: str | None, _: Pilot) -> None:
         if what == "snapshot":
@@ -68,7 +71,7 @@ async def fly(connection: Connection, token: str, started: asyncio.Event, over: 
 
     async with tank("udp", connection, token, told) as (pilot, wire):
         silent = 0.0
-        while not over.is_set():
+        while silent or not over.is_set():
             seen = pilot.snapshots
             if pilot.player:
                 wire.send(pilot.input())
@@ -76,6 +79,16 @@ async def fly(connection: Connection, token: str, started: asyncio.Event, over: 
             silent = 0.0 if pilot.snapshots > seen else silent + INPUT_S
             assert silent < SILENT_S, f"no snapshot for {SILENT_S:g} s"
         return pilot.snapshots
+
+
+async def nudge(connection: Connection) -> None:
+    """Tell a game that begins with `told_game.NUDGED` to go on; returns when it has ended."""
+    async with asyncio.timeout(OVER_S):
+        reader, writer = await asyncio.open_connection(connection["address"], connection["ports"][0]["port"])
+        writer.write(b"!")
+        with suppress(ConnectionResetError):
+            await reader.read()
+        writer.close()
 
 
 async def throw(connection: Connection, throws: bytes) -> bytes:

@@ -18,7 +18,7 @@ from tests.cluster.api import until
 from tests.cluster.layout import Layout, claimed_layout
 from tests.cluster.sandbox import Sandbox, SandboxError, sweep
 
-START_S: Final = 60.0
+START_S: Final = 120.0
 GROUPS: Final = "/run/muster.cgroups"  # inside: the namespace of control groups
 PACKAGES: Final = {
     **packages.SANDBOX,

@@ -18,11 +18,15 @@ from tests.support import eventually
 
 WAITING = ("QUEUED", "SEARCHING", "PLACING")
 INPUT_S = 0.05
+SILENT_S = 10.0  # a server that lives may get no CPU time for seconds; a dead one's host tells at once
 
 
 @dataclass
 class Seat:
-    """Plays a ticket until a match of it has ENDED. `entered` lists the matches that it got a snapshot of."""
+    """Plays a ticket until a match of it has ENDED. `entered` lists the matches that it got a snapshot of.
+
+    Who waits until it is `playing`, or told that it is `over`, waits no longer than it plays: it may come too late.
+    """
 
     here: Visit
     ticket: Ticket
@@ -35,8 +39,15 @@ class Seat:
 
     async def play(self) -> str:
         """Play on until the match has ENDED; returns its id. Fails where the ticket is lost or refused."""
+        try:
+            return await self._play()
+        finally:
+            self.playing.set()
+            self.over.set()
+
+    async def _play(self) -> str:
         while True:
-            ticket = await self.here.wait(self.ticket, "COMPLETED", within_s=60.0)
+            ticket = await self.here.wait(self.ticket, "COMPLETED", within_s=90.0)
             match = ticket["match"]
             if (await self.here.match(self.ticket.game, match)).get("state") == "ENDED":
                 return str(match)
@@ -79,7 +90,7 @@ class Seat:
                     await asyncio.wait_for(gone.wait(), INPUT_S)
                 # A UDP client learns of a dead server by its silence only.
                 silent_since = silent_since + 1 if pilot.snapshots == seen else 0
-                if silent_since * INPUT_S > 3.0:
+                if silent_since * INPUT_S > SILENT_S:
                     break
         finally:
             await wire.close()

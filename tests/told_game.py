@@ -1,7 +1,8 @@
-"""A game, as the source of a program, that checks what its SDK tells a server that was there before its match.
+"""Games, as sources of programs, that do what they are there for when they are told to, and not after a while.
 
-It says Ready, watches until it is Allocated, and exits with 0 where match, roster and settings came with that, and its
-environment named no match; with 9 otherwise.
+`SOURCE` checks what its SDK tells a server that was there before its match. It says Ready, watches until it is
+Allocated, and exits with 0 where match, roster and settings came with that, and its environment named no match; with 9
+otherwise. `IN_PLAY` and `NUDGED` are beginnings: what follows them happens in the match, or when tests/duel.py says so.
 """
 
 from __future__ import annotations
@@ -21,4 +22,18 @@ roster = json.loads(meta['annotations']['muster.dev/roster'])
 settings = json.loads(meta['annotations']['muster.dev/settings'])
 good = meta['labels']['muster.dev/match'].startswith('m-') and len(roster) == 2 and 'timers' in settings
 sys.exit(0 if good and 'MUSTER_MATCH' not in os.environ else 9)
+"""
+# The match runs, in Redis too, and so whatever ends the game ends it in the middle of its match.
+IN_PLAY: Final = """
+import json, os, time, urllib.request as u
+at = 'http://127.0.0.1:' + os.environ['AGONES_SDK_HTTP_PORT']
+while json.load(u.urlopen(at + '/gameserver'))['status']['state'] != 'Allocated': time.sleep(0.1)
+"""
+# Somebody said a word on the TCP port that is its argument; whoever did hears of its end.
+NUDGED: Final = """
+import socket, sys
+door = socket.create_server(('', int(sys.argv[1])))
+while True:
+    player, _ = door.accept()
+    if player.recv(1): break
 """

@@ -22,6 +22,7 @@ SWITCHES = (
 # A container that starts beside the tests gives this host a new network, and Chromium drops what it was loading.
 NETWORK_CHANGED = "ERR_NETWORK_CHANGED"
 LOADS = 3
+PATIENCE_MS = 90_000  # for whatever a test waits for: a browser, a service or a server may get no CPU time for long
 
 # Small enough that both tanks are in one picture, quick enough that a match ends while a test waits.
 ARENA: dict[str, Any] = {
@@ -37,7 +38,7 @@ OpenTab = Callable[..., Awaitable[Page]]  # of another stack with its URL
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack for all tests here; each brings its own game."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+    with running_stack(tmp_path_factory.mktemp("stack"), forgets=True) as running:
         yield running
 
 
@@ -69,8 +70,10 @@ async def context() -> AsyncIterator[BrowserContext]:
     if program is None:
         pytest.skip("no chromium on PATH")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=list(SWITCHES))
-        yield await browser.new_context(viewport={"width": 1280, "height": 800})
+        browser = await playwright.chromium.launch(executable_path=program, args=list(SWITCHES), timeout=PATIENCE_MS)
+        made = await browser.new_context(viewport={"width": 1280, "height": 800})
+        made.set_default_timeout(PATIENCE_MS)
+        yield made
         await browser.close()
 
 
@@ -100,7 +103,9 @@ async def open_tab(context: BrowserContext, stack: Stack, complaints: list[str])
             with suppress(TimeoutError):
                 await page.locator(".pill.live").wait_for(timeout=10_000)
                 break
-            assert any(NETWORK_CHANGED in one for one in complaints[known:]), complaints
+            if not any(NETWORK_CHANGED in one for one in complaints[known:]):  # it is only late
+                await page.locator(".pill.live").wait_for()
+                break
         return page
 
     return open_one

@@ -47,8 +47,8 @@ class Player:
 
     async def joined(self) -> None:
         """Wait until the match can be seen."""
-        await self.page.locator(".scores .own").wait_for(timeout=20_000)
-        await self.page.locator(".scores tr").nth(1).wait_for(timeout=20_000)
+        await self.page.locator(".scores .own").wait_for()
+        await self.page.locator(".scores tr").nth(1).wait_for()
 
     async def opponent(self) -> tuple[float, float] | None:
         """Where the opponent is seen, in CSS pixels."""

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 async def test_who_is_asked_accepts_or_declines(open_tab: OpenTab, register: Register) -> None:
     """Both see the question and the time left; one accepts, the other declines and is out; asked anew both play."""
-    game = register("page-asked", {"teams": TEAMS, "acceptance_timeout_s": 60})
+    game = register("page-asked", {"teams": TEAMS, "acceptance_timeout_s": 600})
     first, second = Player(await open_tab()), Player(await open_tab())
     for player in (first, second):
         await player.press_play(game)

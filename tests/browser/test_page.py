@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 async def test_a_new_installation_says_what_to_do_next(open_tab: OpenTab, tmp_path: Path) -> None:
     """Queues, boards, matches and servers are there, and what is empty says how that changes."""
-    with running_stack(tmp_path) as stack:
+    with running_stack(tmp_path, forgets=True) as stack:
         await _look_at_empty_page(await open_tab(stack.url))
 
 
@@ -87,9 +87,13 @@ async def test_it_comes_back_when_the_server_does(
     first, second = Player(await open_tab()), Player(await open_tab())
     await first.press_play(game)
     await first.page.locator(".steps .now").wait_for()
-    os.kill(stack.pid("webapi"), signal.SIGKILL)
-    for player in (first, second):
-        await player.page.get_by_text("Reconnecting…").wait_for()
+    os.kill(stack.process.pid, signal.SIGSTOP)  # nobody starts it again before both pages were looked at
+    try:
+        os.kill(stack.pid("webapi"), signal.SIGKILL)
+        for player in (first, second):
+            await player.page.get_by_text("Reconnecting…").wait_for()
+    finally:
+        os.kill(stack.process.pid, signal.SIGCONT)
     for player in (first, second):
         await player.page.locator(".pill.live").wait_for()
     await second.press_play(game)

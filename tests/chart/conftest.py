@@ -39,6 +39,6 @@ def operator_kinds(cluster: Cluster) -> Iterator[None]:
     documents = [yaml.safe_load(path.read_text()) for path in definitions()]
     cluster.apply(*documents)
     names = [document["metadata"]["name"] for document in documents]
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{name}" for name in names))
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=180s", *(f"crd/{name}" for name in names))
     yield
     cluster.delete(*documents)

@@ -23,7 +23,7 @@ NGINX: Final = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin")
 # Addresses of loopback: a UDP port leads to the same port of another address.
 EDGE: Final = "127.0.0.2"
 NODE: Final = "127.0.0.3"
-START_S: Final = 20.0
+START_S: Final = 60.0
 
 
 @dataclass(frozen=True)

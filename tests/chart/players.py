@@ -10,7 +10,7 @@ from core.cli.rest import Rest
 from tests.chart.release import Release
 from tests.cluster.api import until
 
-MATCHED_S = 30.0  # a pod starts on two busy cores
+MATCHED_S = 120.0  # a pod starts on two busy cores
 
 
 def admin(release: Release, url: str) -> Rest:
@@ -22,8 +22,11 @@ def admin(release: Release, url: str) -> Rest:
 
 
 def register_tanks(release: Release, url: str) -> None:
-    """The admin registers the duel of tanks."""
-    admin(release, url).call("POST", "/v1/games", {"id": "tanks", **BUILT_IN["tanks"]})
+    """The admin registers the duel of tanks, which goes on until its players leave: an upgrade takes its time."""
+    server = {"arena": {"time_limit_s": 3600, "score_limit": 0}}
+    timers = {"start_s": 180, "join_s": 120, "empty_s": 10, "length_s": 3600}
+    game = {**BUILT_IN["tanks"], "id": "tanks", "server": server, "timers": timers}
+    admin(release, url).call("POST", "/v1/games", game)
 
 
 def queue(url: str, name: str, game: str = "tanks") -> tuple[Rest, str]:

@@ -8,7 +8,7 @@ import socket
 import socketserver
 import sys
 
-TRY_S = 2.0
+TRY_S = 20.0  # what is closed is refused at once
 
 
 class Asked(socketserver.StreamRequestHandler):

@@ -18,8 +18,9 @@ from tests.cluster.fixture import Helm
 from tests.cluster.sandbox import SandboxError
 
 NAME = "muster"
-START_S = "180s"  # three images on two busy cores
+START_S = "300s"  # three images on two busy cores
 ROUND_S = 0.02  # between two requests while an upgrade runs
+ANSWER_S = 30.0  # of one: a busy machine is late, and what nobody answers is a failure all the same
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Release:
         """Install it and wait until all is ready; what helm says to that. Raises AssertionError with the story."""
         said = self._apply("install", *arguments)
         # A Service that is ready by the API server's word has its rules on the node a moment later.
-        until(lambda: urllib.request.urlopen(f"{self.url()}/readyz", timeout=5).close() or True, "API", within_s=30)
+        await_api(self.url())
         return said
 
     def upgrade(self, *arguments: str) -> str:
@@ -98,6 +99,12 @@ class Release:
         return "\n".join(parts)
 
 
+def await_api(url: str) -> None:
+    """Return once the API answers there."""
+    ready = f"{url}/readyz"
+    until(lambda: urllib.request.urlopen(ready, timeout=ANSWER_S).close() or True, ready, within_s=120)
+
+
 @contextmanager
 def prepared(cluster: Cluster, helm: Helm, namespace: str, values: str, admin: str = "") -> Iterator[Release]:
     """A release that is not installed yet, its Secret made; whatever is installed of it then goes at the end."""
@@ -119,7 +126,7 @@ def asked_all_the_time(url: str) -> Iterator[list[str]]:
     def work() -> None:
         while not over.is_set():
             try:
-                urllib.request.urlopen(url, timeout=5).close()
+                urllib.request.urlopen(url, timeout=ANSWER_S).close()
             except OSError as error:
                 failures.append(str(error))
             time.sleep(ROUND_S)

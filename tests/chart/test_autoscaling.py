@@ -22,7 +22,7 @@ from tests.cluster.metrics import metrics_api
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("helm", [HELM4], indirect=True, ids=["helm4"])]
 
-SCALED_S = 120.0  # two readings of the kubelet, 10 s apart each, on busy cores
+SCALED_S = 240.0  # two readings of the kubelet, 10 s apart each, on busy cores
 METRICS_PORT = 8000
 ASKED = "/v1/games"
 RULES = CHART / "files" / "prometheus-adapter.yaml"
@@ -55,8 +55,9 @@ def test_load_adds_a_replica(release: Release) -> None:
         assert replicas(release) == 1
         with asked_all_the_time(f"{release.url()}{ASKED}") as failures:
             until(lambda: replicas(release) == 2, "two replicas", within_s=SCALED_S)
-        assert scaler(release)["status"]["desiredReplicas"] == 2
-        assert idle != followed(release, "resource")
+            # While it is asked: five seconds later it may be about to have one again.
+            assert scaler(release)["status"]["desiredReplicas"] == 2
+            assert idle != followed(release, "resource")
         assert not failures
 
 
@@ -81,7 +82,7 @@ def up_and_down(release: Release) -> None:
     assert replicas(release) == 1
     with asked_all_the_time(f"{release.url()}{ASKED}") as failures:
         until(lambda: replicas(release) == 2, "two replicas", within_s=SCALED_S)
-        assert followed(release, "external") != "0"
+        until(lambda: followed(release, "external") not in ("", "0"), "a figure under load", within_s=SCALED_S)
     assert not failures
     until(lambda: replicas(release) == 1, "one replica again", within_s=SCALED_S)
 

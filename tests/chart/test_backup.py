@@ -50,7 +50,7 @@ def run(release: Release, cron_job: str) -> str:
 
     kubectl("create", "job", f"--from=cronjob/{cron_job}", cron_job)
     try:
-        kubectl("wait", "--for=condition=Complete", "--timeout=120s", f"job/{cron_job}")
+        kubectl("wait", "--for=condition=Complete", "--timeout=300s", f"job/{cron_job}")
     except SandboxError as error:
         told = kubectl("get", "events,pods"), kubectl("logs", f"job/{cron_job}", "--tail=40")
         raise AssertionError("\n".join(told)) from error
@@ -71,7 +71,7 @@ def test_what_was_backed_up_comes_back(cluster: Cluster, namespace: str, helm: H
         for service in SERVICES:
             cluster.kubectl("--namespace", namespace, "scale", service, "--replicas=0")
         pods = f"app.kubernetes.io/instance={NAME},app.kubernetes.io/component=webapi"
-        cluster.kubectl("--namespace", namespace, "wait", "--for=delete", "--timeout=60s", "pod",
+        cluster.kubectl("--namespace", namespace, "wait", "--for=delete", "--timeout=180s", "pod",
                         "--selector", pods)  # fmt: skip
         assert "restored" in run(release, "muster-restore")
         release.upgrade()  # which brings the services back

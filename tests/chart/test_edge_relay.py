@@ -25,7 +25,7 @@ async def test_a_match_is_reached_through_the_edge(
         ground.front = f"{EDGE}:{places.http}"
         try:
             with nginx(configuration(rendered, *places.options()), places, tmp_path):
-                async with asyncio.timeout(20), ground.enter() as client, ground.enter("?port=raw") as raw:
+                async with asyncio.timeout(60), ground.enter() as client, ground.enter("?port=raw") as raw:
                     await client.send("through both")
                     assert await client.recv() == "through both"
                     await raw.send(b"bytes")

@@ -13,7 +13,7 @@ import yaml
 
 from tests.chart.images import REPOSITORY, TAG, nginx_image, valkey_image
 from tests.chart.players import completed, queue, register_tanks, stream
-from tests.chart.release import Release, prepared
+from tests.chart.release import Release, await_api, prepared
 from tests.chart.rendered import default_image
 from tests.cluster.addons import PORT as DNS_PORT
 from tests.cluster.api import until
@@ -70,13 +70,13 @@ def give_address(cluster: Cluster, namespace: str, name: str) -> str:
         cluster.api.send("PATCH", path, given, kind="application/merge-patch+json")
         return True
 
-    until(give, f"Service {name}", within_s=60)
+    until(give, f"Service {name}", within_s=180)
     return address
 
 
 def over_lines(address: str, *requests: dict[str, Any]) -> list[dict[str, Any]]:
     """Requests to the auth listener over one connection, and their answers."""
-    with socket.create_connection((address, AUTH_PORT), 10) as connection, connection.makefile("rb") as answers:
+    with socket.create_connection((address, AUTH_PORT), 60) as connection, connection.makefile("rb") as answers:
         connection.sendall(b"".join(json.dumps(request).encode() + b"\n" for request in requests))
         return [json.loads(answers.readline()) for _ in requests]
 
@@ -100,6 +100,7 @@ async def test_players_queue_and_play_through_the_edge(
         # In force, so that what the edge may is seen to be enough.
         with policies_enforced(cluster):
             url = f"http://{address}"
+            await asyncio.to_thread(await_api, url)  # the node serves it a moment after Helm knows of it
             await asyncio.to_thread(register_tanks, release, url)
             ada, ticket = await asyncio.to_thread(queue, url, "Ada")
             waiting = asyncio.create_task(asyncio.to_thread(stream, url, ada, ticket))
@@ -114,7 +115,7 @@ async def test_players_queue_and_play_through_the_edge(
                 asyncio.create_task(fly(t["connection"] | {"address": address}, t["join_token"], started, over))
                 for t, started in zip(tickets, playing, strict=True)
             ]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*(started.wait() for started in playing))
             over.set()
             assert min(await asyncio.gather(*players)) > 0

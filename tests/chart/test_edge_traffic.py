@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from tests.chart.rendered import Render
 from tests.chart.test_edge import configuration
 
 ADA, GRACE = "127.0.0.4", "127.0.0.5"  # addresses that clients come from
-ANSWER_S = 10.0
+ANSWER_S = 60.0
 
 
 @dataclass
@@ -157,9 +158,11 @@ async def test_requests_are_limited_for_each_address(rendered: Render, tmp_path:
     """One a second and one that may wait: of ten at once most are refused, and somebody else's is not."""
     limits = ("requestsPerSecond=1", "burst=1")
     async with edge(rendered, tmp_path, *limits) as (places, _), client(ADA) as ada, client(GRACE) as grace:
+        begun = time.monotonic()
         seen = await asyncio.gather(*(status(ada, f"{places.url}/forwarded") for _ in range(10)))
         assert 200 in seen
-        assert seen.count(429) >= 5
+        assert set(seen) <= {200, 429}
+        assert seen.count(200) <= 2 + time.monotonic() - begun  # a busy machine may send them one after another
         assert await status(grace, f"{places.url}/forwarded") == 200
 
 

@@ -71,7 +71,7 @@ def test_install_upgrade_test_uninstall(cluster: Cluster, namespace: str, helm: 
         notes = release.install()
         assert f"Muster 0.1.0 is installed as muster in namespace {namespace}." in notes
         assert "nobody can register a game yet" in notes
-        with urllib.request.urlopen(f"{release.url()}/status", timeout=5) as answer:
+        with urllib.request.urlopen(f"{release.url()}/status", timeout=30) as answer:
             assert answer.read() == b"Server is running !"
         assert "Succeeded" in release.test()
         player = Rest(release.url())
@@ -81,12 +81,12 @@ def test_install_upgrade_test_uninstall(cluster: Cluster, namespace: str, helm: 
         with asked_all_the_time(f"{release.url()}/readyz") as failures:
             release.upgrade("--set", "webapi.replicas=2,matchmaker.replicas=2,logging.level=debug")
             # Some of a pod's successors may be of the old kind themselves, started before it was to go.
-            until(lambda: release.settled(5) and release.pods() & old == {"muster-redis-0"}, "all new", within_s=60)
+            until(lambda: release.settled(5) and release.pods() & old == {"muster-redis-0"}, "all new", within_s=180)
         assert not failures
         assert player.call("GET", "/v1/me")["name"] == "Ada"
 
         release.uninstall()
-        until(lambda: release.objects() <= before, "nothing left", within_s=60)
+        until(lambda: release.objects() <= before, "nothing left", within_s=180)
 
 
 @pytest.mark.parametrize("helm", [HELM4], indirect=True, ids=["helm4"])  # what is shown are the pods
@@ -105,8 +105,8 @@ def test_matches_are_made_between_pods_and_outlive_redis(
         admin.call("POST", "/v1/games", {"id": "tanks", **BUILT_IN["tanks"]})
         play(release.url())
         cluster.kubectl("delete", "pod", "muster-redis-0", "--namespace", namespace)
-        cluster.kubectl("rollout", "status", "statefulset/muster-redis", "--namespace", namespace, "--timeout=60s")
-        until(lambda: works(release.url()), "Redis is back", within_s=30)
+        cluster.kubectl("rollout", "status", "statefulset/muster-redis", "--namespace", namespace, "--timeout=180s")
+        until(lambda: works(release.url()), "Redis is back", within_s=120)
         play(release.url())
 
 
@@ -122,7 +122,7 @@ def play(url: str) -> None:
         def completed(player: Rest = player, ticket: str = ticket) -> bool:
             return bool(player.call("GET", f"/v1/tickets/tanks/{ticket}")["status"] == "COMPLETED")
 
-        until(completed, f"ticket {ticket} COMPLETED", within_s=20)
+        until(completed, f"ticket {ticket} COMPLETED", within_s=90)
 
 
 def works(url: str) -> bool:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 NAMESPACE = "games"  # as the README has it
 BUILT = ("muster/gamepod", "muster/service", "example/shifumi")
-DONE_S = 240.0  # images start, are upgraded, go: two busy cores
+DONE_S = 480.0  # images start, are upgraded, go: two busy cores
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def status(name: str) -> None:
 @main.command()
 def build() -> None:
     """Compile what is missing, Helm included, and install the Debian packages, starting nothing."""
-    packages.ensure(packages.CLUSTER)
+    packages.ensure(packages.CLUSTER | packages.DOCKER)
     for wanted in binaries.ALL:
         binaries.ensure(wanted)
         print(f"  {wanted.name} {wanted.version}: {wanted.folder}", file=sys.stderr)

@@ -47,8 +47,11 @@ def volumes(layout: Layout) -> list[Document]:
 
 
 def volume_folder(layout: Layout, number: int) -> Path:
-    """Where on the node a volume's files are; it has to be there before a pod uses it."""
-    return layout.folder / "volumes" / str(number)
+    """Where on the node a volume's files are; it has to be there before a pod uses it.
+
+    In the store, so in memory where that is plentiful: a Redis on it would wait for a busy disk.
+    """
+    return layout.store / "volumes" / str(number)
 
 
 def volume(layout: Layout, number: int) -> Document:

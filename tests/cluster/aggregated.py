@@ -20,7 +20,7 @@ Document = dict[str, Any]
 
 NAMESPACE: Final = "kube-system"
 PORT: Final = 10250
-START_S: Final = 60.0
+START_S: Final = 180.0
 CONFIG: Final = "/etc/config"  # where its files are
 RBAC: Final = "rbac.authorization.k8s.io/v1"
 

@@ -36,7 +36,7 @@ class Build:
     pinned: str  # the Go module whose version it has; "" for a program of our own
     programs: Mapping[str, str]  # program -> Go package
     expect: str  # what compiling costs on two cores, to be said before it starts
-    variables: Mapping[str, str] = field(default_factory=dict)  # Go variable -> value; {version} is replaced
+    variables: Mapping[str, str] = field(default_factory=dict)  # Go variable -> value; {version} and such are replaced
 
     @property
     def version(self) -> str:
@@ -63,7 +63,12 @@ class Build:
 def kubernetes_variables() -> dict[str, str]:
     """Kubernetes programs and Helm charts ask servers for their version, which is not in the code but linked in."""
     package = "k8s.io/component-base/version"
-    return {f"{package}.gitVersion": "v{version}", f"{package}.gitMajor": "1", f"{package}.gitTreeState": "clean"}
+    return {
+        f"{package}.gitVersion": "v{version}",
+        f"{package}.gitMajor": "{major}",
+        f"{package}.gitMinor": "{minor}",  # the API server does not start with one of the two alone
+        f"{package}.gitTreeState": "clean",
+    }
 
 
 KUBERNETES: Final = Build(
@@ -157,16 +162,16 @@ def ensure(build: Build) -> None:
     """Compile what is missing, saying so."""
     if is_built(build):
         return
-    with locked(build):
+    with locked(f"{build.name}-{build.version}"):
         if not is_built(build):  # another process may have been at it while we waited
             compile_all(build)
 
 
 @contextmanager
-def locked(build: Build) -> Iterator[None]:
-    """One process at a time builds this; the lock goes with the process that holds it."""
+def locked(name: str) -> Iterator[None]:
+    """One process at a time makes what has this name; the lock goes with the process that holds it."""
     cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / f"{build.name}-{build.version}.lock").open("w") as lock:
+    with (cache() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -180,7 +185,9 @@ def compile_all(build: Build) -> None:
     unfinished = build.folder.with_name(f"{build.folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    variables = [f"-X {name}={value.format(version=build.version)}" for name, value in build.variables.items()]
+    major, minor, *_ = f"{build.version}.0".split(".")
+    known = {"version": build.version, "major": major, "minor": minor}
+    variables = [f"-X {name}={value.format(**known)}" for name, value in build.variables.items()]
     # -s -w leave out what only a debugger reads: half the size, and a third of the time to link.
     command = ["nice", "-n", "19", go(), "build", "-trimpath", "-ldflags", " ".join(["-s", "-w", *variables])]
     # Statically linked: they run on any Debian, and in images that hold nothing else.

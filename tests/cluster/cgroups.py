@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-REMOVE_S: Final = 10.0  # a killed process leaves its group a moment after it is gone
+REMOVE_S: Final = 30.0  # a killed process leaves its group a moment after it is gone
 
 
 def hierarchies() -> list[Path]:

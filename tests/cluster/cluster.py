@@ -83,14 +83,14 @@ class Cluster:
         self.apply(document)
         # Every pod is made for this account, and is refused until a controller has made it.
         account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        until(lambda: self.api.exists(account), f"service account of {name}", within_s=30)
+        until(lambda: self.api.exists(account), f"service account of {name}", within_s=START_S)
         try:
             yield name
         finally:
             # The controller that empties namespaces looks again only after seconds if it finds pods: they go first.
             pods = f"/api/v1/namespaces/{name}/pods"
             self.api.send("DELETE", f"{pods}?gracePeriodSeconds={GRACE_S}")
-            until(lambda: not self.api.get(pods)["items"], f"no pods in {name}", within_s=60)
+            until(lambda: not self.api.get(pods)["items"], f"no pods in {name}", within_s=START_S)
             self.api.send("DELETE", f"/api/v1/namespaces/{name}")
 
     def import_image(self, archive: Path) -> None:
@@ -101,7 +101,7 @@ class Cluster:
         """Requests that the API server answered so far, by kind; see counters.py."""
         return request_counts(self.api)
 
-    def wait_for_pod(self, name: str, namespace: str = "default", *, within_s: float = 60.0) -> Document:
+    def wait_for_pod(self, name: str, namespace: str = "default", *, within_s: float = START_S) -> Document:
         """The pod, once it is Ready."""
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"
 
@@ -216,8 +216,8 @@ def bring_up(cluster: Cluster) -> None:
         until(lambda: alive(cluster) and cluster.api.text("/readyz"), "API server ready", within_s=START_S)
         for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
             cluster.start(name)
-        for number in range(addons.VOLUMES):
-            addons.volume_folder(cluster.layout, number).mkdir(parents=True)
+        volumes = [addons.volume_folder(cluster.layout, number) for number in range(addons.VOLUMES)]
+        cluster.sandbox.run("mkdir", "--parents", *volumes)  # the store is seen inside only
         cluster.apply(*addons.coredns(cluster.layout), *addons.volumes(cluster.layout))
         images.result()
     until(lambda: alive(cluster) and cluster.node_ready(), "node Ready", within_s=START_S)

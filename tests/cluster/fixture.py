@@ -81,7 +81,7 @@ def cluster_redis(cluster: Cluster) -> Iterator[str]:
     bind = ["--bind", cluster.address, "--port", str(REDIS_PORT), "--protected-mode", "no"]
     cluster.sandbox.start(REDIS, [find_server(), *bind, "--save", "", "--appendonly", "no"])
     try:
-        until(lambda: socket.create_connection((cluster.address, REDIS_PORT), 1), "Redis answers", within_s=30).close()
+        until(lambda: socket.create_connection((cluster.address, REDIS_PORT), 1), "Redis answers", within_s=60).close()
         yield url
     finally:
         cluster.kill(REDIS)

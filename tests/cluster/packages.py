@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.cluster.binaries import say
+from tests.cluster.binaries import locked, say
 
 # What shows that a package is there -> the package.
 SANDBOX: Final = {"ip": "iproute2", "unshare": "util-linux", "mount": "mount"}
@@ -47,13 +47,16 @@ def unavailable(wanted: Mapping[str, str]) -> str | None:
 
 
 def ensure(wanted: Mapping[str, str]) -> None:
-    """Install what is missing, saying so. Raises RuntimeError if that fails."""
-    lacking = missing(wanted)
-    if not lacking:
+    """Install what is missing, saying so; one process at a time. Raises RuntimeError if that fails."""
+    if not missing(wanted):
         return
-    say(f"installing {' '.join(lacking)}")
-    apt_get("update", "-qq")
-    apt_get("install", "-qq", "--no-install-recommends", *lacking)
+    with locked("packages"):
+        lacking = missing(wanted)
+        if not lacking:
+            return
+        say(f"installing {' '.join(lacking)}")
+        apt_get("update", "-qq")
+        apt_get("install", "-qq", "--no-install-recommends", *lacking)
     if Path("/run/systemd/system").exists():
         # The tests run these programs themselves, in a sandbox. Installed for that, they should not run here as well.
         subprocess.run(["systemctl", "disable", "--quiet", "--now", *SERVICES], check=False)

@@ -66,7 +66,7 @@ def pause_pod() -> dict[str, object]:
 def run_a_pod(cluster: Cluster) -> None:
     """Let the cluster make what pods need: a network namespace, mounts, firewall rules, control groups."""
     account = "/api/v1/namespaces/default/serviceaccounts/default"
-    until(lambda: cluster.api.exists(account), "service account", within_s=30)
+    until(lambda: cluster.api.exists(account), "service account", within_s=120)
     cluster.apply(pause_pod())
     cluster.wait_for_pod("pause")
 
@@ -97,7 +97,7 @@ def test_a_killed_starter_takes_its_sandbox_along(name: str) -> None:
         assert layout is not None
         seen = processes(layout)
         starter.send_signal(signal.SIGKILL)
-    until(lambda: not is_running(pid), "the sandbox ended", within_s=10)
+    until(lambda: not is_running(pid), "the sandbox ended", within_s=60)
     assert running(name) is None
     sweep()
     assert saved_layout(name) == layout  # too young: it might be about to start

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from core.redis.client import Database, open_database
+from core.redis.client import Database
 from tests.commands.support import register
 from tests.redis.backends import BACKENDS
 from tests.redis.conftest import emptied
-from tests.support import eventually
+from tests.support import eventually, patient_database
 
 
 @pytest.fixture(scope="session", params=["valkey", "redis7", "cluster"])
@@ -23,7 +23,7 @@ def pack_backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 async def db(pack_backend: str) -> AsyncIterator[Database]:
     """An empty Redis with the game registered."""
-    async with open_database(pack_backend) as database:
+    async with patient_database(pack_backend) as database:
         await eventually(lambda: emptied(database), within_s=60)
         await register(database)
         yield database

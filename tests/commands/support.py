@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 from prometheus_client import CollectorRegistry
 
 from core import keys, packstore
@@ -19,6 +20,7 @@ from core.model import Game, GameSpec, Server
 from core.outbound import Outbound
 from core.packs import Command, NewPack, check_pack
 from core.redis.client import Database
+from gamepod.worker import pythons as children
 from gamepod.worker.calls import Calls
 from gamepod.worker.loop import Worker
 from gamepod.worker.metrics import Metrics
@@ -36,6 +38,11 @@ KINDS = {
     **{name: CommandKind() for name in NAMES},
 }
 SPEC = CommandsSpec(KINDS, python=MODULE, initial={"sum": 0})
+# A handler that merely gets no processor for some seconds has not failed, nor has a worker lost its players by then:
+# tests that are about these bounds say shorter ones.
+BOUNDS = {"command_modules": MODULE, "poll_s": 0.1, "pack_s": 30.0, "handler_s": 30.0, "lease_s": 90.0}
+LOAD_S = 60.0  # likewise, for a child to start
+DRAINED_S = 120.0  # a child starts first, and once more where a command ended it
 
 
 def pack(seq: int, *names: str, epoch: int = 0, balance: int = 0, at_ms: int | None = None, n: int = 1) -> NewPack:
@@ -80,14 +87,17 @@ async def worker(
     db: Database, owner: str = "w", registry: CollectorRegistry | None = None, **settings: Any
 ) -> AsyncIterator[Worker]:
     """A worker that is not running: `turn` it, or `run` it."""
-    chosen = WorkerSettings(**{"command_modules": MODULE, "poll_s": 0.1, **settings})
+    chosen = WorkerSettings(**{**BOUNDS, **settings})
     outbound = Outbound(networks(chosen.handler_networks, "MUSTER_HANDLER_NETWORKS"))
     pythons = Pythons(chosen.pack_s, chosen.handler_memory_mib)
     async with open_doorbell(db) as bell:
+        patched = pytest.MonkeyPatch()
+        patched.setattr(children, "LOAD_S", LOAD_S)
         try:
             calls = Calls(outbound, chosen.handler_s)
             yield Worker(db, bell, chosen, SECRET, owner, calls, pythons, Metrics(registry or CollectorRegistry()))
         finally:
+            patched.undo()
             await pythons.close()
             await outbound.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 import pytest
 
@@ -14,6 +12,7 @@ from core.packs import PACKS_WAITING, Failure
 from core.packstore import Reload
 from core.redis.client import Database
 from tests.commands.support import GAME, done, look, pack, send, take
+from tests.support import eventually
 
 A, B = "p-a", "p-b"
 FAILURE = Failure(0, 0, "cheat", "refused", "no")
@@ -92,12 +91,13 @@ async def test_numbers_long_over_are_told_to_be_forgotten(db: Database) -> None:
 
 async def test_one_worker_has_a_player_and_a_dead_ones_work_is_taken_over(db: Database) -> None:
     """While the lease lasts nobody else is given the player; after it packs and state come with a new token."""
-    await send(db, A, pack(1))
+    for player in (A, B):
+        await send(db, player, pack(1))
+    await take(db, B, lease_s=60)
+    assert not await take(db, B, owner="other")
+    assert (await look(db, B)).running
     (first,) = await take(db, A, lease_s=0.3)
-    assert not await take(db, A, owner="other")
-    assert (await look(db, A)).running
-    await asyncio.sleep(0.35)
-    (second,) = await take(db, A, owner="other")
+    (second,) = await eventually(lambda: take(db, A, owner="other"))
     assert (second.packs, second.state) == (first.packs, first.state)
     assert second.token > first.token
     assert await done(db, first, 1, '{"sum":"old"}') == ["fenced"]

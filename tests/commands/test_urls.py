@@ -19,7 +19,7 @@ from core import packstore
 from core.addresses import networks
 from core.outbound import Outbound, Refused, signing_key
 from core.redis.client import Database
-from tests.commands.support import GAME, KINDS, SECRET, CommandsSpec, look, pack, register, running, send
+from tests.commands.support import DRAINED_S, GAME, KINDS, SECRET, CommandsSpec, look, pack, register, running, send
 from tests.support import eventually
 
 A, B = "p-a", "p-b"
@@ -122,17 +122,19 @@ NONSENSE: dict[str, Callable[[dict[str, Any]], Any]] = {
 @pytest.mark.parametrize("words", list(NONSENSE))
 async def test_what_a_url_answers_wrongly_is_nobodys_error(db: Database, words: str) -> None:
     """Whatever it answers but results: packs wait, the status says why, and they are executed once it is well."""
-    async with served(db) as handler, running(db, handler_networks="127.0.0.0/8", handler_s=0.4):
+    # Only who is too slow is waited for but briefly: on a busy machine every other answer may take a while too.
+    handler_s = 1.0 if NONSENSE[words] is _slow else 30.0
+    async with served(db) as handler, running(db, handler_networks="127.0.0.0/8", handler_s=handler_s):
         handler.misbehave = NONSENSE[words]
         await send(db, A, pack(1, n=5))
 
-        async def told() -> str:
-            return (await look(db, A)).trouble
+        async def told() -> bool:
+            return words in (await look(db, A)).trouble
 
-        assert words in await eventually(told)
+        await eventually(told)
         assert (await look(db, A)).failure is None
         handler.misbehave = None
-        await eventually(lambda: drained(db, A), within_s=20)
+        await eventually(lambda: drained(db, A), within_s=DRAINED_S)
     assert await total(db, A) == 5
     assert (await look(db, A)).trouble == ""
 
@@ -151,7 +153,7 @@ async def test_one_players_trouble_does_not_hold_up_others(db: Database) -> None
         for player in (A, *others):
             await send(db, player, pack(1))
         for player in others:
-            await eventually(lambda player=player: drained(db, player), within_s=20)
+            await eventually(lambda player=player: drained(db, player), within_s=DRAINED_S)
         assert (await look(db, A)).waiting == 1
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from core import keys, packstore
 from core.redis.client import Database
-from tests.commands.support import GAME, SPEC, look, pack, register, running, send, worker
+from tests.commands.support import DRAINED_S, GAME, SPEC, look, pack, register, running, send, worker
 from tests.support import eventually
 
 A, B = "p-a", "p-b"
@@ -32,7 +32,7 @@ async def test_packs_are_executed_in_order_and_written_once_a_pack(db: Database)
             for i in range(20):
                 await send(db, f"p-{i}", pack(seq, *["add"] * 5, n=seq * 10 + i))
         for i in range(20):
-            await eventually(lambda i=i: drained(db, f"p-{i}"))
+            await eventually(lambda i=i: drained(db, f"p-{i}"), within_s=DRAINED_S)
     for i in range(20):
         found = await state(db, f"p-{i}")
         assert found["sum"] == sum((seq * 10 + i) * 5 for seq in range(1, 8))
@@ -46,7 +46,7 @@ async def test_packs_are_executed_in_order_and_written_once_a_pack(db: Database)
         ("cheat", "refused", "there is no such treasure"),
         ("crash", "handler-failed", "KeyError"),
         ("leave", "handler-failed", "SystemExit"),
-        ("hang", "handler-too-slow", "0.4 s"),
+        ("hang", "handler-too-slow", "took longer than 1 s"),
         ("die", "handler-died", "ended the process"),
         ("rubbish", "bad-state", "returned a int"),
         ("unwritable", "bad-state", "no JSON"),
@@ -61,9 +61,10 @@ async def test_a_failed_command_is_named_and_nothing_of_its_pack_is_written(
     await send(db, A, pack(2, "add", command, "add"))
     await send(db, A, pack(3, "add"))
     await send(db, B, pack(1, "add"))
-    async with running(db, pack_s=0.4, lanes=1):
-        await eventually(lambda: drained(db, A))
-        await eventually(lambda: drained(db, B))
+    # The other handlers are given long enough: where the machine is busy a good pack may take a second too.
+    async with running(db, pack_s=1.0 if command == "hang" else 30.0, lanes=1):
+        await eventually(lambda: drained(db, A), within_s=DRAINED_S)
+        await eventually(lambda: drained(db, B), within_s=DRAINED_S)
     found = await look(db, A)
     assert found.failure is not None
     # A state that cannot be written is found out at the pack's end, and its last command is named.
@@ -82,13 +83,13 @@ async def test_a_module_that_cannot_be_loaded_loses_nothing(db: Database) -> Non
     await register(db, missing)
     await send(db, A, pack(1))
     async with running(db, command_modules="tests.commands.missing"):
-        await eventually(lambda: _troubled(db))
+        await eventually(lambda: _troubled(db), within_s=DRAINED_S)
     found = await look(db, A)
     assert "tests.commands.missing" in found.trouble
     assert found.waiting == 1
     await register(db)
     async with running(db):
-        await eventually(lambda: drained(db, A), within_s=20)
+        await eventually(lambda: drained(db, A), within_s=DRAINED_S)
     assert (await state(db, A))["sum"] == 1
 
 
@@ -105,11 +106,11 @@ async def test_packs_are_executed_with_the_balance_that_they_were_made_with(db: 
     await packstore.put_balance(db, GAME, 0, b'{"worth":10}')
     async with running(db):
         await send(db, A, pack(1, balance=1))
-        await eventually(lambda: drained(db, A))
+        await eventually(lambda: drained(db, A), within_s=DRAINED_S)
         await packstore.put_balance(db, GAME, 1, b'{"worth":100}')
         await send(db, A, pack(2, balance=1))
         await send(db, A, pack(3, balance=2))
-        await eventually(lambda: drained(db, A))
+        await eventually(lambda: drained(db, A), within_s=DRAINED_S)
     assert (await state(db, A))["sum"] == 120
 
 
@@ -127,9 +128,9 @@ async def test_a_stalled_worker_is_overtaken_and_its_result_thrown_away(db: Data
         stalled._write = wait_and_write  # type: ignore[method-assign]
         turn = asyncio.create_task(stalled.turn(shard))
         async with running(db, "next"):
-            await eventually(lambda: drained(db, A))
+            await eventually(lambda: drained(db, A), within_s=DRAINED_S)
             await send(db, A, pack(2))
-            await eventually(lambda: drained(db, A))
+            await eventually(lambda: drained(db, A), within_s=DRAINED_S)
             late.set()
             await turn
     assert (await state(db, A))["sum"] == 2
@@ -141,7 +142,7 @@ async def test_long_rows_are_cut_into_slices(db: Database) -> None:
     for seq in range(1, 6):
         await send(db, A, pack(seq, "slow", "add", n=400))
     async with running(db):
-        await eventually(lambda: drained(db, A), within_s=30)
+        await eventually(lambda: drained(db, A), within_s=DRAINED_S)
     assert (await state(db, A))["sum"] == 5 * 400
     assert 1 < (await look(db, A)).version <= 5
 

@@ -17,13 +17,14 @@ from tests.chart.players import completed, queue
 from tests.cluster.api import until
 from tests.compose.stack import drawn_secrets
 
-PLACED_S: Final = 120.0  # two brokers start beside it
-SEEN_S: Final = 60.0  # a look at the daemon, and a scrape or two
+PLACED_S: Final = 240.0  # two brokers start beside it
+SEEN_S: Final = 180.0  # a look at the daemon, and a scrape or two
 PROMETHEUS_PORT: Final = 9090
 # Of all profiles but Grafana, whose image cannot be stood in for; what Prometheus scrapes while a match is played.
 OWN_PROFILES: Final = {
     "analytics", "backup", "docker-reader", "intake", "kafka", "prometheus", "rabbitmq", "sinks", "worker",
 }  # fmt: skip
+SHORT_S, LONG_S = 6, 3600  # of a match, from its first player on: the second comes within it; it outlasts a test
 JOBS: Final = {"webapi", "matchmaker", "worker", "sinks", "intake", "analytics", "games"}
 CARRIED: Final = "sum by (sink) (muster_sink_events_total) > 0"
 
@@ -66,8 +67,9 @@ def admin(env_file: Path, url: str) -> Rest:
 
 
 def duel(rest: Rest, game: str, time_limit_s: int) -> None:
-    """Register the arena for two under this name."""
-    server, timers = {"arena": {"time_limit_s": time_limit_s}}, {"drain_s": 1}
+    """Register the arena for two under this name; whoever comes late, or has left, ends no match."""
+    server = {"arena": {"time_limit_s": time_limit_s}}
+    timers = {"start_s": 180, "join_s": 600, "empty_s": 600, "reconnect_s": 600, "drain_s": 1}
     rest.call("POST", "/v1/games", {"id": game, "players_per_match": 2, "server": server, "timers": timers})
 
 

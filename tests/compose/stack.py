@@ -18,7 +18,7 @@ from tests.cluster.binaries import COMPOSE, cache, program
 
 ROOT: Final = Path(__file__).parents[2]
 SECRETS: Final = ROOT / "compose" / "secrets.sh"
-UP_S: Final = 240  # every part of it starts on two busy cores
+UP_S: Final = 480  # every part of it starts on two busy cores
 # Another stack's must not change what is tested.
 OURS: Final = ("MUSTER_", "REDIS_", "RABBITMQ_", "KAFKA_", "GRAFANA_", "PROMETHEUS_", "COMPOSE_", "DOCKER_")
 

@@ -21,7 +21,20 @@ from docker.models.containers import Container
 
 from tests.cluster import packages
 from tests.cluster.api import until
-from tests.compose.play import ASKED, CARRIED, JOBS, OWN_PROFILES, REACHED, admin, asked, duel, placed, servers
+from tests.compose.play import (
+    ASKED,
+    CARRIED,
+    JOBS,
+    LONG_S,
+    OWN_PROFILES,
+    REACHED,
+    SHORT_S,
+    admin,
+    asked,
+    duel,
+    placed,
+    servers,
+)
 from tests.compose.stack import ROOT, UP_S, Compose, podman_compose
 from tests.compose.stand_ins import load_stand_ins, override
 from tests.docker.rig import TAG
@@ -31,7 +44,7 @@ from tests.podman import PACKAGES, Podman, podman_service
 
 LONG_RUNNING = {"docker-launcher", "edge", "matchmaker", "redis", "webapi"}
 PROJECT = {"label": "com.docker.compose.project=muster"}
-HEALTHY_S, BROKERS_S, GONE_S = 40.0, 120.0, 60.0
+HEALTHY_S, BROKERS_S, GONE_S = 180.0, 300.0, 180.0
 
 
 @dataclass
@@ -112,14 +125,14 @@ async def lived(stack: Stack) -> None:
     await asyncio.to_thread(until, lambda: stack.healthy(LONG_RUNNING), "all are healthy", within_s=HEALTHY_S)
     url = f"http://{stack.podman.address}:22548"
     rest = await asyncio.to_thread(admin, stack.env_file, url)
-    await asyncio.to_thread(duel, rest, "tanks", 3)
+    await asyncio.to_thread(duel, rest, "tanks", SHORT_S)
     tickets = await asyncio.to_thread(placed, url, "tanks")
     assert tickets[0]["connection"]["address"] == stack.podman.address
     ways = zip(("udp", "tcp"), tickets, strict=True)
     results = await asyncio.gather(*(join(kind, ticket["connection"], ticket["join_token"]) for kind, ticket in ways))
     assert results[0] == results[1]
     await asyncio.to_thread(until, lambda: not servers(stack.client), "no server is left", within_s=GONE_S)
-    await asyncio.to_thread(duel, rest, "long", 120)
+    await asyncio.to_thread(duel, rest, "long", LONG_S)
     await asyncio.to_thread(placed, url, "long")
     assert len(servers(stack.client)) == 1
 
@@ -161,7 +174,7 @@ async def test_all_profiles_on_podman_s_socket(stack: Stack) -> None:
     await asyncio.to_thread(until, lambda: stack.healthy(checked), "all are healthy", within_s=BROKERS_S)
     url, address = f"http://{stack.podman.address}:22548", stack.podman.address
     rest = await asyncio.to_thread(admin, stack.env_file, url)
-    await asyncio.to_thread(duel, rest, "long", 120)
+    await asyncio.to_thread(duel, rest, "long", LONG_S)
     await asyncio.to_thread(placed, url, "long")
     jobs = await asyncio.to_thread(asked, address, "up == 1", len(JOBS))
     assert {one["metric"]["job"] for one in jobs} == JOBS

@@ -20,10 +20,12 @@ from tests.compose.play import (
     ASKED,
     CARRIED,
     JOBS,
+    LONG_S,
     OWN_PROFILES,
     PROMETHEUS_PORT,
     REACHED,
     SEEN_S,
+    SHORT_S,
     admin,
     asked,
     duel,
@@ -65,7 +67,7 @@ async def test_plain_up_is_enough_for_a_match(small: Compose, dockerd: Docker, c
     assert running(small) == dict.fromkeys(SMALL, "healthy")
     url = f"http://{dockerd.address}:{PORT}"
     rest = await asyncio.to_thread(admin, small.env_file, url)
-    await asyncio.to_thread(duel, rest, "tanks", 3)
+    await asyncio.to_thread(duel, rest, "tanks", SHORT_S)
     tickets = await asyncio.to_thread(placed, url, "tanks")
     assert tickets[0]["connection"]["address"] == dockerd.address
     assert [container.attrs["HostConfig"]["NetworkMode"] for container in servers(client)] == ["muster-games"]
@@ -77,7 +79,7 @@ async def test_plain_up_is_enough_for_a_match(small: Compose, dockerd: Docker, c
 
 async def test_accounts_over_lines_come_through_the_edge(small: Compose, dockerd: Docker) -> None:
     """webapi believes the edge's first line, which says whose connection it is."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(SEEN_S):
         reader, writer = await asyncio.open_connection(dockerd.address, LINES_PORT)
         writer.write(json.dumps({"type": "register", "name": "Joan", "password": "correct horse"}).encode() + b"\n")
         assert json.loads(await reader.readline())["ok"] is True
@@ -122,7 +124,7 @@ async def test_the_whole_stack(full: Compose, dockerd: Docker, client: docker.Do
     assert running(full) == dict.fromkeys(SMALL | OWN_PROFILES, "healthy")
     url = f"http://{dockerd.address}:{PORT}"
     rest = await asyncio.to_thread(admin, full.env_file, url)
-    await asyncio.to_thread(duel, rest, "long", 120)
+    await asyncio.to_thread(duel, rest, "long", LONG_S)
     ticket, _ = await asyncio.to_thread(placed, url, "long")
     assert await welcomed(url, "long", ticket) == "welcome"
     jobs = await asyncio.to_thread(asked, dockerd.address, "up == 1", len(JOBS))
@@ -131,7 +133,7 @@ async def test_the_whole_stack(full: Compose, dockerd: Docker, client: docker.Do
     (container,) = servers(client)
     assert (server["game"], server["pod"], server["namespace"]) == ("long", container.name, "compose")
     await asyncio.to_thread(asked, dockerd.address, CARRIED, 2)
-    with urllib.request.urlopen(f"http://{dockerd.address}:{PROMETHEUS_PORT}/api/v1/rules", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{dockerd.address}:{PROMETHEUS_PORT}/api/v1/rules", timeout=60) as answer:
         rules = [rule for group in json.load(answer)["data"]["groups"] for rule in group["rules"]]
     assert len(rules) > 10
     assert not [rule for rule in rules if rule.get("lastError")]

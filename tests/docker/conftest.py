@@ -12,13 +12,13 @@ from pathlib import Path
 import docker
 import pytest
 
-from core.redis.client import open_database
 from core.redis.embedded import find_server
 from tests.cluster.api import until
 from tests.docker.ground import Ground, matchmaker_env
-from tests.docker.rig import TAG
+from tests.docker.rig import TAG, remove
 from tests.dockerd import Docker
 from tests.matchmaker.support import matchmakers
+from tests.support import patient_database
 
 REDIS_PORT = 16379
 
@@ -44,7 +44,7 @@ def shared_redis(dockerd: Docker) -> Iterator[str]:
     options = ["--bind", dockerd.address, "--port", str(REDIS_PORT), "--protected-mode", "no", "--save", ""]
     dockerd.sandbox.start("redis", [find_server(), *options, "--appendonly", "no"])
     try:
-        until(lambda: socket.create_connection((dockerd.address, REDIS_PORT), 1), "Redis answers", within_s=30).close()
+        until(lambda: socket.create_connection((dockerd.address, REDIS_PORT), 1), "Redis answers", within_s=60).close()
         yield url
     finally:
         dockerd.sandbox.signal("redis")
@@ -59,7 +59,7 @@ async def ground(
     tmp_path: Path,
 ) -> AsyncIterator[Ground]:
     """Matchmakers on an empty Redis; none is started yet. No container of theirs is left at the end."""
-    async with open_database(shared_redis) as db:
+    async with patient_database(shared_redis) as db:
         await db.do("FLUSHALL")
         with matchmakers(shared_redis, tmp_path) as processes:
             del processes.env["MUSTER_SERVER_COMMAND"]
@@ -69,4 +69,4 @@ async def ground(
             for number in range(len(processes.processes)):
                 print(processes.log(number)[-4000:])
         for container in made.containers():
-            container.remove(force=True)
+            remove(container)

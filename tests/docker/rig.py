@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 import docker
+import docker.errors
+from docker.models.containers import Container
 
 from core.model import Server
 from matchmaker.docker_settings import DockerSettings
@@ -26,6 +28,15 @@ ENDS_S = 10.0
 
 def nobody(game: str, match: str) -> None:
     """Who does not want to know."""
+
+
+def remove(container: Container) -> None:
+    """Remove a container. One that a launcher removes at this moment goes by itself: a busy disk takes its time."""
+    try:
+        container.remove(force=True)
+    except docker.errors.APIError as error:
+        if error.status_code not in (404, 409):
+            raise
 
 
 class DockerRig:
@@ -57,7 +68,7 @@ class DockerRig:
                 if thread.name == "docker-events":
                     await asyncio.to_thread(thread.join, ENDS_S)
             for container in self.containers(made):
-                container.remove(force=True)
+                remove(container)
 
     def another(self, first: Launcher) -> DockerLauncher:
         """A second launcher of the same installation."""
@@ -68,10 +79,10 @@ class DockerRig:
         """SIGKILL to the container that holds the network."""
         self.client.containers.get(server.match).kill()
 
-    def containers(self, made: DockerLauncher, match: str = "") -> list[docker.models.containers.Container]:
+    def containers(self, made: DockerLauncher, match: str = "") -> list[Container]:
         """The containers of an installation, or of one match, running or not."""
         labels = [f"{INSTALLATION}={made._settings.installation}", *([f"{MATCH}={match}"] if match else [])]
-        return self.client.containers.list(all=True, filters={"label": labels})
+        return self.client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
 
     def published(self, made: DockerLauncher, match: str) -> int:
         """The one port of the host that a match has."""

@@ -46,12 +46,12 @@ async def test_a_service_answers(
             except OSError:
                 return b""
 
-        assert await eventually(answers, within_s=30) == b"Server is running !"
+        assert await eventually(answers, within_s=120) == b"Server is running !"
 
         async def ready() -> bool:
             return b'"event":"ready"' in maker.logs()
 
-        await eventually(ready, within_s=30)
+        await eventually(ready, within_s=120)
     finally:
         for container in (web, maker):
             container.remove(force=True)

@@ -9,6 +9,7 @@ import docker
 import pytest
 
 from core.model import Port
+from matchmaker.launch import slots
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable
 from tests.docker.rig import DockerRig
 from tests.dockerd import Docker
@@ -17,8 +18,14 @@ from tests.support import eventually
 
 
 @pytest.fixture
-def rig(dockerd: Docker, client: docker.DockerClient, program_image: Callable[[str], str]) -> DockerRig:
-    """Launchers on the daemon."""
+def rig(
+    dockerd: Docker,
+    client: docker.DockerClient,
+    program_image: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> DockerRig:
+    """Launchers on the daemon, which may be late: a start holds its place until it is settled or has ended."""
+    monkeypatch.setattr(slots, "START_SLOT_S", 120.0)
     return DockerRig(dockerd, client, program_image)
 
 
@@ -107,7 +114,7 @@ async def test_a_start_that_was_cut_off_is_finished(rig: DockerRig, program_imag
             await second.seen()
             return bool(rig.client.containers.get(f"{wanted.id}-game").status == "running")
 
-        await eventually(completed, within_s=30)  # this sidecar never listens, and is waited for in vain
+        await eventually(completed, within_s=90)  # this sidecar never listens, and is waited for in vain
         await second.close(stop_servers=False)
 
 

@@ -13,20 +13,22 @@ from pathlib import Path
 import msgspec
 
 from core import keys
-from core.model import Limits, Port, Ready, Resources, Server, SupplySpec, Timers, WarmSpec
+from core.model import Limits, Port, Ready, Resources, Server, SupplySpec, WarmSpec
 from tests.docker.ground import GAME, Ground, spec
 from tests.docker.rig import TAG
-from tests.duel import join, throw
+from tests.duel import join, nudge, throw
 from tests.e2e.test_cards import EXAMPLE, draw
 from tests.matchmaker.support import match, over, queue, register, status, ticket
 from tests.support import eventually
-from tests.told_game import SOURCE
+from tests.told_game import NUDGED, SOURCE
+
+LIMIT_S = 6  # from the first player on: the second has to come within it
 
 
 async def test_a_match_of_the_arena_on_two_transports(ground: Ground) -> None:
     """Two players play in a container over UDP and TCP; the result is told, and the container is gone after it."""
     ground.start()
-    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 3})))
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": LIMIT_S})))
     one = await queue(ground.db, GAME, players=2)
     name, connection = await ground.running(one)
     assert connection["address"] == ground.dockerd.address
@@ -81,7 +83,7 @@ async def test_a_killed_container_puts_its_players_back(ground: Ground) -> None:
         found = await ticket(ground.db, GAME, one)
         return found["match"] if found["state"] == "COMPLETED" and found["match"] != first else ""
 
-    second = await eventually(again, within_s=30)
+    second = await eventually(again, within_s=120)
     assert (await ticket(ground.db, GAME, one))["since_ms"] == since
     ground.client.containers.get(second).kill()
     assert (await status(ground.db, GAME, one, "FAILED"))["reason"] == "server_lost"
@@ -95,7 +97,7 @@ async def test_a_game_that_takes_too_much_memory(ground: Ground, program_image: 
     server = Server(image=image, ready=Ready(when="delay"), resources=Resources(memory_mib=48))
     await register(ground.db, GAME, spec(server, limits=Limits(tries=1)))
     one = await queue(ground.db, GAME, players=2)
-    found = await status(ground.db, GAME, one, "FAILED", within_s=40)
+    found = await status(ground.db, GAME, one, "FAILED", within_s=120)
     ended = await match(ground.db, GAME, found["match"])
     assert "memory" in json.loads(ended["result"])["detail"]
     await ground.gone()
@@ -106,7 +108,7 @@ async def test_an_image_that_is_not_there(ground: Ground) -> None:
     ground.start()
     await register(ground.db, GAME, spec(Server(image="nobody/has-this:1"), limits=Limits(tries=1)))
     one = await queue(ground.db, GAME, players=2)
-    failed = await status(ground.db, GAME, one, "FAILED", within_s=40)
+    failed = await status(ground.db, GAME, one, "FAILED", within_s=120)
     assert failed["reason"] == "launch_failed"
     ended = await match(ground.db, GAME, failed["match"])
     assert "nobody/has-this:1" in json.loads(ended["result"])["detail"]
@@ -133,8 +135,7 @@ async def test_a_killed_matchmaker_leaves_no_orphan(ground: Ground) -> None:
 async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
     """Killed again and again in the middle of starts, matchmakers leave one server for each match and none besides."""
     chance = random.Random(7)
-    patient = Timers(start_s=30, join_s=300, drain_s=2)  # nobody joins, and no match is to end for it
-    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}), timers=patient, limits=Limits(tries=5)))
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}), limits=Limits(tries=5)))
     tickets: list[str] = []
     for _ in range(4):
         ground.start(MUSTER_LEASE_S="0.6")
@@ -148,7 +149,7 @@ async def test_matchmakers_killed_while_servers_start(ground: Ground) -> None:
     async def one_each() -> bool:
         return sorted(str(container.name) for container in ground.containers()) == sorted(matches)
 
-    await eventually(one_each, within_s=30)
+    await eventually(one_each, within_s=120)
 
 
 async def test_a_game_that_waits_for_its_match(ground: Ground, program_image: Callable[[str], str]) -> None:
@@ -163,7 +164,7 @@ async def test_a_game_that_waits_for_its_match(ground: Ground, program_image: Ca
         state = await ground.db.do("HGET", keys.standby(GAME, found[0]), "state") if len(found) == 1 else ""
         return str(found[0]) if state == "Ready" else ""
 
-    name = await eventually(waits, within_s=60)
+    name = await eventually(waits, within_s=120)
     assert {c.name for c in ground.containers(name)} == {name, f"{name}-game"}
     made, _ = await ground.running(await queue(ground.db, GAME, players=2))
     assert (await match(ground.db, GAME, made))["standby"] == name
@@ -204,10 +205,12 @@ async def test_a_binary_alone_in_an_image(ground: Ground, tmp_path: Path) -> Non
 async def test_the_exit_code_of_an_image_is_kept(ground: Ground, program_image: Callable[[str], str]) -> None:
     """A game that ends badly: its code and its last lines are in the match's result."""
     ground.start()
-    code = "import time; time.sleep(2); print('no more tanks', flush=True); raise SystemExit(7)"
-    server = Server(image=program_image(code), ready=Ready(when="delay", delay_s=0))
+    code = f"{NUDGED}print('no more tanks', flush=True); raise SystemExit(7)"
+    ports = [Port("game", "tcp")]
+    server = Server(image=program_image(code), args=["{port}"], ports=ports, ready=Ready(when="port"))
     await register(ground.db, GAME, spec(server, limits=Limits(tries=1)))
-    name, _ = await ground.running(await queue(ground.db, GAME, players=2))
+    name, connection = await ground.running(await queue(ground.db, GAME, players=2))
+    await nudge(connection)
     ended = await over(ground.db, GAME, name)
     assert ended["reason"] == "crashed"
     assert json.loads(ended["result"])["exit_code"] == 7

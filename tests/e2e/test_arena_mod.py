@@ -37,10 +37,18 @@ async def join(here: Visit, ticket: Ticket) -> tuple[str, TcpPlayer]:
 async def test_the_only_one_on_the_hill_wins(here: Visit, game_id: str) -> None:
     """Two on the hill score nothing; one who stays alone scores a point a second, by the author's rule, and wins.
 
-    What they did is in the log, the report and the boards, as in any match; who left has left.
+    What they did is in the log, the report and the boards, as in any match; who left has left. A forged token gets
+    nobody in.
     """
     tickets = await hill(here, game_id)
-    (match, one), (_, two) = [await join(here, ticket) for ticket in tickets]
+    for ticket in tickets:  # who is there alone scores: both come at once
+        placed = await here.wait(ticket)
+    (match, one), (_, two) = await asyncio.gather(*(join(here, ticket) for ticket in tickets))
+    head, claims, signature = placed["join_token"].split(".")
+    forged = f"{head}.{claims[:-4]}AAAA.{signature}"
+    refused = await TcpPlayer.join(None, {"connection": json.dumps(placed["connection"])}, forged)
+    assert refused.errors == ["join-refused"]
+    await refused.close()
     await asyncio.gather(one.drive_for(60), two.drive_for(60))
     accepted = await one.settled()
     assert accepted > 0
@@ -50,7 +58,7 @@ async def test_the_only_one_on_the_hill_wins(here: Visit, game_id: str) -> None:
     async def told() -> bool:
         return one.over is not None
 
-    await eventually(told, within_s=30)
+    await eventually(told)
     assert one.over is not None
     assert (one.over["reason"], one.over["winner"]) == ("score-limit", tickets[0].player.id)
     assert {it["player"]: it["score"] for it in one.over["players"]} == {
@@ -71,13 +79,8 @@ async def test_the_only_one_on_the_hill_wins(here: Visit, game_id: str) -> None:
 
 
 async def test_a_mod_is_ended_by_the_timers_of_its_match(here: Visit, game_id: str) -> None:
-    """Nobody comes: the sidecar ends it, names the reason, and the program is gone; a forged token gets nobody in."""
+    """Nobody comes: the sidecar ends it, names the reason, and the program is gone."""
     tickets = await hill(here, game_id, join_s=2)
     placed = await here.wait(tickets[0])
-    head, claims, signature = placed["join_token"].split(".")
-    forged = f"{head}.{claims[:-4]}AAAA.{signature}"
-    refused = await TcpPlayer.join(None, {"connection": json.dumps(placed["connection"])}, forged)
-    assert refused.errors == ["join-refused"]
-    await refused.close()
     found = await is_over(here, game_id, placed["match"])
     assert found["reason"] == "no_show"

@@ -18,7 +18,7 @@ from tests.stack import ROOT, Stack, running_stack, stack_env
 def muster(env: dict[str, str], *command: str) -> tuple[int, str]:
     """Exit code of a command, and what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "core.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "core.cli", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=180
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -20,6 +20,7 @@ from tests.support import eventually
 PASSWORD = "a long password"
 Muster = Callable[..., str]
 
+TOLD_S = 120.0  # by commands, each of which a busy machine takes ten seconds to start
 BROKEN = "import sys; print('no map named dust'); sys.exit(7)"
 
 
@@ -37,7 +38,7 @@ def muster(stack: Stack, tmp_path: Path, name: str) -> Muster:
     def run(*command: str, code: int = 0, given: str = "", **more: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "core.cli", *command],
-            cwd=ROOT, env=env | more, input=given, capture_output=True, text=True, timeout=60,
+            cwd=ROOT, env=env | more, input=given, capture_output=True, text=True, timeout=TOLD_S,
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout if code == 0 else done.stderr
@@ -119,7 +120,7 @@ async def test_who_waits_is_seen_and_why(muster: Muster, here: Visit, game_id: s
         document = json.loads(muster("why", game_id, ticket.id, "--json"))
         return document if document["reason"] == "teams" else {}
 
-    assert (await eventually(told, within_s=20))["waiting_tickets"] == 1
+    assert (await eventually(told, within_s=TOLD_S))["waiting_tickets"] == 1
     assert "tickets waiting" in muster("queue", game_id)
     assert json.loads(muster("queue", game_id, "--json"))["waiting_tickets"] == 1
     row = next(line for line in muster("status").splitlines() if line.startswith(game_id))
@@ -142,7 +143,7 @@ async def test_a_failed_match_says_what_its_server_said(
     async def failed() -> list[Any]:
         return [m for m in json.loads(muster("matches", game_id, "--json"))["matches"] if m["state"] == "FAILED"]
 
-    match = (await eventually(failed, within_s=30))[0]
+    match = (await eventually(failed, within_s=TOLD_S))[0]
     shown = muster("match", game_id, match["id"])
     assert "died_early" in shown
     assert "no map named dust" in shown

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from tests.e2e.test_chaos import assert_sound, has_state, register, seats_of
-from tests.redis.sentinels import SETTLED_S, Watched, watched
+from tests.redis.sentinels import CALM_MS, SETTLED_S, Watched, watched
 from tests.seat import settle
 from tests.stack import Ticket, Visit, running_stack
 from tests.support import eventually
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Watched]:
     """A primary, its replica and three Sentinels."""
-    with watched(tmp_path / "redis") as made:
+    with watched(tmp_path / "redis", down_ms=CALM_MS) as made:
         yield made
 
 
@@ -36,6 +36,7 @@ async def here(pair: Watched, tmp_path: Path) -> AsyncIterator[Visit]:
 async def lose_the_primary(pair: Watched) -> None:
     """kill -9, and wait until the replica has taken over."""
     pair.wait_replicated()
+    pair.alert()
     pair.primary.kill()
 
     async def over() -> bool:
@@ -72,7 +73,7 @@ async def test_a_fail_over_while_a_ticket_waits(here: Visit, pair: Watched) -> N
     tickets = [first, second]
     since = [(await here.facts(ticket))["since_ms"] for ticket in tickets]
     playing = [asyncio.create_task(seat.play()) for seat in seats_of(here, tickets)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         assert '"COMPLETED"' in await streaming
     ended = await settle(playing)
     await assert_sound(here, game, tickets, since, ended)

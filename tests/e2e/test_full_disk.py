@@ -69,7 +69,8 @@ async def test_full_disk_is_a_503_that_names_it_and_passes(own: Stack, disk: Pat
         filler = fill(disk)
 
         async def refused() -> Refused | None:
-            return await refusal(here)
+            found = await refusal(here)  # at first it may be that Redis took too long
+            return found if found is not None and "disk" in str(found.document) else None
 
         problem = (await eventually(refused)).document
         assert problem["status"] == 503
@@ -84,7 +85,7 @@ async def test_full_disk_is_a_503_that_names_it_and_passes(own: Stack, disk: Pat
         async def accepted() -> bool:
             return await refusal(here) is None
 
-        await eventually(accepted, within_s=20.0)
+        await eventually(accepted)
         (match,) = await settle([playing])
         logged = await logged_by_player(here.db, "solo", [match])
         assert logged == {seat.ticket.player.id: seat.accepted[match]}

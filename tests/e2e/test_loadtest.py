@@ -17,18 +17,19 @@ pytestmark = pytest.mark.slow
 
 def _run(*options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench.loadtest", *options]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=150)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 def test_a_load_test_reports_what_it_did(tmp_path: Path) -> None:
     """Users of the API and bots that play: no request fails, matches end, and the page has its plots inside."""
-    done = _run("--users", "10", "--bots", "10", "--seconds", "10", "--out", str(tmp_path))
+    done = _run("--users", "10", "--bots", "10", "--seconds", "20", "--out", str(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((tmp_path / "report.json").read_text())
     assert figures["problems"] == []
     assert figures["api_failures"] == 0
     assert figures["requests"] > 50
-    assert (figures["matches_played"], figures["bots_in_them"]) == (1, 10)
+    assert figures["matches_played"] >= 1  # in the time that is left by the start of its server
+    assert figures["bots_in_them"] >= 10
     assert figures["inputs_accepted"] > 0
     assert figures["cores_mean"]["webapi"] > 0
     assert {"webapi", "matchmaker", "redis", "game servers"} <= set(figures["rss_mb_most"])

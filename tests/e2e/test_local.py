@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.gamepod.sdk.side import call
+from tests.sinks.brokers import listens
 from tests.stack import ROOT, running_stack
 from tests.support import eventually, free_port
 
@@ -36,7 +38,7 @@ async def test_a_command_becomes_a_game_with_a_matchmaker_behind_it(tmp_path: Pa
         async def told() -> bool:
             return "The game 'local' is registered. 2 tickets make a match" in stack.said()
 
-        await eventually(told, within_s=30)
+        await eventually(told)
         async with stack.visit() as here:
             tickets = [await here.post(await here.guest(), "local") for _ in range(2)]
             placed = [await here.wait(ticket) for ticket in tickets]
@@ -45,7 +47,7 @@ async def test_a_command_becomes_a_game_with_a_matchmaker_behind_it(tmp_path: Pa
                 found = await here.match("local", placed[0]["match"])
                 return found if found["state"] == "ENDED" else {}
 
-            found = await eventually(over, within_s=20)
+            found = await eventually(over)
             assert found["reason"] == "exited"
             assert len(json.loads(found["report"])["players"]) == 2
 
@@ -58,13 +60,17 @@ async def test_without_a_command_it_is_agones_local_mode(tmp_path: Path) -> None
         [sys.executable, "-m", "core.cli", "local"], cwd=ROOT, env=env, stderr=subprocess.DEVNULL
     )
     try:
-        subprocess.run([sys.executable, "-m", "gamepod.up", str(rest)], cwd=ROOT, check=True)
+
+        async def up() -> bool:
+            return await asyncio.to_thread(listens, rest)
+
+        await eventually(up)
         assert (await call(rest, "GET", "/gameserver"))[1]["object_meta"]["name"] == "local"
         status, refused = await call(rest, "GET", "/muster/v1/match")
         assert (status, "muster local -- COMMAND" in refused["message"]) == (404, True)
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_program_that_is_not_there_is_said_so() -> None:

@@ -23,11 +23,13 @@ async def test_three_players_on_three_transports_play_one_match(here: Visit, gam
         {
             "id": game_id,
             "teams": [{"name": name, "min_players": 1, "max_players": 1} for name in WIRES],
-            "server": {"arena": {"time_limit_s": 3, "score_limit": 0}},
+            "server": {"arena": {"time_limit_s": 6, "score_limit": 0}},
         }
     )
     players = [await here.guest(wire) for wire in WIRES]
     seats = [Seat(here, await here.post(player, game_id), wire) for player, wire in zip(players, WIRES, strict=True)]
+    for seat in seats:  # its time begins with the first who is in it: all come at once
+        await here.wait(seat.ticket)
     ended = await settle([asyncio.create_task(seat.play()) for seat in seats])
     assert len(set(ended)) == 1
     match = ended[0]
@@ -98,7 +100,7 @@ async def test_a_waiting_player_learns_why(here: Visit, game_id: str) -> None:
     await eventually(explained)
     pid = here.stack.pid(await here.owner(game_id))
     os.kill(pid, signal.SIGKILL)
-    await eventually(explained, within_s=20)
+    await eventually(explained)
 
     async def shown() -> bool:
         queue = await here.call("GET", f"/v1/games/{game_id}/queue", token=await here.developer())

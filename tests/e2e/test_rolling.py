@@ -24,7 +24,7 @@ from tests.sinks.listeners import Heard, KafkaListener
 from tests.support import eventually
 
 PLAYERS = 4
-TRIES = 40
+TRIES = 300
 AGAIN_S = 0.1
 AT_LEAST = 2  # matches of each player
 PLAYED_S = 8.0  # of a match: whoever is late on a busy machine still finds it running
@@ -109,12 +109,21 @@ async def sound(db: Database, tales: list[Tale]) -> None:
     async def empty() -> bool:
         return not await db.do("ZCARD", f"{base}:live")
 
-    await eventually(empty, within_s=30)
+    await eventually(empty)
     assert await db.do("ZCARD", f"{base}:queue") == 0
     stats = dict(await db.do("HGETALL", f"{base}:stats"))
     assert int(stats.get("matches_fail", 0)) == 0
     assert int(stats["matches_created"]) == int(stats["matches_finish"])
     assert int(stats["tickets_created"]) == len(tales) == 2 * int(stats["matches_created"])
+
+
+async def plays_on(lasting: list[Patient], seen: list[int]) -> None:
+    """A match goes on: each of its players hears more of it than these snapshots, however late."""
+
+    async def more() -> bool:
+        return all(it.tale.snapshots > before for it, before in zip(lasting, seen, strict=True))
+
+    await eventually(more)
 
 
 async def all_told(heard: list[Heard], matches: set[str]) -> None:
@@ -124,7 +133,7 @@ async def all_told(heard: list[Heard], matches: set[str]) -> None:
     async def told() -> bool:
         return {(it["event"], it.get("match")) for it in heard} >= wanted
 
-    await eventually(told, within_s=30)
+    await eventually(told, within_s=120)
 
 
 async def test_every_replica_is_replaced_under_load_forth_and_back(rig: Releases) -> None:
@@ -146,14 +155,14 @@ async def test_every_replica_is_replaced_under_load_forth_and_back(rig: Releases
         async def playing() -> bool:
             return all(it.tale.playing_s for it in lasting)
 
-        await eventually(playing, within_s=30)
+        await eventually(playing)
         over = asyncio.Event()
         load = [asyncio.create_task(play_on(rig, session, number, over)) for number in range(PLAYERS)]
         back = ["webapi-0", "matchmaker-0"]  # some: the two releases are left side by side
         for name, release in [*((name, "new") for name in rig.names), *((name, "old") for name in back)]:
             seen = [it.tale.snapshots for it in lasting]
             await asyncio.to_thread(rig.replace, name, release)
-            assert all(it.tale.snapshots > before for it, before in zip(lasting, seen, strict=True)), name
+            await plays_on(lasting, seen)
         assert len(await libraries(db)) == 2
         assert LIBRARY.name in await libraries(db)
         over.set()

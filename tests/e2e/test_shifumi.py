@@ -42,7 +42,7 @@ async def is_over(here: Visit, game_id: str, match: str, state: str = "ENDED") -
         found = await here.match(game_id, match)
         return found if found["state"] == state and not await here.server_processes({match}) else {}
 
-    return await eventually(over, within_s=20.0)
+    return await eventually(over)
 
 
 async def test_two_players_play_rock_paper_scissors(here: Visit, game_id: str) -> None:

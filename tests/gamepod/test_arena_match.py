@@ -52,7 +52,7 @@ class UdpPlayer(asyncio.DatagramProtocol):
 
 async def test_a_match_is_played_and_told(stage: Stage) -> None:
     """Two players join, drive until the time limit, and the match ends with a result that equals the log."""
-    match = await stage.match(Server(arena={"time_limit_s": 1.5}))
+    match = await stage.match(Server(arena={"time_limit_s": 6}))  # from the first join: all is sent by then
     pod = stage.start(match)
     found = await stage.reached(match, "RUNNING")
     assert await stage.tickets(match) == {"COMPLETED"}
@@ -100,7 +100,7 @@ async def test_views_show_players_while_they_play(stage: Stage) -> None:
 
 async def test_players_join_over_udp_and_websocket(stage: Stage) -> None:
     """One match takes a datagram client and a browser, and both hear how it ends."""
-    match = await stage.match(Server(arena={"time_limit_s": 1.0}))
+    match = await stage.match(ARENA)
     pod = stage.start(match)
     ports = ports_of(await stage.reached(match, "RUNNING"))
     loop = asyncio.get_running_loop()
@@ -110,9 +110,11 @@ async def test_players_join_over_udp_and_websocket(stage: Stage) -> None:
     async with websockets.connect(f"ws://127.0.0.1:{ports['ws']}/ws") as page:
         await page.send(json.dumps({"type": "join", "token": stage.token(match, 1)}))
         async for text in page:
-            if (message := json.loads(text))["type"] == "over":
+            if (message := json.loads(text))["type"] == "welcome":
+                pod.process.terminate()  # both are in
+            elif message["type"] == "over":
                 break
-    assert message["result"]["reason"] == "time-limit"
+    assert message["result"]["reason"] == "stopped"
     assert (await udp.heard("over"))["result"] == message["result"]
     transport.close()
     assert await pod.ended() == 0
@@ -147,11 +149,17 @@ async def end_of(stage: Stage, match: Match) -> str:
 
 async def test_the_result_accounts_for_every_seat(stage: Stage) -> None:
     """Who left and who never came are told as such, so that the result can move ratings."""
-    match = await stage.match(Server(arena={"time_limit_s": 1.5}), players=3)
+    match = await stage.match(ARENA, players=3)
     pod = stage.start(match)
     found = await stage.reached(match, "RUNNING")
     stays, leaves = [await TcpPlayer.join(match, found, stage.token(match, seat)) for seat in (0, 1)]
     leaves.send({"type": "leave"})
+
+    async def has_left() -> bool:
+        return (await stage.found(match)).get("left") == json.dumps([match.players[1].id])
+
+    await eventually(has_left)
+    pod.process.terminate()
     ended = await stage.reached(match, "ENDED")
     told = standings(match.players, read_report(ended["result"]))
     assert told.left == {seat.id for seat in match.players[1:]}
@@ -188,7 +196,7 @@ async def test_everybody_leaves(stage: Stage) -> None:
 
 async def test_a_match_has_a_greatest_length(stage: Stage) -> None:
     """Whoever plays on, the match ends at its length."""
-    match = await stage.match(ARENA, timers=Timers(length_s=0.8))
+    match = await stage.match(ARENA, timers=Timers(length_s=5))
     pod = stage.start(match)
     player = await TcpPlayer.join(match, await stage.reached(match, "RUNNING"), stage.token(match))
     assert await end_of(stage, match) == "too_long"

@@ -12,7 +12,7 @@ from core import keys
 from core.clock import new_id, now_ms
 from core.model import Match, MatchPlayer, Ready, Server, Timers
 from tests.gamepod.sdk.side import call
-from tests.gamepod.stage import GAME, Stage, TcpPlayer
+from tests.gamepod.stage import DRAIN_S, GAME, Stage, TcpPlayer
 from tests.gamepod.test_command_match import python
 from tests.support import eventually
 
@@ -69,7 +69,7 @@ async def seats_told(port: int, wanted: Match) -> dict[str, Any]:
 async def test_the_arena_asks_for_a_player_in_place_of_one_who_left(stage: Stage) -> None:
     """The newcomer joins at once, before the server heard of the seat, and plays; who had the seat may not return."""
     server = Server(arena={"backfill": True, "capacity": 2, "time_limit_s": 0, "score_limit": 0})
-    match = await stage.match(server, timers=Timers(join_s=20, empty_s=20, drain_s=2))
+    match = await stage.match(server, timers=Timers(join_s=60, empty_s=60, drain_s=DRAIN_S))
     pod = stage.start(match)
     found = await stage.reached(match, "RUNNING")
     players = [await TcpPlayer.join(match, found, stage.token(match, i)) for i in range(2)]
@@ -97,7 +97,7 @@ async def test_the_arena_asks_for_a_player_in_place_of_one_who_left(stage: Stage
 async def test_the_arena_asks_no_more_when_the_player_comes_back(stage: Stage) -> None:
     """Who left may come back to his seat while nobody has it; without the setting nobody is asked for at all."""
     arenas = [Server(arena={"backfill": wanted, "time_limit_s": 0}) for wanted in (True, False)]
-    matches = [await stage.match(server, timers=Timers(join_s=20, empty_s=20, drain_s=2)) for server in arenas]
+    matches = [await stage.match(server, timers=Timers(join_s=60, empty_s=60, drain_s=DRAIN_S)) for server in arenas]
     gone = []
     for match in matches:
         stage.start(match)
@@ -178,8 +178,9 @@ async def test_a_request_while_redis_is_away_is_told_so(stage: Stage) -> None:
     pod = stage.start(match)
     await stage.reached(match, "RUNNING")
     port = (await pod.said("attached"))["sdk_port"]
-    await stage.db.do("CLIENT", "PAUSE", 4_000)
+    await stage.db.do("CLIENT", "PAUSE", 600_000, "WRITE")
     status, refused = await call(port, "POST", BACKFILL)
+    await stage.db.do("CLIENT", "UNPAUSE")
     assert (status, refused["code"]) == (503, 14)
 
     async def again() -> bool:

@@ -7,16 +7,16 @@ import json
 
 from core.model import Match, Ready, Server, Timers
 from tests.gamepod.sdk.side import call
-from tests.gamepod.stage import Pod, Stage
+from tests.gamepod.stage import DRAIN_S, Pod, Stage
 from tests.gamepod.test_command_match import gone, pid_of, python
 from tests.support import eventually
 
 WAITS = "import time; time.sleep(600)"
 
 
-async def started(stage: Stage, program: str = WAITS, **timers: float) -> tuple[Match, Pod, int]:
+async def started(stage: Stage, program: str = WAITS, *, drain_s: float = DRAIN_S) -> tuple[Match, Pod, int]:
     """A match whose game is up and not ready, and its sidecar's port."""
-    match = await stage.match(python(program, ready=Ready(when="sdk")), timers=Timers(drain_s=1, **timers))
+    match = await stage.match(python(program, ready=Ready(when="sdk")), timers=Timers(drain_s=drain_s))
     pod = stage.start(match)
     await pod.said("the game's command runs")
     return match, pod, int((await pod.said("attached"))["sdk_port"])
@@ -52,7 +52,7 @@ async def test_shutdown_before_ready_and_a_game_that_stays(stage: Stage) -> None
 async def test_a_game_that_dies_allocated_and_ignores_sigterm(stage: Stage) -> None:
     """Shutdown in play by a game that then stays on: asked, and killed after its drain time; over as it asked."""
     program = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf'); time.sleep(600)"
-    match, pod, port = await started(stage, program)
+    match, pod, port = await started(stage, program, drain_s=1)
 
     async def deaf() -> bool:
         return "deaf" in (stage.folder / "run" / f"{match.id}.game.log").read_text()
@@ -93,8 +93,11 @@ async def test_a_flood_from_one_game_leaves_its_neighbour_alone(stage: Stage) ->
     assert len([name for name in labels if name.startswith("agones.dev/sdk-")]) == 64
     for one, at in ((match, port), (other, quiet)):
         before = int((await stage.found(one))["beat_ms"])
-        await asyncio.sleep(2.5)
-        assert int((await stage.found(one))["beat_ms"]) > before
+
+        async def beats(match: Match = one, since_ms: int = before) -> bool:
+            return int((await stage.found(match))["beat_ms"]) > since_ms
+
+        await eventually(beats)
         assert (await call(at, "GET", "/gameserver"))[1]["status"]["state"] == "Allocated"
     assert pod.process.poll() is None
 

@@ -37,6 +37,11 @@ def python(program: str, *, ready: Ready = NOW, **more: Any) -> Server:
     return Server(command=[sys.executable, "-u", "-c", program], ready=ready, **more)
 
 
+def until(file: Path, then: str = "") -> str:
+    """A program that does something once there is this file, so that it is done when a test wants it."""
+    return f"import os, sys, time\nwhile not os.path.exists({str(file)!r}):\n    time.sleep(0.02)\n{then}"
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; a zombie does not."""
     try:
@@ -58,9 +63,11 @@ async def pid_of(pod: Pod) -> int:
 
 async def test_a_game_that_exits_with_0_is_over(stage: Stage) -> None:
     """Exit code 0 after Ready is how a game ends its match."""
-    match = await stage.match(python("import time; time.sleep(0.5)"))
+    end = stage.folder / "end"
+    match = await stage.match(python(until(end)))
     pod = stage.start(match)
     await stage.reached(match, "RUNNING")
+    end.touch()
     ended = await stage.reached(match, "ENDED")
     assert (ended["reason"], json.loads(ended["result"])) == ("exited", {"exit_code": 0})
     assert await stage.tickets(match) == {"COMPLETED"}
@@ -69,8 +76,11 @@ async def test_a_game_that_exits_with_0_is_over(stage: Stage) -> None:
 
 async def test_a_game_that_exits_with_1_has_crashed(stage: Stage) -> None:
     """Another exit code after Ready fails the match with what the game said last; its players are queued again."""
-    match = await stage.match(python("import time; time.sleep(0.5); raise SystemExit('out of tanks')"))
+    end = stage.folder / "end"
+    match = await stage.match(python(until(end, "raise SystemExit('out of tanks')")))
     pod = stage.start(match)
+    await stage.reached(match, "RUNNING")
+    end.touch()
     failed = await stage.reached(match, "FAILED")
     told = json.loads(failed["result"])
     assert failed["reason"] == "crashed"
@@ -147,7 +157,7 @@ async def test_a_game_that_ignores_sigterm_is_killed_after_its_time(stage: Stage
         "import signal, subprocess, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         "print(subprocess.Popen(['sleep', '600']).pid); time.sleep(600)"
     )
-    match = await stage.match(python(program), timers=Timers(drain_s=1))
+    match = await stage.match(python(program), timers=Timers(drain_s=10))
     pod = stage.start(match)
     await stage.reached(match, "RUNNING")
     log = stage.folder / "run" / f"{match.id}.game.log"

@@ -18,11 +18,10 @@ from core.inventory import Inventories
 from core.items import Item
 from core.model import Match, Server, Timers
 from core.nearby import find_near, position_of
-from core.redis.client import open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
-from tests.gamepod.stage import GAME, Pod, Stage, TcpPlayer
+from tests.gamepod.stage import DRAIN_S, GAME, Pod, Stage, TcpPlayer
 from tests.gamepod.test_arena_match import UdpPlayer, ports_of
-from tests.support import eventually, free_port
+from tests.support import eventually, free_port, patient_database
 
 ARENA = Server(arena={"trade_range_m": 5000})
 SHELLS, KITS = [Item("shell", 5), Item("sword", id="u1")], [Item("kit", 2)]
@@ -44,7 +43,7 @@ async def owned(stage: Stage, match: Match) -> tuple[dict[str, int], ...]:
 
 async def two(stage: Stage, server: Server = ARENA) -> tuple[Match, Pod, TcpPlayer, TcpPlayer]:
     """A match of two who have items, and have been told which."""
-    match = await stage.match(server, timers=Timers(join_s=20, empty_s=20, drain_s=2))
+    match = await stage.match(server, timers=Timers(join_s=60, empty_s=60, drain_s=DRAIN_S))
     items = Inventories(stage.db, GAME)
     for seat, some in zip(match.players, (SHELLS, KITS), strict=True):
         await items.grant(seat.id, some)
@@ -105,7 +104,7 @@ async def test_what_one_does_not_own_is_refused(stage: Stage) -> None:
 
 async def test_over_udp_and_websocket(stage: Stage) -> None:
     """A datagram client offers, a browser accepts, and both hear that it was done."""
-    match = await stage.match(ARENA, timers=Timers(join_s=20, empty_s=20, drain_s=2))
+    match = await stage.match(ARENA, timers=Timers(join_s=60, empty_s=60, drain_s=DRAIN_S))
     await Inventories(stage.db, GAME).grant(match.players[0].id, SHELLS)
     stage.start(match)
     ports = ports_of(await stage.reached(match, "RUNNING"))
@@ -147,7 +146,7 @@ async def test_over_udp_and_websocket(stage: Stage) -> None:
 async def own(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedRedis, Stage]]:
     """A Valkey of this test's own that acknowledges what is on disk, to be ill-treated, and a stage on it."""
     with embedded_redis(tmp_path / "redis", free_port(), options=["--appendfsync", "always"]) as server:
-        async with open_database(server.url) as db:
+        async with patient_database(server.url) as db:
             stage = Stage(db, server.url, tmp_path)
             yield server, stage
             stage.close()

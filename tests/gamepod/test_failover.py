@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from core.redis.client import open_database
 from tests.gamepod.stage import Stage
 from tests.gamepod.test_redis_away import one_player, written
 from tests.redis.sentinels import SETTLED_S, Watched, watched
-from tests.support import eventually
+from tests.support import eventually, patient_database
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +33,7 @@ def cut_off(pair: Watched) -> None:
 async def test_a_match_goes_on_with_the_new_primary(tmp_path: Path, lag: bool) -> None:
     """Every interaction is in log and board once, even those that the old primary acknowledged and never passed on."""
     with watched(tmp_path) as pair:
-        async with open_database(pair.url) as db:
+        async with patient_database(pair.url) as db:
             stage = Stage(db, pair.url, tmp_path)
             try:
                 match, pod, player = await one_player(stage)

@@ -12,17 +12,19 @@ from core.clock import now_ms
 from core.model import Port, Ready, Server, Timers
 from tests.gamepod.sdk.side import call
 from tests.gamepod.stage import GAME, Stage
-from tests.gamepod.test_command_match import NOW, python
+from tests.gamepod.test_command_match import NOW, python, until
 from tests.support import eventually
 
 TCP = [Port("game", "tcp")]
+RECONNECT_S = 4.0  # who is to come back in time comes back at once, or as late as the machine is
 SERVE = "import os, socket, time; s = socket.create_server(('127.0.0.1', int(os.environ['PORT'])));"
 HTTP = """
-import http.server, os, time
-begun = time.monotonic()
+import http.server, os
+asked = []
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200 if self.path == "/ready?now" and time.monotonic() - begun > 0.4 else 503)
+        asked.append(self.path)
+        self.send_response(200 if self.path == "/ready?now" and len(asked) > 2 else 503)
         self.end_headers()
 http.server.HTTPServer(("127.0.0.1", int(os.environ["MUSTER_PORT_WEB"])), Page).serve_forever()
 """
@@ -30,14 +32,16 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["MUSTER_PORT_WEB"])), Page).
 
 async def test_a_game_is_ready_after_its_line(stage: Stage) -> None:
     """A line that comes in pieces, long after others, on either output; not before it."""
-    program = (
-        "import sys, time; print('listening soon'); print('x' * 5000); time.sleep(0.3);"
+    listen = stage.folder / "listen"
+    then = (
         "sys.stderr.write('12:00 [net] listen'); time.sleep(0.1); sys.stderr.write('ing on 7777\\n'); time.sleep(600)"
     )
+    program = "print('listening soon'); print('x' * 5000)\n" + until(listen, then)
     match = await stage.match(python(program, ready=Ready(when="log", line="[net] listening on *77")))
     pod = stage.start(match)
     await pod.said("the game's command runs")
     assert (await stage.found(match))["state"] == "PLACING"
+    listen.touch()
     await stage.reached(match, "RUNNING")
     log = (stage.folder / "run" / f"{match.id}.game.log").read_text()
     assert "listening on 7777" in log
@@ -59,8 +63,12 @@ async def test_a_game_is_ready_when_its_page_answers(stage: Stage) -> None:
 @pytest.mark.parametrize("code", [0, 3])
 async def test_its_exit_code_is_kept(stage: Stage, code: int) -> None:
     """The match's result has the code that the program ended with, well or badly."""
-    match = await stage.match(python(f"import time; time.sleep(0.3); raise SystemExit({code})"))
-    await stage.start(match).ended()
+    end = stage.folder / "end"
+    match = await stage.match(python(until(end, f"raise SystemExit({code})")))
+    pod = stage.start(match)
+    await stage.reached(match, "RUNNING")
+    end.touch()
+    await pod.ended()
     found = await stage.found(match)
     assert found["reason"] == ("crashed" if code else "exited")
     assert json.loads(found["result"])["exit_code"] == code
@@ -120,7 +128,7 @@ async def test_a_game_that_says_it_tells_is_judged_from_the_start(stage: Stage) 
 
 async def test_who_lost_the_connection_keeps_the_seat_for_a_while(stage: Stage) -> None:
     """Lost and back in time changes nothing; not back in time is left, as for backfill; nobody left is `empty`."""
-    timers = Timers(reconnect_s=1, empty_s=3, join_s=60, drain_s=1)
+    timers = Timers(reconnect_s=RECONNECT_S, empty_s=3, join_s=60, drain_s=1)
     match = await stage.match(python("import time; time.sleep(600)"), timers=timers)
     pod = stage.start(match)
     await stage.reached(match, "RUNNING")
@@ -142,7 +150,7 @@ async def test_who_lost_the_connection_keeps_the_seat_for_a_while(stage: Stage) 
     await asyncio.sleep(0.5)
     assert await left() == []
     assert await tell(joined=[two]) == 200
-    await asyncio.sleep(1.5)
+    await asyncio.sleep(RECONNECT_S + 0.5)
     assert await left() == []
     assert await tell(lost=[two]) == 200
 

@@ -150,6 +150,6 @@ async def modules_of(stage: Stage, match: Match, **more: str) -> set[str]:
     process = subprocess.Popen([sys.executable, "-c", program], env=env, stdout=subprocess.PIPE)
     await stage.reached(match, "RUNNING")
     process.terminate()
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     return set(output.decode().split())

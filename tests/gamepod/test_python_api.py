@@ -19,10 +19,17 @@ from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.interactions import Action, Attack, Move, unpack
 from core.leaderboard import Entry
 from core.rating import Rating
+from core.redis import client
 from core.redis.client import Database
-from tests.support import free_port
+from tests.support import PATIENCE_S, free_port
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that gets no processor for some seconds is waited for: whoever finds it away here finds nobody there."""
+    monkeypatch.setattr(client, "TIMEOUT_S", PATIENCE_S)
 
 
 async def test_the_documented_example_runs(redis_url: str) -> None:

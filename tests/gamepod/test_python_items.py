@@ -17,10 +17,17 @@ from core.clock import new_id
 from core.errors import Conflict, Invalid, NotFound, Unavailable
 from core.inventory import Inventories
 from core.items import Item
+from core.redis import client
 from core.redis.client import Database
-from tests.support import free_port
+from tests.support import PATIENCE_S, free_port
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that gets no processor for some seconds is waited for: whoever finds it away here finds nobody there."""
+    monkeypatch.setattr(client, "TIMEOUT_S", PATIENCE_S)
 
 
 async def test_the_documented_example_of_items_runs(redis_url: str) -> None:

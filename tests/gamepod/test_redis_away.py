@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import resource
 import signal
 import urllib.request
@@ -16,10 +17,9 @@ import pytest
 from core import keys
 from core.errors import Unavailable
 from core.model import Match, Server, Timers
-from core.redis.client import open_database
 from core.redis.embedded import EmbeddedRedis, find_server
-from tests.gamepod.stage import GAME, Pod, Stage, TcpPlayer
-from tests.support import eventually, free_port
+from tests.gamepod.stage import DRAIN_S, GAME, Pod, Stage, TcpPlayer
+from tests.support import eventually, free_port, patient_database
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,7 @@ async def own(tmp_path: Path) -> AsyncIterator[tuple[EmbeddedRedis, Stage]]:
     program.chmod(0o755)
     server = EmbeddedRedis(str(program), tmp_path / "redis", free_port())
     server.start()
-    async with open_database(server.url) as db:
+    async with patient_database(server.url) as db:
         stage = Stage(db, server.url, tmp_path)
         yield server, stage
         stage.close()
@@ -79,6 +79,16 @@ def file_of(redis: EmbeddedRedis) -> Path:
     return max((redis.folder / "appendonlydir").glob("*.incr.aof"))
 
 
+async def size_on_file(stage: Stage, redis: EmbeddedRedis) -> int:
+    """How long the append-only file is with all that Redis has done so far: a slow disk makes it wait in memory."""
+
+    async def written_down() -> bool:
+        return re.search(r"aof_buffer_length\W+0\b", str(await stage.db.do("INFO", "persistence"))) is not None
+
+    await eventually(written_down)
+    return file_of(redis).stat().st_size
+
+
 def crash_back_to(redis: EmbeddedRedis, size: int) -> None:
     """Crash with all that was written behind `size` still in memory: so it ends where the disk was slow."""
     redis.kill()
@@ -96,8 +106,10 @@ def limit_file_size(redis: EmbeddedRedis, limit: int) -> None:
     resource.prlimit(redis.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 
 
-async def one_player(stage: Stage, server: Server = ARENA, **env: str) -> tuple[Match, Pod, TcpPlayer]:
-    match = await stage.match(server, players=1, timers=Timers(join_s=20, empty_s=20, drain_s=2))
+async def one_player(
+    stage: Stage, server: Server = ARENA, *, drain_s: float = DRAIN_S, **env: str
+) -> tuple[Match, Pod, TcpPlayer]:
+    match = await stage.match(server, players=1, timers=Timers(join_s=60, empty_s=60, drain_s=drain_s))
     pod = stage.start(match, **env)
     player = await TcpPlayer.join(match, await stage.reached(match, "RUNNING"), stage.token(match))
     return match, pod, player
@@ -112,7 +124,7 @@ async def written(stage: Stage, match: Match, wanted: int) -> None:
             return len(await stage.logged(match)) >= wanted and float(score or 0) >= wanted
         return False
 
-    await eventually(look, within_s=20)
+    await eventually(look)
     logged = await stage.logged(match)
     assert len(logged) == len({one.id for one in logged}) == wanted
     assert float(await stage.db.do("ZSCORE", f"{keys.boards(GAME)}:activity", match.players[0].id)) == wanted
@@ -171,7 +183,7 @@ async def test_what_redis_acknowledged_and_lost_is_written_again(own: tuple[Embe
     match, pod, player = await one_player(stage)
     await player.drive_for(40)
     await written(stage, match, await player.settled())
-    size = file_of(redis).stat().st_size
+    size = await size_on_file(stage, redis)
     await player.drive_for(60)
     await written(stage, match, 100)
     pod.process.send_signal(signal.SIGSTOP)  # or it would write again what we want to see missing
@@ -211,7 +223,7 @@ async def test_at_the_bound_of_the_buffer_the_newest_are_dropped_and_counted(own
 async def test_a_result_waits_for_redis(own: tuple[EmbeddedRedis, Stage]) -> None:
     """A match that ends while Redis is away is told when it is back, after its last interaction."""
     redis, stage = own
-    match, pod, player = await one_player(stage, Server(arena={"time_limit_s": 1.0}))
+    match, pod, player = await one_player(stage, Server(arena={"time_limit_s": 6}))
     redis.kill()
     await player.drive_for(30)
 
@@ -230,7 +242,7 @@ async def test_a_result_waits_for_redis(own: tuple[EmbeddedRedis, Stage]) -> Non
 async def test_the_end_does_not_wait_for_ever(own: tuple[EmbeddedRedis, Stage]) -> None:
     """Where Redis stays away, a stopped server ends within its drain time, and says what was lost."""
     redis, stage = own
-    _, pod, player = await one_player(stage)
+    _, pod, player = await one_player(stage, drain_s=2)
     redis.kill()
     await player.drive_for(30)
     assert await player.settled() == 30

@@ -7,10 +7,13 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from bench.interaction_load import Crowd
 from core import keys
 from core.clock import now_ms
 from core.interactions import unpack
+from core.redis import lean
 from core.redis.client import Database
 from core.redis.lean import LeanRedis
 from core.times import Trips
@@ -25,8 +28,11 @@ BOUND = 3_000  # interactions
 BOUND_BYTES = 600_000
 
 
-async def test_back_pressure_is_bounded_and_counted(redis_url: str, db: Database) -> None:
+async def test_back_pressure_is_bounded_and_counted(
+    redis_url: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While writes wait most of the time, the backlog keeps within its bounds, and metrics tell what was dropped."""
+    monkeypatch.setattr(lean, "TIMEOUT_S", 60.0)  # it is slow here, and never away
     settings = Settings(
         game=GAME, match=MATCH, join_key="k", views_s=0.05, buffer_interactions=BOUND, buffer_bytes=BOUND_BYTES
     )
@@ -36,8 +42,10 @@ async def test_back_pressure_is_bounded_and_counted(redis_url: str, db: Database
     made: list[str] = []
     most = most_bytes = 0
     for tick in range(200):
-        if tick % 30 == 0:
-            await db.do("CLIENT", "PAUSE", 250, "WRITE")
+        if tick % 50 == 0:
+            await db.do("CLIENT", "PAUSE", 600_000, "WRITE")
+        elif tick % 50 == 40:  # more was made by then than is kept
+            await db.do("CLIENT", "UNPAUSE")
         some = crowd.tick(now_ms())
         dropped = flusher.backlog.dropped
         flusher.add(some)

@@ -18,7 +18,7 @@ def test_it_returns_when_the_port_is_open_and_not_before() -> None:
         time.sleep(0.3)
         assert waiting.poll() is None
         with socket.create_server(("127.0.0.1", port)):
-            assert waiting.wait(20) == 0
+            assert waiting.wait(60) == 0
     finally:
         waiting.kill()
         waiting.wait()
@@ -27,6 +27,6 @@ def test_it_returns_when_the_port_is_open_and_not_before() -> None:
 def test_it_gives_up() -> None:
     """A port that nobody opens ends in exit code 1 and a sentence."""
     code = "from gamepod import up; up.MOST_S = 0.1; raise SystemExit(up.main(1))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "nothing listens on 127.0.0.1:1" in done.stderr

@@ -23,7 +23,7 @@ def rabbit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack that all tests share; each brings its own game."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as made:
+    with running_stack(tmp_path_factory.mktemp("stack"), forgets=True) as made:
         yield made
 
 

@@ -25,6 +25,7 @@ from tests.stack import ROOT
 from tests.support import eventually, free_port
 
 COMMANDS, EVENTS = "player_commands", "matchmaking_events"
+ANSWER_S = 30.0  # a server that answers nothing for so long is silent, and not only without CPU time for a while
 LOAD = "m-load-"  # matches of the test that kills
 
 
@@ -35,6 +36,7 @@ class Intake:
     broker: Broker
     redis_url: str
     log: Path
+    answer_s: float = ANSWER_S
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -47,7 +49,7 @@ class Intake:
             "REDIS_URL": self.redis_url,
             "RABBITMQ_HOST": self.url,
             "MUSTER_INTAKE_METRICS_PORT": str(self.port),
-            "MUSTER_INTAKE_ANSWER_S": "6",
+            "MUSTER_INTAKE_ANSWER_S": str(self.answer_s),
             "MUSTER_INTAKE_ROOM_S": "1",
         }
         with self.log.open("ab") as log:
@@ -81,13 +83,13 @@ class Intake:
             assert self.process is None or self.process.poll() is None, self.log.read_text()
             return await self.metric("reading", queue) == 1
 
-        await eventually(look, within_s=60)
+        await eventually(look, within_s=120)
 
 
 @contextmanager
-def running_intake(broker: Broker, redis_url: str, log: Path) -> Iterator[Intake]:
+def running_intake(broker: Broker, redis_url: str, log: Path, answer_s: float = ANSWER_S) -> Iterator[Intake]:
     """An intake for the length of the block, started."""
-    made = Intake(broker, redis_url, log)
+    made = Intake(broker, redis_url, log, answer_s)
     made.start()
     try:
         yield made
@@ -153,7 +155,7 @@ class Outside:
             return len(found) >= count
 
         try:
-            await eventually(look, within_s=30)
+            await eventually(look, within_s=120)
         except AssertionError:
             raise AssertionError(f"{count} dead letters were to come, and these came: {found}") from None
         return found

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,21 @@ def said(match: str, player: str, number: int) -> bytes:
     return json.dumps({"game": PLAYED, "match": match, "player": player, "command": {"number": number}}).encode()
 
 
-async def test_a_silent_server_holds_up_only_its_own(redis: Database, intake: Intake, sender: Outside) -> None:
+@pytest.fixture
+async def impatient(
+    rabbit: Broker, intake: Intake, sender: Outside, stack: Stack, tmp_path: Path
+) -> AsyncIterator[Intake]:
+    """An intake in place of the one that all share, which soon holds a server for silent."""
+    intake.kill()
+    try:
+        with running_intake(rabbit, stack.redis_url, tmp_path / "impatient.log", answer_s=6.0) as made:
+            await made.reads()
+            yield made
+    finally:
+        intake.start()
+
+
+async def test_a_silent_server_holds_up_only_its_own(redis: Database, impatient: Intake, sender: Outside) -> None:
     """More come for it than the broker hands out at once; others are played on, and each of its own is told why not."""
     silent, lively = PlayedServer(redis, PLAYED, "m-silent"), PlayedServer(redis, PLAYED, "m-lively")
     await silent.begin()
@@ -69,7 +84,7 @@ async def test_a_silent_server_holds_up_only_its_own(redis: Database, intake: In
         assert (silent.executed, await redis.do("XLEN", f"{silent.base}:inbox:m-silent")) == ([], 0)
 
         async def settled() -> bool:
-            return await intake.metric("unacked", COMMANDS) == 0
+            return await impatient.metric("unacked", COMMANDS) == 0
 
         await eventually(settled)
     finally:

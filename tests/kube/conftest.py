@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core.redis.client import open_database
 from tests.cluster.cluster import Cluster
 from tests.kube.ground import Ground, matchmaker_env
 from tests.matchmaker.support import matchmakers
+from tests.support import patient_database
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ async def ground(
             "stringData": {"url": cluster_redis},
         }
     )
-    async with open_database(cluster_redis) as db:
+    async with patient_database(cluster_redis) as db:
         await db.do("FLUSHALL")
         with matchmakers(cluster_redis, tmp_path) as made:
             made.env.update(matchmaker_env(cluster, namespace, python_image_name, cluster_redis))

@@ -25,5 +25,5 @@ def fleet_env() -> dict[str, str]:
 
 def fleet_game(servers: int) -> GameSpec:
     """A duel of which so many may be played at once."""
-    timers = Timers(start_s=60, drain_s=1)
+    timers = Timers(start_s=180, drain_s=1)
     return GameSpec(Server(arena={}, resources=SMALL), players_per_match=2, timers=timers, limits=Limits(servers))

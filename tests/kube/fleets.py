@@ -175,8 +175,8 @@ def installed(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Fleets
     try:
         cluster.apply(*made)
         api = f"/apis/apiregistration.k8s.io/v1/apiservices/v1.{GROUP}"
-        until(lambda: condition(cluster.api.get(api), "Available") == "True", "allocations", within_s=60)
-        until(lambda: cluster.api.exists(fleets.path), "game servers", within_s=30)
+        until(lambda: condition(cluster.api.get(api), "Available") == "True", "allocations", within_s=120)
+        until(lambda: cluster.api.exists(fleets.path), "game servers", within_s=120)
         yield fleets
     finally:
         cluster.delete(*made)

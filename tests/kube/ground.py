@@ -32,10 +32,12 @@ from tests.webapi.support import Api, open_api
 Document = dict[str, Any]
 
 SECRET = "0123456789abcdef0123456789abcdef"
+CALL_S = 30.0  # a busy API server is late, and not away
 GAME = "tanks"
 # Enough for a test's server; so many of them fit on one small node.
 SMALL = Resources(cpu=0.02, memory_mib=64)
-TIMERS = Timers(start_s=40, join_s=20, empty_s=2, drain_s=2)
+# Nobody joins most of these matches, and none is to end for that, or because its pod is late.
+TIMERS = Timers(start_s=120, join_s=300, empty_s=2, drain_s=2)
 
 
 def image_server(image: str, code: str, *args: str, **changes: Any) -> Server:
@@ -85,6 +87,7 @@ class Ground:
             kubeconfig=str(self.cluster.kubeconfig),
             gamepod_image=self.image,
             pull_policy="Never",
+            call_s=CALL_S,
         )
 
     @asynccontextmanager
@@ -126,7 +129,8 @@ class Ground:
         """Inside, the API server does not run; afterwards the others do not wait for their next try."""
         with self.cluster.without("kube-apiserver"):
             yield
-        self.cluster.restart("kube-controller-manager", "kube-scheduler", "kubelet")  # up to a minute
+        # Up to a minute; the kubelet first, whose word of what ended meanwhile is waited for and not for long.
+        self.cluster.restart("kubelet", "kube-controller-manager", "kube-scheduler")
 
     def pods(self) -> dict[str, Document]:
         """All pods of the namespace by name."""
@@ -138,7 +142,7 @@ class Ground:
         logs = [self.matchmakers.log(number)[-3000:] for number in range(len(self.matchmakers.processes))]
         return "\n".join([*logs, *(json.dumps(pod["status"]) for pod in self.pods().values())])
 
-    async def gone(self, name: str = "", *, within_s: float = 30.0) -> None:
+    async def gone(self, name: str = "", *, within_s: float = 90.0) -> None:
         """Wait until the pod, or every pod, is gone."""
 
         async def is_gone() -> bool:
@@ -147,7 +151,7 @@ class Ground:
 
         await eventually(is_gone, within_s=within_s, every_s=0.2)
 
-    async def running(self, ticket: str, *, within_s: float = 40.0) -> tuple[str, Document]:
+    async def running(self, ticket: str, *, within_s: float = 120.0) -> tuple[str, Document]:
         """The match that the ticket is COMPLETED with, and where it is played."""
 
         async def placed() -> str:
@@ -165,7 +169,7 @@ class Ground:
             found = await ticket(self.db, GAME, name)
             return found["match"] if found["state"] == "COMPLETED" and found["match"] != first else ""
 
-        second = await eventually(again, within_s=60.0)
+        second = await eventually(again, within_s=120.0)
         found = await ticket(self.db, GAME, name)
         assert (found["since_ms"], found["tries"]) == (since_ms, "1")
         return second
@@ -176,7 +180,7 @@ class Ground:
         async with open_api(self.matchmakers.env["REDIS_URL"]) as api:
             account = await api.account("the developer", "developer")
             await register(self.db, GAME, spec(server, **changes), owner=account["player"])
-            yield Developer(api, account["access_token"])
+            yield Developer(api, account["access_token"], account["player"])
 
     def narrow_kubeconfig(self, verbs: list[str], *, nodes: bool = False) -> str:
         """Path of a kubeconfig whose account may do these things with pods, and nothing else but to get nodes."""
@@ -226,6 +230,7 @@ class Developer:
 
     api: Api
     token: str
+    player: str
 
     async def reads(self, name: str) -> Document:
         """The match as the API tells it."""
@@ -247,4 +252,6 @@ def matchmaker_env(cluster: Cluster, namespace: str, image: str, redis_url: str)
         # Where pods reach this machine: their rings come here.
         "MUSTER_DOORBELL_BIND": f"tcp://{cluster.layout.host_address}:*",
         "MUSTER_BEAT_TIMEOUT_S": "10",
+        "MUSTER_KUBE_CALL_S": str(CALL_S),
+        "MUSTER_VANISHED_S": "600",  # nobody gives signs of life for tests' tickets, and a pod may take a minute
     }

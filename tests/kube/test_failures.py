@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from core.model import Limits, Port, Ready, Resources, Server, Timers
-from tests.kube.ground import GAME, SMALL, Document, Ground, image_server
-from tests.matchmaker.support import match, over, queue, status, ticket
+from tests.duel import nudge
+from tests.kube.ground import GAME, SMALL, TIMERS, Document, Ground, image_server, spec
+from tests.matchmaker.support import match, over, queue, register, status, ticket
 from tests.support import eventually
+from tests.told_game import IN_PLAY, NUDGED
 
 pytestmark = pytest.mark.slow
 
@@ -15,13 +17,13 @@ SLEEP = "import time; time.sleep(600)"
 AT_ONCE = Ready(when="delay", delay_s=0.1)
 
 
-async def failed(ground: Ground, server: Server, *, tries: int = 2, start_s: float = 30.0, **env: str) -> Document:
+async def failed(ground: Ground, server: Server, *, tries: int = 2, start_s: float = 120.0, **env: str) -> Document:
     """The last match, as its developer reads it, of a ticket that FAILED after so many."""
     ground.start(**env)
     timers = Timers(start_s=start_s, drain_s=1)
     async with ground.developer(server, timers=timers, limits=Limits(tries=tries)) as developer:
         name = await queue(ground.db, GAME, players=2)
-        told = await status(ground.db, GAME, name, "FAILED", within_s=90.0)
+        told = await status(ground.db, GAME, name, "FAILED", within_s=240.0)
         assert told["tries"] == str(tries)
         found = await developer.reads(told["match"])
         assert (found["state"], found["reason"]) == ("FAILED", told["reason"])
@@ -54,7 +56,7 @@ async def test_a_game_that_dies_early(ground: Ground) -> None:
 
 async def test_a_game_that_takes_too_much_memory(ground: Ground) -> None:
     """It is ended by the kernel in the middle of its match; the developer reads the limit and the last lines."""
-    code = "import time; time.sleep(4); print('a large map', flush=True); x = b'x' * (400 << 20)"
+    code = f"{IN_PLAY}print('a large map', flush=True); x = b'x' * (400 << 20)"
     found = await failed(ground, image_server(ground.image, code, ready=AT_ONCE), tries=1)
     assert found["reason"] == "crashed"
     detail = "the game took more memory than its limit (64Mi) and was ended"
@@ -64,7 +66,7 @@ async def test_a_game_that_takes_too_much_memory(ground: Ground) -> None:
 async def test_a_game_that_writes_too_much(ground: Ground) -> None:
     """It is evicted in the middle of its match; the developer reads what was full (its log is often gone by then)."""
     code = (
-        "import time; print('saving', flush=True)\n"
+        f"{IN_PLAY}print('saving', flush=True)\n"
         "with open('/tmp/save', 'wb') as file: file.write(b'x' * (40 << 20))\n"
         "time.sleep(600)"
     )
@@ -78,7 +80,7 @@ async def test_a_game_that_writes_too_much(ground: Ground) -> None:
 async def test_a_server_that_no_node_takes(ground: Ground) -> None:
     """The scheduler's reason is told when the start timer is over."""
     server = Server(arena={}, resources=Resources(cpu=4, memory_mib=4096))
-    found = await failed(ground, server, tries=1, start_s=8.0)
+    found = await failed(ground, server, tries=1, start_s=15.0)
     assert found["reason"] == "never_ready"
     assert "Insufficient" in found["result"]["detail"]
 
@@ -103,12 +105,15 @@ async def test_a_port_that_a_stranger_has(ground: Ground) -> None:
     stranger = occupy(ground, 21_000)
     ground.start(MUSTER_KUBE_PORT_FIRST="21000", MUSTER_KUBE_PORT_LAST="21000")
     server = image_server(ground.image, SLEEP, ready=AT_ONCE, ports=[Port("game", "tcp")])
-    timers = Timers(start_s=8, drain_s=1)
-    async with ground.developer(server, timers=timers, limits=Limits(tries=5)) as developer:
+    short, limits = Timers(start_s=15, drain_s=1), Limits(tries=5)
+    async with ground.developer(server, timers=short, limits=limits) as developer:
         name = await queue(ground.db, GAME, players=2)
         since = (await ticket(ground.db, GAME, name))["since_ms"]
         first = await placed(ground, name)
-        found = await over(ground.db, GAME, first, within_s=30.0)
+        # Of the next match: that one has time until the stranger is gone and its own pod runs.
+        patient = spec(server, timers=TIMERS, limits=limits)
+        await register(ground.db, GAME, patient, owner=developer.player, version=2)
+        found = await over(ground.db, GAME, first)
         ground.cluster.delete(stranger)
         assert found["reason"] == "never_ready"
         assert "free ports" in (await developer.reads(first))["result"]["detail"]
@@ -137,7 +142,7 @@ async def test_a_range_of_ports_that_is_used_up(ground: Ground) -> None:
             pod = ground.pods().get(second, {"status": {}})
             return any("free ports" in c.get("message", "") for c in pod["status"].get("conditions", []))
 
-        await eventually(refused, within_s=30.0)
+        await eventually(refused, within_s=90.0)
         await ground.db.call("match_step", f"muster:{{{GAME}}}", first, "finish", 0, "", "stopped", "", 0, 0)
         name, connection = await ground.running(waits)
         assert (name, connection["ports"][0]["port"]) == (second, 21_000)
@@ -146,13 +151,15 @@ async def test_a_range_of_ports_that_is_used_up(ground: Ground) -> None:
 async def test_a_game_that_crashes_in_play(ground: Ground) -> None:
     """Its players go back to the queue with their wait, and get another match."""
     ground.start()
-    code = "import time; time.sleep(6); print('bang', flush=True); raise SystemExit(9)"
-    server = image_server(ground.image, code, ready=AT_ONCE)
+    code = f"{NUDGED}print('bang', flush=True); raise SystemExit(9)"
+    ports = [Port("game", "tcp")]
+    server = image_server(ground.image, code, "{port}", ports=ports, ready=Ready(when="port"))
     async with ground.developer(server, limits=Limits(tries=3)) as developer:
         name = await queue(ground.db, GAME, players=2)
         since = (await ticket(ground.db, GAME, name))["since_ms"]
-        first, _ = await ground.running(name)
-        crashed = await over(ground.db, GAME, first, within_s=40.0)
+        first, connection = await ground.running(name)
+        await nudge(connection)
+        crashed = await over(ground.db, GAME, first)
         assert (crashed["state"], crashed["reason"]) == ("FAILED", "crashed")
         told = (await developer.reads(first))["result"]
         assert told == {"detail": "the game exited with code 9", "output": ["bang"], "exit_code": 9}
@@ -183,15 +190,19 @@ async def test_a_sidecar_that_is_killed(ground: Ground) -> None:
     """It is started again and goes on as the same server: it knows what it was told, and the game's word is heard."""
     ground.start()
     code = (
-        "import json, os, time, urllib.request as u\n"
+        "import http.client, json, os, time, urllib.request as u\n"
         "at = 'http://127.0.0.1:' + os.environ['AGONES_SDK_HTTP_PORT']\n"
         "say = lambda path: u.urlopen(u.Request(at + path, b'{}', {'Content-Type': 'application/json'}))\n"
         "def state():\n"
         "    try: return json.load(u.urlopen(at + '/gameserver'))['status']['state']\n"
         "    except OSError: return ''\n"
+        "told = u.urlopen(at + '/watch/gameserver')\n"
         'u.urlopen(u.Request(at + \'/metadata/label\', b\'{"key": "map", "value": "mars"}\', method=\'PUT\'))\n'
         "say('/ready')\n"
-        "while state(): time.sleep(0.05)\n"
+        # The stream breaks when the sidecar dies, however late we look; to ask now and then could miss it.
+        "try:\n"
+        "    for _ in told: pass\n"
+        "except (OSError, http.client.HTTPException): pass\n"
         "while state() != 'Allocated': time.sleep(0.05)\n"
         "labels = json.load(u.urlopen(at + '/gameserver'))['object_meta']['labels']\n"
         "if labels.get('agones.dev/sdk-map') != 'mars': raise SystemExit(f'forgotten: {labels}')\n"
@@ -204,8 +215,8 @@ async def test_a_sidecar_that_is_killed(ground: Ground) -> None:
         async def kept() -> bool:
             return "mars" in (await match(ground.db, GAME, name)).get("kept", "")
 
-        await eventually(kept, within_s=20)
+        await eventually(kept)
         (await ground.matchmakers.server_of(name)).kill()
-        found = await over(ground.db, GAME, name, within_s=40.0)
+        found = await over(ground.db, GAME, name, within_s=90.0)
         assert (found["state"], found["reason"]) == ("ENDED", "exited")
         await ground.gone()

@@ -25,7 +25,7 @@ async def test_hundreds_of_servers(ground: Ground) -> None:
     matches = [a_match() for _ in range(SERVERS)]
     async with FakeNodes(ground.cluster.api, 4), ground.launcher(**fleet_settings()) as first:
         await asyncio.gather(*(first.start(made) for made in matches))
-        await eventually(lambda: placed(first), within_s=60.0)
+        await eventually(lambda: placed(first), within_s=180.0)
         pods = ground.pods()
         assert sorted(pods) == sorted(made.id for made in matches)
         ports = [
@@ -38,7 +38,7 @@ async def test_hundreds_of_servers(ground: Ground) -> None:
             assert sorted(await second.seen()) == sorted(pods)
             assert second.room() == first.room() == 10_000 - SERVERS
             await asyncio.gather(*(second.stop(made.id, 1.0) for made in matches))
-            await ground.gone(within_s=60.0)
+            await ground.gone(within_s=180.0)
 
             async def all_ended() -> bool:
                 return all(server.ended for server in (await first.seen()).values()) and first.room() == 10_000
@@ -48,18 +48,19 @@ async def test_hundreds_of_servers(ground: Ground) -> None:
 
 async def test_a_matchmaker_with_a_hundred_matches(ground: Ground) -> None:
     """Every ticket is played, each match in a pod of its own; when they are over no pod and no live match is left."""
-    ground.start(**fleet_env())
+    # The servers are this process, and late together; that none is judged by its silence is not what is shown.
+    ground.start(**fleet_env(), MUSTER_BEAT_TIMEOUT_S="60")
     await register(ground.db, GAME, fleet_game(MATCHES))
     url = ground.matchmakers.env["REDIS_URL"]
     async with fake_servers(url) as servers, FakeNodes(ground.cluster.api, 4, program=servers):
         tickets = [await queue(ground.db, GAME, players=2) for _ in range(MATCHES)]
-        await eventually(lambda: all_ready(servers), within_s=60.0)
+        await eventually(lambda: all_ready(servers), within_s=180.0)
         found = [await ticket(ground.db, GAME, name) for name in tickets]
         assert {told["state"] for told in found} == {"COMPLETED"}
         assert sorted(ground.pods()) == sorted(told["match"] for told in found)
         while servers.ready:
             servers.finish()
-        await ground.gone(within_s=60.0)
+        await ground.gone(within_s=180.0)
         ends = [await match(ground.db, GAME, told["match"]) for told in found]
         assert {(end["state"], end["reason"]) for end in ends} == {("ENDED", "finished")}
         assert await ground.db.do("ZCARD", f"muster:{{{GAME}}}:live") == 0

@@ -10,13 +10,15 @@ from core import keys
 from core.model import Port, Resources, Server
 from matchmaker.launch.base import LaunchRefused, LaunchRetryable, Seen
 from matchmaker.launch.kubernetes import KubernetesLauncher
-from tests.kube.ground import GAME, SMALL, Ground, a_match, image_server
+from tests.duel import nudge
+from tests.kube.ground import GAME, SMALL, Document, Ground, a_match, image_server
 from tests.support import eventually
+from tests.told_game import NUDGED
 
 pytestmark = pytest.mark.slow
 
 SLEEP = "import time; print('here', flush=True); time.sleep(600)"
-AWAY_S = 8.0  # the game ends meanwhile
+LATE_S = 120.0  # a pod on a busy node
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {SLEEP}"
 
 
@@ -27,7 +29,7 @@ async def ended(made: KubernetesLauncher, match: str) -> Seen:
         server = (await made.seen()).get(match)
         return server if server and server.ended else None
 
-    return await eventually(it_has, within_s=40.0)
+    return await eventually(it_has, within_s=LATE_S)
 
 
 async def says(made: KubernetesLauncher, match: str, words: str) -> Seen:
@@ -37,7 +39,24 @@ async def says(made: KubernetesLauncher, match: str, words: str) -> Seen:
         server = (await made.seen()).get(match)
         return server if server and words in server.detail else None
 
-    return await eventually(it_does, within_s=40.0)
+    return await eventually(it_does, within_s=LATE_S)
+
+
+async def listening(ground: Ground, match: str) -> Document:
+    """Where the server's one port is reached, once it is; it hears of a player who says nothing."""
+    (container,) = ground.pods()[match]["spec"]["containers"]
+    address, port = ground.cluster.address, container["ports"][0]["hostPort"]
+
+    async def open_it() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(address, port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    await eventually(open_it, within_s=LATE_S)
+    return {"address": address, "ports": [{"port": port}]}
 
 
 async def lives(made: KubernetesLauncher, match: str) -> None:
@@ -46,7 +65,7 @@ async def lives(made: KubernetesLauncher, match: str) -> None:
     async def here() -> bool:
         return await made.tail(match) == ["here"]
 
-    await eventually(here, within_s=40.0)
+    await eventually(here, within_s=LATE_S)
 
 
 async def test_start_and_stop_may_be_repeated(ground: Ground) -> None:
@@ -57,7 +76,11 @@ async def test_start_and_stop_may_be_repeated(ground: Ground) -> None:
         await first.start(wanted)
         assert list(ground.pods()) == [wanted.id]
         await lives(second, wanted.id)
-        assert first.room() == second.room() == ground.settings.pending_most
+
+        async def settled() -> bool:  # each hears from its own watch that a node has the pod
+            return first.room() == second.room() == ground.settings.pending_most
+
+        await eventually(settled)
         assert first.host == second.host
         await second.stop(wanted.id, 1.0)
         await second.stop(wanted.id, 1.0)
@@ -73,7 +96,7 @@ async def test_a_stubborn_server_is_killed_after_its_grace(ground: Ground) -> No
         await made.start(wanted)
         await lives(made, wanted.id)
         await made.stop(wanted.id, 1.0)
-        await ground.gone(wanted.id, within_s=15.0)
+        await ground.gone(wanted.id, within_s=60.0)  # by itself it stays for ten minutes
 
 
 @pytest.mark.parametrize(
@@ -174,19 +197,18 @@ async def test_a_server_that_somebody_deletes(ground: Ground) -> None:
 
 async def test_the_api_server_is_away(ground: Ground) -> None:
     """Starts are put off meanwhile; afterwards the launcher goes on, and knows what ended in between."""
-    async with ground.launcher(call_s=2.0) as made:
-        short = await ground.known(image_server(ground.image, "import time; time.sleep(4); raise SystemExit(5)"))
+    async with ground.launcher() as made:
+        ports = [Port("game", "tcp")]
+        code = f"{NUDGED}raise SystemExit(5)"
+        short = await ground.known(image_server(ground.image, code, "{port}", ports=ports))
         late = await ground.known(image_server(ground.image, SLEEP))
         await made.start(short)
 
-        async def runs() -> bool:
-            return ground.pods()[short.id]["status"]["phase"] == "Running"
-
-        await eventually(runs, within_s=40.0)
+        connection = await listening(ground, short.id)
         with ground.without_api_server():
             with pytest.raises(LaunchRetryable, match="cannot be reached"):
                 await made.start(late)
-            await asyncio.sleep(AWAY_S)
+            await nudge(connection)
             assert not (await made.seen())[short.id].ended
             assert await made.tail(short.id) == []
 
@@ -197,7 +219,7 @@ async def test_the_api_server_is_away(ground: Ground) -> None:
                 return False
             return True
 
-        await eventually(started, within_s=40.0)
+        await eventually(started, within_s=LATE_S)
         assert (await ended(made, short.id)).exit_code == 5
         await lives(made, late.id)
 
@@ -228,6 +250,12 @@ async def test_a_pod_that_another_has_replaced(ground: Ground) -> None:
         await deaf.start(wanted)
         first = ground.pods()[wanted.id]["metadata"]["uid"]
         ground.cluster.kubectl("delete", "pod", wanted.id, f"--namespace={ground.namespace}", "--now")
+
+        async def heard() -> bool:  # it starts none where it knows of one
+            server = (await made.seen()).get(wanted.id)
+            return server is not None and server.ended and not server.remains
+
+        await eventually(heard)
         await ground.db.do("HDEL", keys.match(GAME, wanted.id), "server")  # the first one's, which would turn it away
         await made.start(wanted)
         await deaf.stop(wanted.id, 1.0)

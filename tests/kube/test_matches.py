@@ -16,6 +16,7 @@ from tests.support import eventually
 
 pytestmark = pytest.mark.slow
 
+LIMIT_S = 6  # from the first player on: the second has to come within it
 SHIFUMI = (Path(__file__).parents[2] / "examples" / "shifumi" / "server.py").read_text()
 
 
@@ -23,7 +24,7 @@ SHIFUMI = (Path(__file__).parents[2] / "examples" / "shifumi" / "server.py").rea
 async def test_a_match_of_the_arena_by_udp(ground: Ground, network: str) -> None:
     """Two players play in a pod over UDP and TCP, on each kind of network; the result is told, and the pod is gone."""
     ground.start(MUSTER_KUBE_NETWORK=network)
-    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 3}, resources=SMALL)))
+    await register(ground.db, GAME, spec(Server(arena={"time_limit_s": LIMIT_S}, resources=SMALL)))
     ticket = await queue(ground.db, GAME, players=2)
     name, connection = await ground.running(ticket)
     status = ground.pods()[name]["status"]

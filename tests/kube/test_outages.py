@@ -9,11 +9,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from core.model import Limits, Ready, Server, Timers
+from tests.cluster.api import ApiError
 from tests.kube.ground import GAME, SMALL, Document, Ground, image_server, spec
 from tests.matchmaker.support import match, over, queue, register, ticket
 from tests.support import eventually
@@ -26,7 +27,7 @@ HELD_S = 10.0
 
 async def test_a_lost_node(ground: Ground) -> None:
     """Its match is told lost, its players get another with their wait kept, and the pod is deleted for good."""
-    ground.start(MUSTER_KUBE_LOST_S="3", MUSTER_BEAT_TIMEOUT_S="5")
+    ground.start(MUSTER_KUBE_LOST_S="3")  # its second server, on a busy node, is late by less than it may be
     timers = Timers(start_s=120, join_s=120, drain_s=1)
     await register(ground.db, GAME, spec(Server(arena={}, resources=SMALL), timers=timers, limits=Limits(tries=3)))
     name = await queue(ground.db, GAME, players=2)
@@ -56,7 +57,7 @@ async def test_the_api_server_is_away_for_a_minute(ground: Ground) -> None:
         before = [await ticket(ground.db, GAME, name) for name in names]
         await asyncio.sleep(AWAY_S - (time.monotonic() - begun))
         assert (await match(ground.db, GAME, first))["state"] == "RUNNING"
-    found = await over(ground.db, GAME, first, within_s=60.0)
+    found = await over(ground.db, GAME, first, within_s=120.0)
     assert (found["state"], found["reason"]) == ("ENDED", "exited")
     matches = [(await ground.running(name, within_s=120.0))[0] for name in names]
     for name, told in zip(names, before, strict=True):
@@ -98,7 +99,7 @@ async def held_off(ground: Ground) -> AsyncIterator[None]:
     ground.cluster.apply(*documents)
     hogs: list[asyncio.StreamWriter] = []
     try:
-        await eventually(lambda: turned_away(ground, hogs), within_s=30.0, every_s=0.2)
+        await eventually(lambda: turned_away(ground, hogs), within_s=60.0, every_s=0.2)
         yield
     finally:
         ground.cluster.delete(*reversed(documents))
@@ -123,7 +124,7 @@ async def turned_away(ground: Ground, hogs: list[asyncio.StreamWriter]) -> bool:
     def ask() -> int:
         request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {token}"})
         try:
-            with urllib.request.urlopen(request, context=context, timeout=5) as answer:
+            with urllib.request.urlopen(request, context=context, timeout=30) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -146,13 +147,19 @@ async def test_an_api_server_that_asks_for_peace(ground: Ground) -> None:
     await register(ground.db, GAME, spec(Server(arena={"time_limit_s": 300}, resources=SMALL)))
     over_soon, _ = await ground.running(await queue(ground.db, GAME, players=2))
     async with held_off(ground):
-        before = rejected(ground)
+        before, begun = rejected(ground), time.monotonic()
         await ground.db.call("match_step", f"muster:{{{GAME}}}", over_soon, "finish", 0, "", "stopped", "", 0, 0)
         names = [await queue(ground.db, GAME, players=2) for _ in range(4)]
         since = [(await ticket(ground.db, GAME, name))["since_ms"] for name in names]
         await asyncio.sleep(HELD_S)
         # Creates and deletes are each tried after pauses of a second and more; unbounded they would be a hundred.
-        assert 2 <= rejected(ground) - before <= 2 * HELD_S
+        asked = rejected(ground) - before
+        assert asked <= 2 * (time.monotonic() - begun)
+
+        async def tried() -> bool:
+            return rejected(ground) - before >= 2
+
+        await eventually(tried, within_s=20.0)
         waiting = [await ticket(ground.db, GAME, name) for name in names]
         assert {found["state"] for found in waiting} <= {"QUEUED", "SEARCHING", "PLACING"}
     matches = [(await ground.running(name))[0] for name in names]
@@ -172,7 +179,8 @@ async def test_the_address_of_a_node(ground: Ground, right: bool) -> None:
     async def keep() -> None:
         while True:  # the kubelet, which knows of none, takes it away again every ten seconds
             kind = "application/strategic-merge-patch+json"
-            await asyncio.to_thread(ground.cluster.api.send, "PATCH", path, external, kind)
+            with suppress(OSError, ApiError):  # a busy API server is late; the next one tells it
+                await asyncio.to_thread(ground.cluster.api.send, "PATCH", path, external, kind)
             await asyncio.sleep(0.1)
 
     keeping = asyncio.create_task(keep())

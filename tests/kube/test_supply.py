@@ -26,7 +26,7 @@ async def ready(ground: Ground, game: str = GAME) -> str:
         state = await ground.db.do("HGET", keys.standby(game, found[0]), "state") if len(found) == 1 else ""
         return str(found[0]) if state == "Ready" else ""
 
-    return await eventually(waits, within_s=60)
+    return await eventually(waits, within_s=120)
 
 
 async def test_a_game_in_a_warm_pod_is_told_of_its_match_by_watch(ground: Ground) -> None:
@@ -59,7 +59,7 @@ async def test_a_warm_pod_outlives_its_matchmaker_and_a_deleted_one_is_replaced(
     async def replaced() -> bool:
         return await ready(ground) != second
 
-    await eventually(replaced, within_s=60)
+    await eventually(replaced, within_s=120)
     assert (await match(ground.db, GAME, made))["state"] == "RUNNING"
 
 
@@ -72,5 +72,5 @@ async def test_a_warm_pod_gives_way_where_the_node_is_full(ground: Ground) -> No
     await register(ground.db, "idle", spec(server, supply=POOL))
     name = await ready(ground, "idle")
     await register(ground.db, GAME, spec(server))
-    await ground.running(await queue(ground.db, GAME, players=2), within_s=60)
+    await ground.running(await queue(ground.db, GAME, players=2))
     assert await ground.db.do("HGET", keys.standby("idle", name), "reason") == "gave_way", ground.report()

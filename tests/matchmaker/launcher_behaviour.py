@@ -128,7 +128,7 @@ async def another_launcher_sees_the_same_servers(rig: Rig) -> None:
         await first.seen()
         assert second.room() == first.room()
         assert second.host == first.host
-        await second.stop(wanted.id, 5.0)
+        await second.stop(wanted.id, 60.0)
         assert (await ended(first, wanted.id)).exit_code == 5
         assert (await ended(second, wanted.id)).exit_code in (5, None)
         await second.close(stop_servers=False)

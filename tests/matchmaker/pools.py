@@ -19,17 +19,17 @@ from tests.matchmaker.support import match, queue, spec, status
 from tests.support import eventually
 
 GAMEPOD = {"MUSTER_SERVER_COMMAND": ""}  # real game servers
+# Nobody joins these matches, which are to run until the test has seen all of them.
+TIMERS = Timers(start_s=60, join_s=600, drain_s=1)
 
 
 def pool(servers: int, **more: Any) -> GameSpec:
     """A duel in the arena with so many servers that stand ready."""
-    timers = Timers(start_s=20, join_s=60, drain_s=1)
-    return spec(server=Server(arena={}), timers=timers, supply=SupplySpec(warm=WarmSpec(servers=servers)), **more)
+    return spec(server=Server(arena={}), timers=TIMERS, supply=SupplySpec(warm=WarmSpec(servers=servers)), **more)
 
 
 def early(**more: Any) -> GameSpec:
-    timers = Timers(start_s=20, join_s=60, drain_s=1)
-    return spec(server=Server(arena={}), timers=timers, supply=SupplySpec(early=EarlySpec(**more)))
+    return spec(server=Server(arena={}), timers=TIMERS, supply=SupplySpec(early=EarlySpec(**more)))
 
 
 async def standbys(db: Database, game: str, state: str) -> dict[str, dict[str, str]]:
@@ -46,7 +46,7 @@ async def so_many(db: Database, game: str, state: str, wanted: int) -> dict[str,
         found = await standbys(db, game, state)
         return [found] if len(found) == wanted else []
 
-    return (await eventually(there, within_s=30))[0]
+    return (await eventually(there))[0]
 
 
 async def spent(db: Database, game: str) -> dict[str, int]:

@@ -23,6 +23,7 @@ from core import keys
 from core.clock import new_id, now_ms
 from core.errors import MusterError
 from core.redis.lean import LeanRedis
+from gamepod.store import until_answered
 
 BEAT_S = 0.1
 BEAT_TIMEOUT_MS = 10_000
@@ -34,7 +35,7 @@ async def main() -> int:
     base, server = keys.game(game), new_id("server")
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    answer = await db.call("server_attach", base, match, server, now_ms(), "{}")
+    answer = await until_answered(lambda: db.call("server_attach", base, match, server, now_ms(), "{}"))
     if answer[0] != "ok":
         return 3
     document: dict[str, Any] = json.loads(answer[2])
@@ -48,9 +49,8 @@ async def main() -> int:
         env = {k: v for k, v in os.environ.items() if k != "MUSTER_JOIN_KEY"}
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], env=env, start_new_session=True)
     if mode != "hang" and answer[1] == "PLACING":
-        await db.call(
-            "match_step", base, match, "ready", now_ms(), server, "", CONNECTION, now_ms() + BEAT_TIMEOUT_MS, 0
-        )
+        ready = ("ready", now_ms(), server, "", CONNECTION, now_ms() + BEAT_TIMEOUT_MS, 0)
+        await until_answered(lambda: db.call("match_step", base, match, *ready))
     ends = time.monotonic() + settings["play_s"] if "play_s" in settings else float("inf")
     while not stop.is_set() and time.monotonic() < ends:
         await asyncio.sleep(BEAT_S)
@@ -65,7 +65,8 @@ async def main() -> int:
     seats = document["players"] if settings.get("ranked") else ()
     ranks = [{"player": seat["id"], "rank": i + 1} for i, seat in enumerate(seats)]
     result = json.dumps({"players": ranks} if ranks else {})
-    await db.call("match_step", base, match, "finish", now_ms(), server, reason, result, 0, 0)
+    finish = ("finish", now_ms(), server, reason, result, 0, 0)
+    await until_answered(lambda: db.call("match_step", base, match, *finish))
     db.close()
     return 0
 

@@ -221,7 +221,7 @@ async def test_backfilled_players_go_back_when_the_match_fails(db: Database, sta
         found = await ticket(db, GAME, alone)
         return found["state"] == "COMPLETED" and found["match"] != name
 
-    await eventually(elsewhere, within_s=30)
+    await eventually(elsewhere)
     again = await document(db, (await ticket(db, GAME, alone))["match"])
     assert sorted(set(again.tickets) - {alone}) == sorted(set(first) & set(again.tickets))
     assert len(again.tickets) == 2

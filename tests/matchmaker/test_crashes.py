@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 from collections import Counter
@@ -13,7 +14,7 @@ import pytest
 from core import keys
 from core.clock import new_id, now_ms
 from core.model import Limits, Match, Timers
-from core.redis.client import Database, open_database
+from core.redis.client import Database
 from core.redis.embedded import embedded_redis
 from core.rules import rule_set
 from matchmaker.leases import Leases
@@ -22,6 +23,7 @@ from matchmaker.mirror import Mirror
 from matchmaker.rules import Pool, form
 from matchmaker.store import GameStore
 from tests.matchmaker.support import (
+    SOON,
     Matchmakers,
     match,
     matchmakers,
@@ -33,7 +35,7 @@ from tests.matchmaker.support import (
     status,
     ticket,
 )
-from tests.support import eventually, free_port
+from tests.support import eventually, free_port, patient_database
 
 pytestmark = pytest.mark.slow
 
@@ -42,6 +44,15 @@ GAMES = ("alpha", "beta", "gamma", "delta")
 
 async def _owners(db: Database) -> Counter[str]:
     return Counter([await owner(db, game) for game in GAMES])
+
+
+async def said(stack: Matchmakers, words: str) -> None:
+    """Wait until it is in the log of the first matchmaker, which writes it after the players were told."""
+
+    async def look() -> bool:
+        return words in stack.log()
+
+    await eventually(look)
 
 
 async def test_two_replicas_share_games_and_one_takes_over(db: Database, stack: Matchmakers) -> None:
@@ -54,7 +65,7 @@ async def test_two_replicas_share_games_and_one_takes_over(db: Database, stack: 
         found = await _owners(db)
         return "" not in found and sorted(found.values()) == [2, 2]
 
-    await eventually(shared, within_s=30)
+    await eventually(shared)
     first.kill()
     tickets = {game: [await queue(db, game), await queue(db, game)] for game in GAMES}
     for game, (one, _) in tickets.items():
@@ -148,7 +159,7 @@ async def test_a_server_that_dies_at_once(db: Database, stack: Matchmakers) -> N
     one, _ = await queue(db, "duel"), await queue(db, "duel")
     assert (await status(db, "duel", one, "FAILED"))["reason"] == "died_early"
     assert await db.do("HGET", f"{keys.game('duel')}:stats", "matches_fail") == "2"
-    assert "in mode die" in stack.log()
+    await said(stack, "in mode die")
 
 
 async def test_a_launch_command_that_does_not_exist(db: Database, stack: Matchmakers) -> None:
@@ -157,13 +168,13 @@ async def test_a_launch_command_that_does_not_exist(db: Database, stack: Matchma
     stack.start(MUSTER_SERVER_COMMAND="/nonexistent/server --flag")
     one, _ = await queue(db, "duel"), await queue(db, "duel")
     assert (await status(db, "duel", one, "FAILED"))["reason"] == "launch_failed"
-    assert "MUSTER_SERVER_COMMAND" in stack.log()
+    await said(stack, "MUSTER_SERVER_COMMAND")
 
 
 async def test_a_server_that_never_becomes_ready(db: Database, stack: Matchmakers) -> None:
     """A server that lives but is not Ready within the start timer is ended, its match failed as never_ready."""
     await register(db, "duel", spec("hang", timers=Timers(start_s=1, drain_s=1), limits=Limits(tries=1)))
-    stack.start()
+    stack.start(**SOON)
     one, _ = await queue(db, "duel"), await queue(db, "duel")
     assert (await status(db, "duel", one, "FAILED"))["reason"] == "never_ready"
     await stack.gone()
@@ -172,10 +183,11 @@ async def test_a_server_that_never_becomes_ready(db: Database, stack: Matchmaker
 async def test_a_silent_server_is_lost_and_ended(db: Database, stack: Matchmakers) -> None:
     """A server that stops beating is counted as lost, its players are put back, and its process is ended."""
     await register(db, "duel", spec("silent", limits=Limits(tries=1)))
-    stack.start()
+    stack.start(**SOON)
     one, _ = await queue(db, "duel"), await queue(db, "duel")
-    done = await status(db, "duel", one, "COMPLETED")
-    assert (await over(db, "duel", done["match"]))["reason"] == "server_lost"
+    lost = await status(db, "duel", one, "FAILED")
+    found = await match(db, "duel", lost["match"])
+    assert (lost["reason"], found["reason"], "ready_ms" in found) == ("server_lost", "server_lost", True)
     await stack.gone()
 
 
@@ -190,10 +202,12 @@ async def test_servers_outlive_the_matchmaker(db: Database, stack: Matchmakers) 
         process.send_signal(how)
         process.wait()
         assert server.is_running()
+        ended_ms = now_ms()
         successor = stack.start()
 
-        async def published(name: str = done["match"]) -> bool:
-            return any(name in entry for entry in await db.do("HVALS", keys.SERVERS))
+        async def published(name: str = done["match"], since_ms: int = ended_ms) -> bool:  # and not by who was killed
+            entries = [json.loads(text) for text in await db.do("HVALS", keys.SERVERS)]
+            return any(entry["at_ms"] > since_ms and name in str(entry["servers"]) for entry in entries)
 
         await eventually(published)
         server.kill()
@@ -217,7 +231,7 @@ async def test_a_stop_ends_servers_where_told_so(db: Database, stack: Matchmaker
 async def test_orphans_are_ended(db: Database, stack: Matchmakers) -> None:
     """A server whose match is over, and one whose match nobody knows, are ended; a live one is not."""
     await register(db, "duel", spec())
-    stack.start()
+    stack.start(**SOON)
     tickets = [await queue(db, "duel") for _ in range(4)]
     one, other = {(await status(db, "duel", name, "COMPLETED"))["match"] for name in tickets}
     # SIGSTOP keeps it from hearing by itself that its match is over.
@@ -256,15 +270,16 @@ async def test_a_server_is_given_no_secret(db: Database, stack: Matchmakers) -> 
 async def test_redis_away_longer_than_the_beat_timeout(tmp_path: Path) -> None:
     """While Redis is away nobody can beat: when it is back, no match that plays is failed for it."""
     with embedded_redis(tmp_path / "redis", free_port()) as redis, matchmakers(redis.url, tmp_path) as stack:
-        async with open_database(redis.url) as db:
+        async with patient_database(redis.url) as db:
             await register(db, "duel", spec())
-            stack.start()
+            stack.start(**SOON)
             one, _ = await queue(db, "duel"), await queue(db, "duel")
             done = await status(db, "duel", one, "COMPLETED")
             before = (await match(db, "duel", done["match"]))["beat_ms"]
             redis.kill()
             server = await stack.server_of(done["match"])
-            until = now_ms() + 2500  # longer than the stack's beat time-out of 2 s
+            timeout_ms = int(SOON["MUSTER_BEAT_TIMEOUT_S"]) * 1000
+            until = now_ms() + timeout_ms + 500
 
             async def long_away() -> bool:
                 return now_ms() > until
@@ -274,7 +289,7 @@ async def test_redis_away_longer_than_the_beat_timeout(tmp_path: Path) -> None:
 
             async def judged() -> bool:
                 found = await match(db, "duel", done["match"])
-                return now_ms() > until + 4000 and found["beat_ms"] > before
+                return now_ms() > until + timeout_ms + 1000 and found["beat_ms"] > before
 
             await eventually(judged)
             assert (await match(db, "duel", done["match"]))["state"] == "RUNNING"

@@ -31,29 +31,33 @@ def test_fair_share() -> None:
 async def test_one_replica_takes_all(db: Database) -> None:
     """Alone, a replica works every game, and renews its leases without a new token."""
     await listeners(db, 1)
-    leases = Leases(db, "one", 0.9)
+    now = 100.0
+    leases = Leases(db, "one", 90.0, clock=lambda: now)
     await leases.turn(GAMES)
     first = dict(leases.held)
     assert sorted(first) == GAMES
-
-    async def renewed() -> bool:
-        await leases.turn(GAMES)
-        return all(leases.held[game].until_s > first[game].until_s for game in GAMES)
-
-    await eventually(renewed)
+    now += 29.0
+    await leases.turn(GAMES)
+    assert leases.held == first  # it is not time yet
+    now += 1.0
+    await leases.turn(GAMES)
+    assert all(leases.held[game].until_s > first[game].until_s for game in GAMES)
     assert {game: lease.token for game, lease in leases.held.items()} == {g: first[g].token for g in GAMES}
 
 
 async def test_a_second_replica_gets_its_share(db: Database) -> None:
     """The first drops what is above its share and does not take it back; the second takes it."""
     await listeners(db, 1)
-    one, two = Leases(db, "one", 3.0), Leases(db, "two", 3.0)
+    now = 100.0  # theirs; by Redis' own clock no lease runs out meanwhile
+    one, two = (Leases(db, name, 60.0, clock=lambda: now) for name in ("one", "two"))
     await one.turn(GAMES)
     await two.turn(GAMES)
     assert two.held == {}
     await listeners(db, 2)
 
     async def shared() -> bool:
+        nonlocal now
+        now += 10.0
         await one.turn(GAMES)
         await two.turn(GAMES)
         return sorted([*one.held, *two.held]) == GAMES and len(one.held) == 2
@@ -64,11 +68,12 @@ async def test_a_second_replica_gets_its_share(db: Database) -> None:
 async def test_a_replica_takes_more_than_its_share_of_the_dead(db: Database) -> None:
     """While the registry still counts a killed replica, its games are taken all the same."""
     await listeners(db, 2)
-    dead, other = Leases(db, "dead", 0.5), Leases(db, "other", 3.0)
+    dead, other = Leases(db, "dead", 25.0), Leases(db, "other", 3.0)
     await dead.turn(GAMES[:1])
     assert list(dead.held) == GAMES[:1]
     await other.turn(GAMES)
     assert len(other.held) == 2
+    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -25_000)  # its time is over
 
     async def all_taken() -> bool:
         await other.turn(GAMES)
@@ -107,18 +112,18 @@ async def test_a_late_owners_lease_is_awaited_to_the_moment(db: Database) -> Non
     """Only where an owner did not renew in time is the moment of its end known; who renews hurries nobody."""
     await listeners(db, 2)
     now = 100.0
-    owner, other = Leases(db, "owner", 30.0), Leases(db, "other", 30.0, clock=lambda: now)
+    owner, other = Leases(db, "owner", 300.0), Leases(db, "other", 300.0, clock=lambda: now)
     await owner.turn(GAMES[:1])
     await other.turn(GAMES[:1])
     assert other.held == {}
     assert other.due_s() == float("inf")
-    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -25_000)
-    now += 10.0
+    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -250_000)
+    now += 100.0
     await other.turn(GAMES[:1])
     assert other.held == {}
-    assert 4.0 < other.due_s() <= 5.0
-    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -5_000)
-    now += 5.0
+    assert 10.0 < other.due_s() <= 50.0
+    await db.do("HINCRBY", f"{keys.game(GAMES[0])}:lease", "until_ms", -50_000)
+    now += 50.0
     assert other.due_s() == SHORTEST_S
     await other.turn(GAMES[:1])
     assert list(other.held) == GAMES[:1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -18,10 +20,10 @@ from core.beats import Beats
 from core.clock import new_id
 from core.errors import Unavailable
 from core.presence import Session
-from core.redis.client import Database, open_database
+from core.redis.client import Database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.matchmaker.support import Matchmakers, matchmakers, register, spec
-from tests.support import eventually, free_port
+from tests.support import eventually, free_port, patient_database
 
 T = TypeVar("T")
 
@@ -32,7 +34,7 @@ ENV = {"MUSTER_PRESENCE_TIMEOUT_S": str(TIMEOUT_S), "MUSTER_LEASE_S": "0.6"}
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[EmbeddedRedis]:
     """A Redis of its own, with an append-only file, that may be killed."""
-    with embedded_redis(tmp_path / "redis", free_port()) as server:
+    with embedded_redis(tmp_path / "redis", free_port(), options=["--appendfsync", "always"]) as server:
         yield server
 
 
@@ -127,22 +129,26 @@ async def test_reporters_are_killed_and_nobody_is_lost(db: Database, redis_url: 
 async def test_redis_is_away_for_longer_than_the_time_out(redis: EmbeddedRedis, tmp_path: Path) -> None:
     """Killed and restarted it knows everybody; who is heard again stays, who is not is reported, once."""
     with matchmakers(redis.url, tmp_path) as stack:
-        async with open_database(redis.url) as db, listening(db) as beats:
+        async with patient_database(redis.url) as db, listening(db) as beats:
             await register(db, "duel", spec())
-            stack.start(**ENV)
+            reporter = stack.start(**ENV)
+            await eventually(lambda: db.do("HGET", f"{keys.presence(0)}:lease", "owner"))
+            reporter.send_signal(signal.SIGSTOP)  # or it reports whom it has not heard until Redis is away
             players = [new_id("player") for _ in range(100)]
             stay, go = players[:60], players[60:]
-            await all_beat(beats, players)
-            await asyncio.sleep(1.1)  # the append-only file is written each second
             await all_beat(beats, players)
             assert redis.process is not None
             redis.process.kill()
             redis.process.wait()
+            reporter.send_signal(signal.SIGCONT)
             await asyncio.sleep(TIMEOUT_S * 1.5)
+            back = time.monotonic()
             redis.start()
 
             await all_beat(beats, stay)
-            assert not await offline(db)
+            # Everybody has a whole time-out to be heard again, and who is has another one.
+            early = set(await offline(db)) - (set(go) if time.monotonic() - back > TIMEOUT_S else set())
+            assert not early
 
             async def gone() -> bool:
                 await all_beat(beats, stay)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from core.clock import new_id
-from core.redis.client import Database, open_database
+from core.redis.client import Database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.matchmaker.support import matchmakers, register, spec
 from tests.matchmaker.test_presence import ENV, TIMEOUT_S, all_beat, answered, listening, offline, settled
-from tests.support import eventually, free_port
+from tests.redis.backends import FORGETS
+from tests.support import eventually, free_port, patient_database
 
 HOUR_S = 3600
 LIBRARY = "/usr/lib/*/faketime/libfaketime.so.1"
@@ -50,7 +51,7 @@ def redis(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iter
         env.setenv("FAKETIME_TIMESTAMP_FILE", str(clock._file))
         env.setenv("FAKETIME_NO_CACHE", "1")
         env.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        server = embedded_redis(tmp_path / "redis", free_port())
+        server = embedded_redis(tmp_path / "redis", free_port(), options=FORGETS)
         opened = server.__enter__()
     try:
         yield opened
@@ -67,20 +68,20 @@ async def time_s(db: Database) -> int:
 async def test_the_clock_of_redis_is_set(redis: EmbeddedRedis, clock: Clock, tmp_path: Path) -> None:
     """An hour forward, then two back: who is heard stays through both, who went in between is reported once."""
     with matchmakers(redis.url, tmp_path) as stack:
-        async with open_database(redis.url) as db, listening(db) as beats:
+        async with patient_database(redis.url) as db, listening(db) as beats:
             await register(db, "duel", spec())
             stack.start(**ENV)
             players = [new_id("player") for _ in range(60)]
             stay, first, second = players[:20], players[20:40], players[40:]
             await all_beat(beats, players)
             before = await time_s(db)
+            stepped_at = asyncio.get_running_loop().time()
             clock.set(HOUR_S)
 
             async def stepped() -> bool:
                 return await time_s(db) >= before + HOUR_S
 
             await eventually(stepped)
-            heard = asyncio.get_running_loop().time()
             await all_beat(beats, stay + second)
 
             async def gone(wanted: list[str], more: list[str]) -> bool:
@@ -90,7 +91,7 @@ async def test_the_clock_of_redis_is_set(redis: EmbeddedRedis, clock: Clock, tmp
                 return found == set(wanted)
 
             await eventually(lambda: gone(first, second), within_s=60)
-            assert asyncio.get_running_loop().time() - heard >= TIMEOUT_S * 0.9  # they had a whole time-out
+            assert asyncio.get_running_loop().time() - stepped_at >= TIMEOUT_S * 0.9  # they had a whole time-out
             clock.set(-HOUR_S)
             await eventually(lambda: gone(first + second, []), within_s=60)
             await settled(db, first + second)

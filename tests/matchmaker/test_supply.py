@@ -11,7 +11,7 @@ from core import keys
 from core.clock import now_ms
 from core.model import Limits, Server, Timers
 from core.redis.client import Database
-from tests.matchmaker.pools import GAMEPOD, duel, early, pool, so_many, spent, standbys
+from tests.matchmaker.pools import GAMEPOD, TIMERS, duel, early, pool, so_many, spent, standbys
 from tests.matchmaker.support import Matchmakers, match, queue, register, spec, status, ticket
 from tests.support import eventually
 
@@ -125,7 +125,7 @@ async def test_a_large_pool_starts_some_at_a_time(db: Database, stack: Matchmake
 
 async def test_on_demand_nothing_stands_idle(db: Database, stack: Matchmakers) -> None:
     """Without a policy no server is there before a match is made."""
-    await register(db, "duel", spec(server=Server(arena={}), timers=Timers(start_s=20, drain_s=1)))
+    await register(db, "duel", spec(server=Server(arena={}), timers=TIMERS))
     stack.start(**GAMEPOD)
     one = await queue(db, "duel")
     await status(db, "duel", one, "SEARCHING")
@@ -185,5 +185,5 @@ async def test_servers_that_cannot_start_are_not_tried_without_end(db: Database,
         found = json.loads(await db.do("GET", f"{keys.game('duel')}:plan") or "{}")
         return found if found.get("held") == "failing" else None
 
-    assert (await eventually(told, within_s=30) or {})["detail"].endswith("out of tanks")
+    assert (await eventually(told) or {})["detail"].endswith("out of tanks")
     assert len(await standbys(db, "duel", "Shutdown")) < 10

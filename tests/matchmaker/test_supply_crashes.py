@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -11,7 +12,7 @@ from core import keys
 from core.model import Limits
 from core.redis.client import Database
 from tests.matchmaker.pools import GAMEPOD, ByHand, pool, so_many
-from tests.matchmaker.support import Matchmakers, match, over, queue, register, status, ticket
+from tests.matchmaker.support import SOON, Matchmakers, match, over, queue, register, status, ticket
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow
@@ -56,14 +57,18 @@ async def test_the_matchmaker_is_killed_again_and_again(db: Database, stack: Mat
     """Killed at any moment while it fills a pool and matches take from it: no server has two matches, none is left."""
     await register(db, "duel", pool(3))
     tickets: list[str] = []
+
+    async def claimed() -> str:
+        return (await ticket(db, "duel", tickets[-1])).get("match", "")
+
     for _ in range(4):
         process = stack.start(**GAMEPOD, MUSTER_LEASE_S="0.6")
         tickets += [await queue(db, "duel") for _ in range(2)]
-        await status(db, "duel", tickets[-1], "PLACING", within_s=30) if len(tickets) == 2 else None
+        await eventually(claimed) if len(tickets) == 2 else None
         process.kill()
         process.wait()
     stack.start(**GAMEPOD, MUSTER_LEASE_S="0.6")
-    matches = {(await status(db, "duel", one, "COMPLETED", within_s=40))["match"] for one in tickets}
+    matches = {(await status(db, "duel", one, "COMPLETED"))["match"] for one in tickets}
     assert len(matches) == 4
     servers = [(await match(db, "duel", name))["server"] for name in matches]
     assert len(set(servers)) == 4
@@ -71,10 +76,13 @@ async def test_the_matchmaker_is_killed_again_and_again(db: Database, stack: Mat
     await so_many(db, "duel", "Ready", 3)
 
     async def none_else() -> bool:
-        names = {p.environ()["MUSTER_SERVER"] for p in stack.servers() if p.is_running()}
+        names = set()
+        for process in stack.servers():
+            with suppress(psutil.Error, KeyError):  # those that end may be gone by now
+                names.add(process.environ()["MUSTER_SERVER"])
         return len(names) == 3 + 4  # the pool's, and one of each match
 
-    await eventually(none_else, within_s=30, every_s=0.2)
+    await eventually(none_else, every_s=0.2)
 
 
 async def test_a_server_killed_just_before_a_match_takes_it(db: Database, stack: Matchmakers) -> None:
@@ -89,7 +97,7 @@ async def test_a_server_killed_just_before_a_match_takes_it(db: Database, stack:
     by_hand = await ByHand.take_when_free(db, "duel")
     made, took = await by_hand.claim()
     if took:  # it beat a moment ago
-        stack.start(**GAMEPOD)
+        stack.start(**GAMEPOD, **SOON)
         assert (await over(db, "duel", made.id))["reason"] == "died_early"
     else:
         stack.start(**GAMEPOD)
@@ -118,16 +126,16 @@ async def test_a_server_killed_around_its_allocation(db: Database, stack: Matchm
             return None
         return found if (await match(db, "duel", found["match"])).get("standby") != name else None
 
-    assert await eventually(elsewhere, within_s=30)
+    assert await eventually(elsewhere)
 
 
 async def test_a_hung_server_whose_place_is_gone_is_ended(db: Database, stack: Matchmakers) -> None:
     """What Redis knows nothing of is ended by who sees it, though it hears nothing any more."""
     await register(db, "duel", pool(1))
-    stack.start(**GAMEPOD)
+    stack.start(**GAMEPOD, **SOON)
     [name] = await so_many(db, "duel", "Ready", 1)
     server: psutil.Process = await stack.server_of(name)
     server.send_signal(signal.SIGSTOP)
     await db.do("ZREM", f"{keys.game('duel')}:standbys", name)
     await db.do("DEL", keys.standby("duel", name))
-    await stack.gone(name, within_s=40)
+    await stack.gone(name)

@@ -129,17 +129,20 @@ async def test_a_failure_is_tried_again_later(
     db: Database, receiver: Receiver, outgoing: Outgoing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After an error, a redirect, which is not followed, or silence, the same events come again, and then the next."""
-    monkeypatch.setattr(outgoing_module, "ATTEMPT_S", 0.5)
     hooks = await deliverer(db, outgoing)
     receiver.answers = [500, "/elsewhere", 0]
     first = await happen(db, 1)
     assert 0.7 < await hooks.step() <= 1
     assert (await hook(db))["error"] == "HTTP 500: as I was told"
+    await db.do("HSET", f"{BASE}:hook", "due_ms", now_ms() + 60_000)
     assert await hooks.step() > 0  # not before its time
     assert len(receiver.seen) == 1
     for tries, error in ((2, "HTTP 302: 302: Found"), (3, "no answer within 0.5 s")):
         await db.do("HSET", f"{BASE}:hook", "due_ms", 0)
-        await hooks.step()
+        with monkeypatch.context() as patched:
+            if receiver.answers == [0]:  # the others are answered, however late
+                patched.setattr(outgoing_module, "ATTEMPT_S", 0.5)
+            await hooks.step()
         found = await hook(db)
         assert (found["tries"], found["error"]) == (str(tries), error)
     second = await happen(db, 2)

@@ -24,7 +24,8 @@ PORTS = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack with a worker of delayed commands."""
     folder = tmp_path_factory.mktemp("monitored")
-    with running_stack(folder, MUSTER_COMMAND_MODULES="examples.village.rules", MUSTER_LOG_FORMAT="json") as stack:
+    settings = {"MUSTER_COMMAND_MODULES": "examples.village.rules", "MUSTER_LOG_FORMAT": "json"}
+    with running_stack(folder, forgets=True, **settings) as stack:
         yield stack
 
 
@@ -51,7 +52,7 @@ def beside(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
             for process in running:
                 process.terminate()
             for process in running:
-                process.wait(30)
+                process.wait(60)
 
 
 @pytest.fixture(scope="session")

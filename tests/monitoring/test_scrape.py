@@ -99,13 +99,18 @@ def missing(prometheus: Prometheus) -> set[str]:
     return asked - prometheus.names() - ONLY_AFTER_AN_ERROR - NOT_USED_HERE
 
 
-def test_prometheus_evaluates_every_rule(prometheus: Prometheus) -> None:
+async def test_prometheus_evaluates_every_rule(prometheus: Prometheus) -> None:
     """Those of the example, which are the chart's: each was evaluated, and none with an error."""
 
     def rules() -> list[dict[str, Any]]:
         return [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
 
     assert {rule["name"] for rule in rules()} == {rule.get("alert") or rule["record"] for rule in RULES}
+
+    async def evaluated() -> bool:
+        return all(rule["health"] != "unknown" for rule in rules())
+
+    await eventually(evaluated)
     assert {rule["health"] for rule in rules()} == {"ok"}
     critical = [
         rule["name"]

@@ -13,17 +13,16 @@ import pytest
 from redis import Redis
 
 from core.redis.embedded import EmbeddedRedis, embedded_redis
-from tests.redis.sentinels import watched
+from tests.redis.sentinels import CALM_MS, FORGETS, watched
 from tests.support import free_port
 
 SLOTS = 16_384
 NODES = 3
 DEBIAN = "/usr/bin/redis-server"
-FORM_S = 30.0
+FORM_S = 120.0
 
-
-# Nobody kills these, and where a disk is busy a file of its own holds Redis up for seconds.
-FORGETS = ("--appendonly", "no")
+# A node that a busy machine holds up for seconds is not to be held for dead: then all would refuse their work.
+CALM = ("--cluster-node-timeout", "60000")
 
 
 @contextmanager
@@ -59,7 +58,7 @@ def cluster_nodes(folder: Path, *more: str) -> Iterator[list[EmbeddedRedis]]:
 @contextmanager
 def cluster(folder: Path) -> Iterator[str]:
     """A cluster, by its first node."""
-    with cluster_nodes(folder, *FORGETS) as servers:
+    with cluster_nodes(folder, *FORGETS, *CALM) as servers:
         yield f"redis+cluster://127.0.0.1:{servers[0].port}"
 
 
@@ -90,7 +89,7 @@ def _complete(client: Redis) -> bool:
 @contextmanager
 def sentinel(folder: Path) -> Iterator[str]:
     """A primary and its replica, watched by three Sentinels."""
-    with watched(folder) as pair:
+    with watched(folder, down_ms=CALM_MS) as pair:
         yield pair.url
 
 

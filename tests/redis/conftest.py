@@ -12,7 +12,7 @@ from core.errors import Unavailable
 from core.redis.client import Caller, Database, open_database
 from core.redis.lean import LeanRedis
 from tests.redis.backends import BACKENDS
-from tests.support import eventually
+from tests.support import PATIENCE_S, eventually
 
 GAME = "duel"
 BASE = keys.game(GAME)
@@ -26,7 +26,14 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-async def data(backend: str) -> AsyncIterator[Database]:
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clients wait for an answer, of Sentinels too: where nobody is away, silence only tells of a busy machine."""
+    for name in ("client.TIMEOUT_S", "lean.TIMEOUT_S", "sentinel.ASK_S", "sentinel_pool.ASK_S"):
+        monkeypatch.setattr(f"core.redis.{name}", PATIENCE_S)
+
+
+@pytest.fixture
+async def data(backend: str, patient: None) -> AsyncIterator[Database]:
     """The backend, empty; for looking at what a function did."""
     async with open_database(backend) as database:
         await eventually(lambda: emptied(database), within_s=60)

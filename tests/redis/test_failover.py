@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from core.errors import Misconfigured, Unavailable
 from core.redis.client import Caller, Database, open_database
 from core.redis.lean import LeanRedis
 from tests.redis.backends import DEBIAN
-from tests.redis.sentinels import NAME, SETTLED_S, Watched, watched
+from tests.redis.sentinels import CALM_MS, NAME, SETTLED_S, Watched, watched
 from tests.support import eventually, free_port
 
 pytestmark = pytest.mark.slow
@@ -24,10 +25,12 @@ LOG, BOARDS = keys.shard("duel", "m"), keys.boards("duel")
 
 
 def die(pair: Watched) -> None:
+    pair.alert()
     pair.primary.kill()
 
 
 def freeze(pair: Watched) -> None:
+    pair.alert()
     assert pair.primary.process is not None
     pair.primary.process.send_signal(signal.SIGSTOP)
 
@@ -38,8 +41,8 @@ def change_places(pair: Watched) -> None:
 
 @pytest.fixture(params=[None, DEBIAN], ids=["valkey", "redis7"])
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
-    """A pair of this test's own."""
-    with watched(tmp_path, program=request.param) as made:
+    """A pair of this test's own, which stays as it is until the test does something to it."""
+    with watched(tmp_path, program=request.param, down_ms=CALM_MS) as made:
         yield made
 
 
@@ -59,6 +62,16 @@ async def until_done(client: Caller, function: str, base: str, *args: str | int 
         while True:
             try:
                 return list(await client.call(function, base, *args))
+            except Unavailable:
+                await asyncio.sleep(0.05)
+
+
+async def until_read(db: Database, *command: str) -> Any:
+    """The same for a plain command."""
+    async with asyncio.timeout(SETTLED_S):
+        while True:
+            try:
+                return await db.do(*command)
             except Unavailable:
                 await asyncio.sleep(0.05)
 
@@ -90,14 +103,15 @@ async def test_writers_go_on_with_the_new_primary(pair: Watched, trouble: Callab
         await asyncio.sleep(0.5)
         stop.set()
         wanted = dict(zip("pl", await asyncio.gather(*writers), strict=True))
-        found = await db.do("XRANGE", f"{LOG}:log", "-", "+")
+        found = await until_read(db, "XRANGE", f"{LOG}:log", "-", "+")
         for name, number in wanted.items():
             assert [int(f["batch"]) for _, f in found if f["match"] == name] == list(range(1, number + 1))
-            assert float(await db.do("ZSCORE", f"{BOARDS}:activity", name)) == number
+            assert float(await until_read(db, "ZSCORE", f"{BOARDS}:activity", name)) == number
     if trouble is freeze and pair.primary.process is not None:
         pair.primary.process.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_a_replica_is_let_go_of(pair: Watched, client: str) -> None:
     """Who is still connected to a primary that became a replica is told so, and asks the Sentinels anew."""
@@ -108,14 +122,15 @@ async def test_a_replica_is_let_go_of(pair: Watched, client: str) -> None:
             await old.do("REPLICAOF", "127.0.0.1", pair.replica.port)  # the Sentinels have not noticed yet
             with pytest.raises(Unavailable):
                 await caller.call("log_append", LOG, "m", 1, 1, b"x", 10)
-        pair.primary.kill()
+        die(pair)
         assert await until_done(caller, "log_append", LOG, "m", 1, 1, b"x", 10) == ["ok", 1]
 
 
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("client", CLIENTS)
 async def test_wrong_names_and_dead_sentinels(tmp_path: Path, client: str) -> None:
     """A name that no Sentinel knows is a wrong setting; one Sentinel is enough, and none passes; passwords are used."""
-    with watched(tmp_path, options=["requirepass word"], password="word") as pair:
+    with watched(tmp_path, options=["requirepass word"], password="word", down_ms=CALM_MS) as pair:
         asked = f"{pair.url}?sentinel_password=word"
         async with CLIENTS[client](asked.replace(NAME, "nobody")) as caller:
             with pytest.raises(Misconfigured, match=r"no primary by the name 'nobody'.*REDIS_URL"):
@@ -132,12 +147,13 @@ async def test_wrong_names_and_dead_sentinels(tmp_path: Path, client: str) -> No
             await caller.call("tickets_seen", keys.game("duel"), 1)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_pipeline_goes_on_too(pair: Watched) -> None:
     """Many commands in one round trip reach the new primary, over connections that were open to the old one."""
     async with open_database(pair.url) as db:
         await asyncio.gather(*(db.do_many([("SET", f"k{i}", i), ("GET", f"k{i}")]) for i in range(20)))
         pair.wait_replicated()
-        pair.primary.kill()
+        die(pair)
 
         async def answered() -> bool:
             return await _tried(db)

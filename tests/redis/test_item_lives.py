@@ -22,7 +22,7 @@ from core.inventory import Inventories, pairs
 from core.items import Item
 from core.redis.client import Database, open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
-from tests.redis.backends import DEBIAN, cluster_nodes
+from tests.redis.backends import CALM, DEBIAN, cluster_nodes
 from tests.redis.item_writer import GAME, PLAYERS, draw, make
 from tests.support import eventually, free_port
 
@@ -79,7 +79,7 @@ async def test_two_writers_at_once(backend: str, data: Database, seed: int) -> N
 def own_redis(kind: str, folder: Path) -> Iterator[tuple[str, list[EmbeddedRedis]]]:
     """A Redis of the test's own that acknowledges what is on disk: its URL and its nodes."""
     if kind == "cluster":
-        with cluster_nodes(folder, *ALWAYS) as nodes:
+        with cluster_nodes(folder, *ALWAYS, *CALM) as nodes:
             yield f"redis+cluster://127.0.0.1:{nodes[0].port}", nodes
         return
     program = DEBIAN if kind == "redis7" else None
@@ -143,10 +143,11 @@ class Writers:
         async def look() -> bool:
             return self.answers() >= wanted
 
-        await eventually(look, within_s=60.0)
+        await eventually(look, within_s=180.0)  # programs that start, and a disk that syncs each move
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("kind", ["valkey", "redis7", "cluster"])
 async def test_writers_and_redis_are_killed(kind: str, tmp_path: Path) -> None:
     """Killed at any moment, writers and Redis: a move that was answered is there once, any other once or never."""
@@ -181,6 +182,7 @@ async def test_writers_and_redis_are_killed(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("kind", ["valkey", "redis7"])
 async def test_a_file_that_ends_in_the_middle_of_an_exchange(kind: str, tmp_path: Path) -> None:
     """Wherever the append-only file was cut off by the crash, the exchange happened on both sides or on neither."""

@@ -11,12 +11,12 @@ from core import keys
 from core.cli.wires import Kind
 from core.interactions import Action, Exchange, pack
 from core.redis.batch import Batch
-from core.redis.client import Database, open_database
+from core.redis.client import Database
 from core.redis.logreader import LogReader
 from core.sinks.ship import INSTALLATION
 from tests.seat import Seat, settle
 from tests.stack import ROOT, Refused, Stack, Ticket, Visit
-from tests.support import eventually
+from tests.support import eventually, patient_database
 from webapi.audit import Audit, Name
 from webapi.metrics import Metrics
 from webapi.origin import Origin
@@ -28,11 +28,11 @@ TANKS: Final = {
     "supply": {"warm": {"servers": 1}},
     # So small a place that a bot that shoots hits, once: the first kill ends it.
     "server": {
-        "arena": {"width_m": 20, "height_m": 20, "walls": [], "shot_damage": 50, "score_limit": 1, "time_limit_s": 60}
+        "arena": {"width_m": 20, "height_m": 20, "walls": [], "shot_damage": 50, "score_limit": 1, "time_limit_s": 600}
     },
 }
 ASKED: Final = {
-    "players_per_match": 2, "acceptance_timeout_s": 60, "ticket_timeout_s": 5, "server": {"arena": {}},
+    "players_per_match": 2, "acceptance_timeout_s": 60, "server": {"arena": {}},
 }  # fmt: skip
 BROKEN: Final = {
     "players_per_match": 1,
@@ -44,6 +44,7 @@ SETTINGS: Final = {
     "MUSTER_COMMAND_MODULES": "examples.village.rules",
     "MUSTER_PRESENCE_INTERVAL_S": "1",
     "MUSTER_PRESENCE_TIMEOUT_S": "4",
+    "MUSTER_PACK_S": "30",  # a handler that gets no processor for seconds has not failed
 }
 
 
@@ -63,7 +64,7 @@ async def play(here: Visit) -> None:
         states = [await here.db.do("HGET", keys.standby("duel", it), "state") for it in found]
         return "Ready" in states
 
-    await eventually(ready, within_s=60)
+    await eventually(ready, within_s=120)
     wires: tuple[Kind, ...] = ("tcp", "ws")
     seats = [Seat(here, await here.post(await here.guest(), "duel"), wire) for wire in wires]
     ended = await settle([asyncio.create_task(seat.play()) for seat in seats])
@@ -96,16 +97,18 @@ async def ask(here: Visit) -> None:
     """One accepts and the other does not; who accepted waits on until his time is over."""
     await here.register({"id": "asked", **ASKED})
     one, two = [await here.post(await here.guest(), "asked") for _ in range(2)]
-    await here.wait(one, "REQUIRES_ACCEPTANCE")
+    await here.wait(one, "REQUIRES_ACCEPTANCE", within_s=60)
     await answer(here, one, accept=True)
     await answer(here, two, accept=False)
-    await here.wait(one, "TIMED_OUT")
+    # Only now, so that nobody is too late to be asked.
+    await here.call("PUT", "/v1/games/asked", {**ASKED, "ticket_timeout_s": 5}, token=await here.developer())
+    await here.wait(one, "TIMED_OUT", within_s=60)
 
 
 async def fail(here: Visit) -> None:
     """A server that dies at once, until the ticket is given up."""
     await here.register({"id": "broken", **BROKEN})
-    await here.wait(await here.post(await here.guest(), "broken"), "FAILED", within_s=60)
+    await here.wait(await here.post(await here.guest(), "broken"), "FAILED", within_s=120)
 
 
 async def come_and_go(here: Visit) -> None:
@@ -143,13 +146,17 @@ async def log_in(here: Visit) -> None:
     await here.call("POST", "/v1/login", who)
     with suppress(Refused):
         await here.once("POST", "/v1/login", {**who, "password": "not this one"})
-    async with open_database(here.stack.redis_url) as db:
+    async with patient_database(here.stack.redis_url) as db:
         trail = Trail(Batch(db), lambda: None)
         audit = Audit(Metrics(), trail)
         for name in get_args(Name):
             audit.tell(name, Origin("192.0.2.1", "rest"), "bob", player="p-bob")
-        await trail.close()
-        assert trail.waiting == 0
+
+        async def written() -> bool:
+            await trail.close()
+            return trail.waiting == 0
+
+        await eventually(written)
 
 
 async def everything(stack: Stack) -> None:

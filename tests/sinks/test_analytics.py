@@ -266,7 +266,7 @@ async def test_another_source_counts_nothing_again(db: Database, game: str, one_
                     number, since = await db.do("HMGET", f"{keys.counted_base('')}:epoch", "number", "since_ms")
                     return number == "2" and now_ms() > int(since)
 
-                await eventually(handed_over, within_s=30)
+                await eventually(handed_over, within_s=60)
                 for number in (2, 3, 4):
                     await play(db, game, "m-1", number, wanted)
                 await all_counted(db, game, wanted)

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 import pytest
 
 from core.analytics.judge import FLAGS
-from core.redis.client import open_database
 from core.sinks.catalogue import AUTH, COMMON, GAME, KINDS, SESSIONS, TICKETS, VERSION
 from tests.sinks.conftest import MAKE
 from tests.sinks.listeners import Heard, Listener
 from tests.sinks.scenes import SETTINGS, everything, expected_by
 from tests.sinks.test_ship import shipping
 from tests.stack import Stack, running_stack
-from tests.support import eventually
+from tests.support import eventually, patient_database
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +27,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("lived"), **SETTINGS) as stack:
 
         async def live() -> None:
-            async with open_database(stack.redis_url) as db:
+            async with patient_database(stack.redis_url) as db:
                 await expected_by(db, *MAKE)
             try:
                 await everything(stack)
@@ -45,13 +44,13 @@ WANTED = set(KINDS) - FLAGS  # which nothing of a stack that plays fair is told:
 
 async def test_every_event_arrives_as_the_catalogue_says(lived: Stack, listener: Listener) -> None:
     """Each kind from the stack at each broker; none twice; each with all its fields, and events of a key in order."""
-    async with open_database(lived.redis_url) as db, listener.listening(None) as heard, shipping(db, listener):
+    async with patient_database(lived.redis_url) as db, listener.listening(None) as heard, shipping(db, listener):
 
         async def all_there() -> bool:
             return {one["event"] for one in heard} >= WANTED and _closed(heard)
 
         try:
-            await eventually(all_there, within_s=60)
+            await eventually(all_there, within_s=180)
         except TimeoutError:
             pytest.fail(f"missing: {sorted(WANTED - {one['event'] for one in heard})}")
     ids = [one["id"] for one in heard]

@@ -51,8 +51,8 @@ async def append(db: Database, game: str, match: str, number: int, rows: int = 2
 
 @asynccontextmanager
 async def shipping(db: Database, listener: Listener, owner: str = "one") -> AsyncIterator[Shipper]:
-    """A shipper that works during the block."""
-    shipper = Shipper(db, listener.outlet(), owner, 2.0, Metrics(CollectorRegistry()), packs=True)
+    """A shipper that works during the block. It keeps its lease while a broker is slow: else another sends it again."""
+    shipper = Shipper(db, listener.outlet(), owner, 60.0, Metrics(CollectorRegistry()), packs=True)
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         group.create_task(shipper.run(stop))
@@ -98,7 +98,11 @@ async def test_what_is_in_the_log_arrives(db: Database, game: str, listener: Lis
                 for topic in {one["topic"] for one in heard}:
                     found = numbers(ordered(heard, match, topic))
                     assert found == sorted(found)
-            assert shipper.metrics.events.labels(shipper.outlet.name, "tank_moved")._value.get() > 0
+
+            async def counted() -> bool:  # once the broker has acknowledged what we have heard of already
+                return bool(shipper.metrics.events.labels(shipper.outlet.name, "tank_moved")._value.get() > 0)
+
+            await eventually(counted)
         async with shipping(db, listener, "two"):
             later = await append(db, game, "m-1", 5)
             await came(heard, later)

@@ -57,7 +57,7 @@ def test_lanes_run_beside_each_other(write: Write, tmp_path: Path) -> None:
         import pathlib, time
         def test_meets():
             pathlib.Path({own!r}).touch()
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 180
             while not pathlib.Path({other!r}).exists():
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -135,11 +135,12 @@ async def test_an_interrupt_stops_every_lane(write: Write, tmp_path: Path, numbe
         @pytest.fixture
         def child():
             with subprocess.Popen(["sleep", "600"]) as process:
-                pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(process.pid))
-                yield
+                yield process.pid
                 process.kill()
                 pathlib.Path({str(tmp_path / "closed")!r}).touch()
-        def test_a(child): time.sleep(600)
+        def test_a(child):
+            pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child))  # the fixture is there to be closed
+            time.sleep(600)
         """,
     )
     code = (
@@ -152,7 +153,7 @@ async def test_an_interrupt_stops_every_lane(write: Write, tmp_path: Path, numbe
         path = tmp_path / "pid"
         return int(path.read_text() or 0) if path.exists() else 0
 
-    pid = await eventually(child, within_s=60.0)
+    pid = await eventually(child, within_s=120.0)
     runner.send_signal(number)
     _, stderr = runner.communicate(timeout=100)
     assert b"KeyboardInterrupt" in stderr

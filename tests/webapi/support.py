@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 
 from core import keys
 from core.clock import new_id, now_ms
 from core.model import Connection, Match, MatchPlayer, OpenPort, Server, Timers
+from core.redis import client as redis_client
 from core.redis.client import Database
 from core.settings import Common
+from tests.support import PATIENCE_S, eventually
 from webapi.app import make_app
 from webapi.context import SERVICES, Services
 from webapi.metrics import Metrics
@@ -100,11 +105,47 @@ class Api:
 
 @asynccontextmanager
 async def open_api(redis_url: str, *, signing_secrets: str = "", **settings: Any) -> AsyncIterator[Api]:
-    """A webapi for the length of the block."""
+    """A webapi for the length of the block. It waits for a Redis that is slow: only one that is away is a 503."""
     common = Common(redis_url=redis_url, secret=SECRET, signing_secrets=signing_secrets)
     app = make_app(common, Settings(**{"open_developers": True, **settings}), Metrics())
-    async with TestClient(TestServer(app, handler_cancellation=True)) as client:
-        yield Api(client, app[SERVICES])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(redis_client, "TIMEOUT_S", PATIENCE_S)
+        async with TestClient(TestServer(app, handler_cancellation=True)) as client:
+            yield Api(client, app[SERVICES])
+
+
+async def waited_for(ask: Callable[[], Awaitable[Answer]], wait_s: float) -> Answer:
+    """The answer to a call that waits so long for it; asked again where it came back without one, but only then."""
+
+    async def given() -> Answer | None:
+        began = time.monotonic()
+        found = await ask()
+        if found.status not in (202, 503):
+            return found
+        assert time.monotonic() - began >= wait_s - 1, found
+        return None
+
+    found = await eventually(given, within_s=120)
+    assert found is not None
+    return found
+
+
+@contextmanager
+def held_checks(api: Api) -> Iterator[threading.Event]:
+    """Each password that is checked meanwhile is at argon2 until this is set, and not for some milliseconds."""
+    passwords, let_go = api.services.login._passwords, threading.Event()
+    same = passwords._same
+
+    def held(kept: str, password: str) -> bool:
+        let_go.wait()
+        return same(kept, password)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(passwords, "_same", held)
+        try:
+            yield let_go
+        finally:
+            let_go.set()
 
 
 async def claim(

@@ -12,7 +12,7 @@ from structlog.typing import EventDict
 
 from core.ids import is_id
 from tests.support import eventually
-from tests.webapi.support import PASSWORD
+from tests.webapi.support import PASSWORD, held_checks
 from tests.webapi.tcp.door import open_door, proxy
 
 ADA = {"name": "Ada", "password": PASSWORD}
@@ -67,13 +67,13 @@ async def test_every_attempt_is_an_event(redis_url: str, door: str) -> None:
 async def test_a_guess_whose_client_leaves_is_an_event_too(redis_url: str) -> None:
     """Going away before the answer hides nothing."""
     async with open_door(redis_url, hash_threads=1) as both:
-        with capture_logs() as lines:
+        with capture_logs() as lines, held_checks(both.api):
             asking = asyncio.create_task(both.api.ask("POST", "/v1/login", WRONG))
 
             async def at_work() -> bool:
                 return both.count("muster_password_hashes") == 1
 
-            await eventually(at_work, every_s=0.001)
+            await eventually(at_work)
             asking.cancel()
 
             async def seen() -> bool:

@@ -20,8 +20,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from core.clock import new_id
+from core.redis import client
 from core.redis.embedded import EmbeddedRedis
 from core.settings import Common
+from tests.support import PATIENCE_S
 from tests.webapi.support import ARENA, SECRET, Api
 from webapi.app import make_app
 from webapi.auth import Tokens
@@ -31,6 +33,7 @@ from webapi.routes import TABLES
 from webapi.settings import Settings
 
 SITE = {"/", "/openapi.json", "/docs", "/docs/start.js", "/assets/{path}"}
+ANSWER_S = 60.0
 EXAMPLES = 12  # of an operation; the whole takes seconds
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -81,11 +84,16 @@ async def test_the_site_is_served_safely(api: Api) -> None:
 
 @pytest.fixture(scope="module")
 def live_url(valkey: EmbeddedRedis) -> Iterator[str]:
-    """A webapi on a loop of its own thread: schemathesis asks from outside any loop."""
+    """A webapi on a loop of its own thread: schemathesis asks from outside any loop.
+
+    It waits for a Redis that is slow, and takes its time: on a busy machine some of so many requests would be a 503.
+    """
     ready: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
     async def serve() -> None:
-        options = Settings(open_developers=True, login_tries_address=10_000, login_tries_name=10_000)
+        options = Settings(
+            open_developers=True, login_tries_address=10_000, login_tries_name=10_000, request_s=ANSWER_S
+        )
         runner = web.AppRunner(make_app(Common(redis_url=valkey.url, secret=SECRET), options, Metrics()))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -94,12 +102,14 @@ def live_url(valkey: EmbeddedRedis) -> Iterator[str]:
         await stop.wait()
         await runner.cleanup()
 
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    url, loop, stop = ready.result(30)
-    yield url
-    loop.call_soon_threadsafe(stop.set)
-    thread.join()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(client, "TIMEOUT_S", PATIENCE_S)
+        thread = threading.Thread(target=lambda: asyncio.run(serve()))
+        thread.start()
+        url, loop, stop = ready.result(ANSWER_S)
+        yield url
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
 
 
 def _admin() -> dict[str, str]:
@@ -113,7 +123,10 @@ def _admin() -> dict[str, str]:
 def test_the_service_answers_as_described(case: schemathesis.Case, live_url: str) -> None:
     """Whatever is sent, good or bad, no answer is a 5xx, and every one has a described status, type and form."""
     game = {"id": "tanks", **ARENA}
-    assert requests.post(f"{live_url}/v1/games", json=game, headers=_admin(), timeout=10).status_code in (201, 409)
+    assert requests.post(f"{live_url}/v1/games", json=game, headers=_admin(), timeout=ANSWER_S).status_code in (
+        201,
+        409,
+    )
     case.headers = {**(case.headers or {}), **_admin()}
     # Half of the cases find something: chance alone never names a game that exists.
     if len((case.path_parameters or {}).get("game", "")) % 2:
@@ -122,4 +135,4 @@ def test_the_service_answers_as_described(case: schemathesis.Case, live_url: str
         case.body["game"] = "tanks"
     if case.query and "wait_s" in case.query:
         case.query["wait_s"] = 0  # nobody here changes a ticket
-    case.call_and_validate(base_url=live_url, checks=CHECKS)
+    case.call_and_validate(base_url=live_url, checks=CHECKS, timeout=ANSWER_S)

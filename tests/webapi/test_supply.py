@@ -10,16 +10,16 @@ import pytest
 from core import keys
 from core.clock import now_ms
 from core.redis.client import Database
-from core.supply import TOLD_MS, Told
+from core.supply import Told
 from tests.webapi.support import Api
 
 PATH = "/v1/games/tanks/supply"
 
 
 async def tell(db: Database, **told: Any) -> None:
-    """As a game's matchmaker does each second."""
+    """As a game's matchmaker does each second; there is none to do it again, so it is kept for longer."""
     text = msgspec.json.encode(Told(**({"at_ms": now_ms(), "want": 2, "ready": 1, "starting": 1} | told)))
-    await db.do("SET", f"{keys.game('tanks')}:plan", text, "PX", TOLD_MS)
+    await db.do("SET", f"{keys.game('tanks')}:plan", text, "PX", 600_000)
 
 
 async def test_supply_is_told_and_explained(api: Api, db: Database) -> None:

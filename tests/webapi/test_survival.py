@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from core.clock import new_id, now_ms
-from core.redis.client import open_database
 from core.redis.embedded import EmbeddedRedis, embedded_redis
 from tests.redis.backends import DEBIAN
-from tests.support import eventually, free_port
+from tests.support import eventually, free_port, patient_database
 from tests.webapi.support import PASSWORD, Api, open_api
 from webapi.auth import Tokens
 
@@ -63,10 +63,24 @@ async def answers(api: Api) -> bool:
     return (await api.ask("GET", "/readyz")).status == 200
 
 
+async def written(server: EmbeddedRedis) -> None:
+    """Wait until Redis has written what it answered: while its disk hangs it keeps that to itself, up to two seconds.
+
+    A kill in that moment loses it, as `everysec` says, and so would a copy of the file.
+    """
+
+    async def nothing_kept() -> bool:
+        with Redis(port=server.port) as asked:
+            return asked.info("persistence")["aof_buffer_length"] == 0
+
+    await eventually(nothing_kept)
+
+
 async def test_accounts_survive_a_kill_of_redis(server: EmbeddedRedis) -> None:
     """kill -9: what was answered is there when it is back, what was ended stays ended, and the service goes on."""
     async with open_api(server.url) as api:
         found = await settle(api)
+        await written(server)
         server.kill()
         refused = await api.ask("POST", "/v1/login", {"name": "settled", "password": NEW})
         assert (refused.status, "Retry-After" in refused.headers) == (503, True)
@@ -81,12 +95,13 @@ async def test_accounts_come_back_from_a_backup(server: EmbeddedRedis, tmp_path:
     async with open_api(server.url) as api:
         found = await settle(api)
         copied = tmp_path / "restored"
-        async with open_database(server.url) as db:
+        async with patient_database(server.url) as db:
             if kind == "snapshot":
                 await db.do("SAVE")
                 copied.mkdir()
                 shutil.copy(server.folder / "dump.rdb", copied)
             else:
+                await written(server)
                 shutil.copytree(server.folder / "appendonlydir", copied / "appendonlydir")
         await api.account("Too late")
     options = ["--appendonly", "no"] if kind == "snapshot" else []  # with one it would look for its file alone
@@ -104,6 +119,7 @@ async def test_an_erasure_is_gone_on_with_after_a_kill_of_redis(server: Embedded
         player = found["settled"]["player"]
         admin = Tokens(api.services.secret, 600).mint("p-1", "Root", "admin", new_id("session"), now_ms() // 1000)
         assert (await api.ask("DELETE", f"/v1/accounts/{player}", token=admin)).status == 202
+        await written(server)
         server.kill()
         server.start()
         assert await eventually(lambda: answers(api))
@@ -114,5 +130,5 @@ async def test_an_erasure_is_gone_on_with_after_a_kill_of_redis(server: Embedded
             return await api.services.erasing.work(now_ms() + 10**8) == 1
 
         assert await eventually(worked)
-        async with open_database(server.url) as db:
+        async with patient_database(server.url) as db:
             assert [key async for key in db.scan("*", 100) if player in key] == []

@@ -6,13 +6,16 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from core import keys
 from core.errors import Unavailable
 from core.redis.batch import Batch
-from core.redis.client import Database, open_database
-from tests.support import eventually
+from core.redis.client import Database
+from tests.support import PATIENCE_S, eventually, patient_database
 from tests.webapi.support import PASSWORD
 from tests.webapi.tcp.door import open_door
+from webapi import trail as trails
 from webapi.trail import AT_ONCE, WAITING_MOST, Trail
 
 
@@ -76,8 +79,11 @@ async def test_a_lost_answer_repeats_nothing(redis_url: str, db: Database) -> No
     assert [document for _, document in await written(db)] == list(range(AT_ONCE + 10))
 
 
-async def test_a_redis_that_hangs_holds_nobody_up(redis_url: str, db: Database) -> None:
+async def test_a_redis_that_hangs_holds_nobody_up(
+    redis_url: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Events wait up to the bound, then the newest are dropped and counted; at the end what waits is written."""
+    monkeypatch.setattr(trails, "CLOSE_S", PATIENCE_S)  # a hundred calls: a busy machine makes them in seconds
     redis, dropped = Shaky(db, silent=0), [0]
 
     def drop() -> None:
@@ -97,9 +103,12 @@ async def test_a_redis_that_hangs_holds_nobody_up(redis_url: str, db: Database) 
     assert [document for _, document in await written(db)] == list(range(WAITING_MOST))
 
 
-async def test_a_webapi_that_ends_writes_what_is_left(redis_url: str, db: Database) -> None:
+async def test_a_webapi_that_ends_writes_what_is_left(
+    redis_url: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where its task never ran."""
-    async with open_database(redis_url) as own:
+    monkeypatch.setattr(trails, "CLOSE_S", PATIENCE_S)
+    async with patient_database(redis_url) as own:
         trail = Trail(Batch(own), lambda: None)
         trail.put("ann", b'{"event": 1}')
         await trail.close()

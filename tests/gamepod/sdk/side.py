@@ -76,8 +76,9 @@ def program(log: Path) -> Iterator[Program]:
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, "-m", "gamepod", "local"], env=env, stdout=output, stderr=output)
     try:
-        subprocess.run([sys.executable, "-m", "gamepod.up", str(ports.rest)], check=True)
+        waits = f"from gamepod import up; up.MOST_S = 60.0; raise SystemExit(up.main({ports.rest}))"
+        subprocess.run([sys.executable, "-c", waits], check=True)
         yield Program(process.pid, ports)
     finally:
         process.terminate()
-        assert process.wait(10) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()

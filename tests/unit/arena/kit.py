@@ -15,10 +15,17 @@ from gamepod.transport.limits import TransportLimits
 from gamepod.transport.tcp import TcpServer, serve_tcp
 from gamepod.transport.udp import UdpServer, serve_udp
 from gamepod.transport.websocket import WebSocketServer, serve_websocket
+from tests.support import PATIENCE_S
 
 MATCH = "match-1"
 OPEN_FIELD = ArenaSettings(walls=(), score_limit=0, time_limit_s=0.0)
 PADDING = "x" * 120  # a real token is a few hundred characters
+
+
+async def rounds() -> None:
+    """Let the loop go round a few times: so transports call `connection_lost` after they were closed."""
+    for _ in range(10):
+        await asyncio.sleep(0.001)
 
 
 class Clock:
@@ -121,7 +128,7 @@ async def running_stack(
         await stack.udp.close()
         await stack.tcp.close()
         await stack.websocket.close()
-        await asyncio.sleep(0.01)  # transports call `connection_lost` in the loop's next rounds
+        await rounds()
 
 
 class UdpClient(asyncio.DatagramProtocol):
@@ -144,7 +151,7 @@ class UdpClient(asyncio.DatagramProtocol):
 
     async def receive(self, kind: str = "") -> dict[str, Any]:
         """The next message (of one type)."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 found: dict[str, Any] = json.loads(await self.inbox.get())
                 if not kind or found["type"] == kind:
@@ -182,7 +189,7 @@ class LineClient:
 
     async def receive(self, kind: str = "") -> dict[str, Any]:
         """The next message (of one type). Raises `EOFError` at the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 line = await self.reader.readline()
                 if not line:
@@ -193,7 +200,7 @@ class LineClient:
 
     async def ended(self) -> bool:
         """Read to the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             try:
                 while await self.reader.read(65536):
                     pass

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from gamepod.transport.http import HttpServer, serve_http
 from gamepod.transport.http_reader import BadRequest, RequestReader
 from gamepod.transport.http_types import HttpLimits, Request, Response
+from tests.support import PATIENCE_S
+from tests.unit.arena.kit import rounds
 
 SMALL = HttpLimits(
     max_head_bytes=512,
@@ -21,7 +23,7 @@ SMALL = HttpLimits(
     max_pipelined=4,
     max_connections=4,
 )
-HASTY = HttpLimits(request_timeout_s=0.1, keep_alive_s=0.1)
+HASTY = HttpLimits(request_timeout_s=0.5)
 
 
 async def count() -> AsyncGenerator[bytes, None]:
@@ -65,7 +67,7 @@ class Wire:
 
     async def answer(self, *, body: bool = True) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body (by its length) of the next answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             status = int((await self.reader.readline()).split()[1])
             headers = {}
             while (line := await self.reader.readline()) not in (b"\r\n", b""):
@@ -76,7 +78,7 @@ class Wire:
 
     async def rest(self) -> bytes:
         """Everything until the end of the connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.reader.read()
 
 
@@ -88,7 +90,7 @@ async def served(limits: HttpLimits = HttpLimits()) -> AsyncIterator[HttpServer]
         yield server
     finally:
         await server.close()
-        await asyncio.sleep(0.01)
+        await rounds()
 
 
 @asynccontextmanager
@@ -211,10 +213,11 @@ async def test_an_endless_header_is_cut_off() -> None:
 
 async def test_a_slow_request_and_an_idle_connection_end() -> None:
     """Half a request is answered with 408 in the end; a connection that asks nothing is closed."""
-    async with served(HASTY) as server, wire(server) as slow, wire(server) as idle:
-        slow.writer.write(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab")
-        assert b" 408 " in await slow.rest()
-        assert await idle.rest() == b""
+    async with served(HASTY) as server, wire(server) as slow:
+        slow.writer.write(b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nab")  # before another takes its time
+        async with wire(server) as idle:
+            assert b" 408 " in await slow.rest()
+            assert await idle.rest() == b""
 
 
 async def test_connections_of_http_are_bounded() -> None:
@@ -245,10 +248,10 @@ async def test_a_client_that_goes_cancels_its_handler() -> None:
     server = await serve_http(forever, "127.0.0.1", 0)
     async with wire(server) as client:
         client.writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        await asyncio.wait_for(started.wait(), 5)
-    await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(started.wait(), PATIENCE_S)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_S)
     await server.close()
-    await asyncio.sleep(0.01)
+    await rounds()
 
 
 async def test_a_reader_that_stalls_is_cut_off() -> None:
@@ -269,9 +272,9 @@ async def test_a_reader_that_stalls_is_cut_off() -> None:
     async with wire(server) as client:
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
         client.writer.write(b"GET / HTTP/1.1\r\n\r\n")
-        await asyncio.wait_for(ended.wait(), 10)
+        await asyncio.wait_for(ended.wait(), PATIENCE_S)
     await server.close()
-    await asyncio.sleep(0.01)
+    await rounds()
 
 
 @given(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from gamepod.transport.limits import TransportLimits
+from tests.support import PATIENCE_S
 from tests.unit.arena.kit import MATCH, line_client, message, running_stack, token
 
 
@@ -100,7 +101,7 @@ async def test_a_slow_reader_loses_snapshots_and_then_the_connection() -> None:
         await client.receive("welcome")
         client.writer.transport.pause_reading()
         (link,) = stack.tcp.links
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while link in stack.tcp.links:
                 for tank in stack.session._world.tanks.values():
                     tank.x = tank.x % 100.0 + 1.0
@@ -120,7 +121,7 @@ async def test_answers_that_pile_up_end_the_connection() -> None:
         client.send("join", token=token("ann"))
         await client.receive("welcome")
         client.writer.transport.pause_reading()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while stack.tcp.links and not client.writer.is_closing():
                 client.writer.write((message("ping", t=123456.789) + b"\n") * 500)
                 await asyncio.sleep(0.001)

@@ -13,6 +13,7 @@ from gamepod.arena import SessionManager
 from gamepod.transport.gateway import Gateway
 from gamepod.transport.limits import TransportLimits
 from gamepod.transport.udp import UdpServer
+from tests.support import PATIENCE_S
 from tests.unit.arena.kit import MATCH, OPEN_FIELD, Clock, authenticate, message, running_stack, token, udp_client
 
 
@@ -70,7 +71,7 @@ async def test_a_big_world_comes_in_small_datagrams() -> None:
         await client.join("ann")
         slots: set[int] = set()
         while len(slots) < 100:
-            data = await asyncio.wait_for(client.inbox.get(), 5)
+            data = await asyncio.wait_for(client.inbox.get(), PATIENCE_S)
             assert len(data) <= stack.gateway.limits.max_datagram_bytes
             client.inbox.put_nowait(data)
             slots |= {row[0] for row in (await client.receive("snapshot")).get("changed", [])}
@@ -83,7 +84,7 @@ async def test_a_bad_token_is_refused_within_the_requests_length() -> None:
         client.send("join", token=text)
         challenge = await client.receive("challenge")
         size = client.send("join", token=text, cookie=challenge["cookie"])
-        reply = await asyncio.wait_for(client.inbox.get(), 5)
+        reply = await asyncio.wait_for(client.inbox.get(), PATIENCE_S)
         assert b'"bad-token"' in reply
         assert len(reply) <= size
         assert stack.gateway.clients == 0

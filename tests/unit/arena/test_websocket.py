@@ -13,6 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from gamepod.transport.limits import TransportLimits
+from tests.support import PATIENCE_S
 from tests.unit.arena.kit import message, running_stack, token
 
 
@@ -20,13 +21,18 @@ from tests.unit.arena.kit import message, running_stack, token
 async def browser(port: int, path: str = "/ws") -> AsyncIterator[ClientConnection]:
     """A client as a browser is one: it offers compression and sends an origin."""
     url = f"ws://127.0.0.1:{port}{path}"
-    async with connect(url, origin="https://game.example", proxy=None) as client:  # type: ignore[arg-type]
+    async with connect(
+        url,
+        origin="https://game.example",  # type: ignore[arg-type]
+        proxy=None,
+        open_timeout=PATIENCE_S,
+    ) as client:
         yield client
 
 
 async def receive(client: ClientConnection, kind: str) -> dict[str, Any]:
     """The next message of one type."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             text = await client.recv()
             assert isinstance(text, str)
@@ -123,7 +129,7 @@ async def test_other_paths_and_plain_requests_are_refused() -> None:
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", stack.websocket.port)
             writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n")
-            assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == status
+            assert (await asyncio.wait_for(reader.readline(), PATIENCE_S)).split()[1] == status
             writer.close()
             await writer.wait_closed()
 
@@ -155,7 +161,7 @@ async def test_a_stuck_browser_loses_snapshots_and_then_the_connection() -> None
         await client.send(message("join", token=token("ann")).decode())
         await receive(client, "welcome")
         client.transport.pause_reading()  # type: ignore[attr-defined]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while stack.gateway.clients:
                 stack.tick(50)
                 await asyncio.sleep(0.001)

@@ -21,7 +21,14 @@ from core.redis.client import open_database
 from core.release import Membership
 from core.schema import READS, Reads
 from tests.redis.backends import valkey
-from tests.support import free_port
+from tests.support import PATIENCE_S, free_port
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That a busy machine holds Redis up for seconds is not what is to be found here: nor that it is away, nor late."""
+    monkeypatch.setattr("core.redis.client.TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("core.cli.doctor.SKEW_MS", PATIENCE_S * 1000)
 
 
 @pytest.fixture(scope="module")

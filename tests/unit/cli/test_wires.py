@@ -33,7 +33,7 @@ class Ears:
 
 
 class UdpHost(asyncio.DatagramProtocol):
-    """Drops the first join, challenges the second, welcomes the third, echoes what follows."""
+    """Drops the first join, challenges each without a cookie, welcomes one with it, echoes what follows."""
 
     def __init__(self) -> None:
         self.joins: list[Any] = []
@@ -47,10 +47,10 @@ class UdpHost(asyncio.DatagramProtocol):
             self.transport.sendto(data, addr)
             return
         self.joins.append(said)
-        if len(self.joins) == 2:
-            self.transport.sendto(b'{"type":"challenge","cookie":"c"}', addr)
-        elif len(self.joins) == 3:
+        if "cookie" in said:
             self.transport.sendto(b'{"type":"welcome"}', addr)
+        elif len(self.joins) > 1:
+            self.transport.sendto(b'{"type":"challenge","cookie":"c"}', addr)
 
 
 async def test_udp_joins_until_it_is_welcomed() -> None:
@@ -60,11 +60,9 @@ async def test_udp_joins_until_it_is_welcomed() -> None:
     ears = Ears()
     wire = await ears.open("udp", transport.get_extra_info("sockname")[1])
     assert await ears.messages.get() == {"type": "welcome"}
-    assert host.joins == [
-        {"type": "join", "token": "token"},
-        {"type": "join", "token": "token"},
-        {"type": "join", "token": "token", "cookie": "c"},
-    ]
+    first, second, *_, last = host.joins  # there are more where the host takes longer than a wire waits
+    assert first == second == {"type": "join", "token": "token"}
+    assert last == {"type": "join", "token": "token", "cookie": "c"}
     wire.send(b'{"type":"ping"}')
     assert await ears.messages.get() == {"type": "ping"}
     await wire.close()

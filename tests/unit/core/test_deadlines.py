@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -31,6 +33,23 @@ async def test_what_takes_too_long_is_ended_and_the_rest_goes_on() -> None:
     with pytest.raises(TimeoutError):  # the timer is set again
         await deadlines.keep(hangs())
     assert await deadlines.keep(answers()) == 7
+
+
+async def test_who_was_held_up_takes_the_answer_that_has_come() -> None:
+    """Beyond the bound without processor time is no time-out where the answer was there in time."""
+    deadlines = Deadlines(0.05)
+    near, far = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=near)
+    with far:
+        asked = asyncio.create_task(deadlines.keep(reader.readexactly(1)))
+        await asyncio.sleep(0)
+        far.send(b"7")
+        time.sleep(0.3)
+        assert await asked == b"7"
+        with pytest.raises(TimeoutError):  # who does not answer is late all the same
+            await deadlines.keep(reader.readexactly(1))
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_cancel_from_outside_stays_one() -> None:

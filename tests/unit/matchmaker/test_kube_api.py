@@ -55,7 +55,7 @@ async def pods(heard: tuple[str, list[dict[str, Any]]], tmp_path: Path) -> Async
     }
     path = tmp_path / "config"
     path.write_text(json.dumps(config))
-    async with open_pods(str(path), "games", LABELS, 5.0) as made:
+    async with open_pods(str(path), "games", LABELS, 60.0) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 
 from core.redis.client import Database
-from tests.webapi.relay.ground import Ground, Open
+from tests.webapi.relay.ground import OPEN_S, Ground, Open
 from tests.webapi.support import open_api
 
 
@@ -27,7 +27,8 @@ async def open_ground(redis_url: str, db: Database) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_one(**settings: object) -> Ground:
-            api = await stack.enter_async_context(open_api(redis_url, **settings))
+            # The servers are on this loop too: where it is held up, so are their handshakes.
+            api = await stack.enter_async_context(open_api(redis_url, **{"relay_connect_s": OPEN_S, **settings}))
             ground = Ground(api, db)
             stack.push_async_callback(ground.close)
             await ground.open()

@@ -20,6 +20,10 @@ from tests.webapi.support import SECRET, Api, claim, make_ready
 
 Open = Callable[..., Awaitable["Ground"]]
 
+OPEN_S = 60.0
+# What the library does by itself on both ends: a busy machine is given time, and nobody is pinged but by webapi.
+CALM: dict[str, Any] = {"open_timeout": OPEN_S, "ping_interval": None}
+
 
 class Ground:
     """See the module. Both servers echo; what else a test wants of them it says by `speak` and `talk`."""
@@ -38,7 +42,7 @@ class Ground:
 
     async def open(self) -> None:
         """Start both servers, and a match of one player on them."""
-        game = await serve(self._spoken, "127.0.0.1", 0, select_subprotocol=_select)
+        game = await serve(self._spoken, "127.0.0.1", 0, select_subprotocol=_select, **CALM)
         tcp = await asyncio.start_server(self._talked, "127.0.0.1", 0)
         self._closers = [game, tcp]
         ports = [
@@ -77,7 +81,7 @@ class Ground:
     def enter(self, query: str = "", *, token: str | None = None, more: tuple[str, ...] = ()) -> connect:
         """Connect as a browser does: the token is in a subprotocol."""
         offered = ["muster.v1", f"muster.token.{self.access if token is None else token}", *more]
-        return connect(self.url(query), subprotocols=offered, proxy=None, origin="https://game.example")  # type: ignore[arg-type]
+        return connect(self.url(query), subprotocols=offered, proxy=None, origin="https://game.example", **CALM)  # type: ignore[arg-type]
 
     async def _spoken(self, socket: ServerConnection) -> None:
         assert socket.request is not None
@@ -112,6 +116,6 @@ def _select(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol 
 
 async def closed(client: ClientConnection) -> tuple[int | None, str | None]:
     """Code and reason that the connection ends with."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await client.wait_closed()
     return client.close_code, client.close_reason

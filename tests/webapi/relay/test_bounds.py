@@ -16,6 +16,8 @@ from tests.support import eventually
 from tests.webapi.relay.ground import Ground, Open, closed
 
 CHUNK = b"x" * 50_000
+# No pings either: who reads nothing answers none, and a busy machine takes longer than a heartbeat for all of it.
+FAST = {"relay_bytes_s": 10**9, "relay_frames_s": 10**6, "heartbeat_s": 600.0}
 FULL = 1000  # chunks, 50 MB: far more than all buffers on the way hold, those of the kernel too
 
 
@@ -107,10 +109,24 @@ async def test_what_is_no_frame_of_a_client_ends_the_connection(open_ground: Ope
 
 async def test_a_client_that_answers_no_pings_is_ended(open_ground: Open) -> None:
     """It is pinged while it is silent, and gone when nothing at all came from it; one that answers stays."""
-    ground = await open_ground(heartbeat_s=0.2, relay_idle_s=3.0)
+    ground = await open_ground(heartbeat_s=0.2, relay_idle_s=60.0)
+    opened = ground.api.services.relay._open
     reader, writer = await raw(ground)
+    (silent,) = opened
     async with ground.enter() as alive:
+        (answering,) = opened - {silent}
         assert await reader.readexactly(2) == b"\x89\x00"
+        # Half a minute passes for both, and one of them answers; then another half.
+        for one in (silent, answering):
+            one._heard_s -= 35
+        before = answering._heard_s
+
+        async def heard() -> bool:
+            return bool(answering._heard_s > before)
+
+        await eventually(heard)
+        for one in (silent, answering):
+            one._heard_s -= 35
         rest = await reader.read()
         assert b"\x88" in rest, "a close frame at the end"
         assert b"answers to pings" in rest
@@ -123,7 +139,7 @@ async def test_a_client_that_answers_no_pings_is_ended(open_ground: Open) -> Non
 @pytest.mark.parametrize("query", ["", "?port=raw"])
 async def test_a_reader_that_reads_nothing_stops_the_game_and_fills_no_memory(open_ground: Open, query: str) -> None:
     """The game can send no more than buffers on the way hold; all of it arrives when the client reads."""
-    ground = await open_ground(relay_bytes_s=10**9, relay_frames_s=10**6)
+    ground = await open_ground(**FAST)
     sent = 0
 
     async def flood(socket: ServerConnection) -> None:
@@ -159,7 +175,7 @@ async def test_a_reader_that_reads_nothing_stops_the_game_and_fills_no_memory(op
 
 async def test_a_game_that_reads_nothing_stops_its_client(open_ground: Open) -> None:
     """What a client sends beyond the buffers waits on its own side."""
-    ground = await open_ground(relay_bytes_s=10**9, relay_frames_s=10**6)
+    ground = await open_ground(**FAST)
     release, found, sent = asyncio.Event(), 0, 0
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

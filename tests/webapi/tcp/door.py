@@ -13,7 +13,7 @@ import msgspec
 from tests.webapi.support import Api, open_api
 from webapi.lines import listening_lines
 
-ANSWER_S = 20.0
+ANSWER_S = 60.0
 
 
 @dataclass

@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 
 from core.errors import Misconfigured
 from tests.support import eventually
-from tests.webapi.support import PASSWORD, open_api
+from tests.webapi.support import PASSWORD, held_checks, open_api
 from tests.webapi.tcp.door import ANSWER_S, Door, open_door, proxy
+from webapi import lines as listener
 from webapi.lines import listening_lines
 
 ADA = {"name": "Ada", "password": PASSWORD}
@@ -192,9 +193,18 @@ async def test_a_proxy_that_says_nothing_or_nonsense_is_refused(redis_url: str, 
         assert await line.hear() is None
 
 
-async def test_a_request_under_way_is_answered_at_the_end(redis_url: str) -> None:
+async def test_a_request_under_way_is_answered_at_the_end(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the process stops, who waits for an answer gets it, all are closed, and nobody else comes in."""
+    monkeypatch.setattr(listener, "SHUTDOWN_S", ANSWER_S)
+    close = listener.Lines.close
     async with open_api(redis_url, auth_port=0) as api, AsyncExitStack() as clients:
+        let_go = clients.enter_context(held_checks(api))
+
+        async def close_first(lines: listener.Lines) -> None:
+            asyncio.get_running_loop().call_soon(let_go.set)  # it closes by then
+            await close(lines)
+
+        monkeypatch.setattr(listener.Lines, "close", close_first)
         async with listening_lines(api.services) as port:
             assert port is not None
             door = Door(api, port)
@@ -206,7 +216,7 @@ async def test_a_request_under_way_is_answered_at_the_end(redis_url: str) -> Non
             async def under_way() -> bool:
                 return door.count("muster_password_hashes") == 1
 
-            assert await eventually(under_way, every_s=0.001)
+            assert await eventually(under_way)
         assert (await busy.hear())["ok"] is True
         assert await busy.hear() is None
         assert await quiet.hear() is None

@@ -140,15 +140,15 @@ async def test_a_last_line_without_an_end_is_told(door: Door) -> None:
 
 async def test_a_fault_of_ours_tells_nothing_of_the_inside(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that takes too long is given up; a defect has an id, under which the log has the rest."""
-    async with open_door(redis_url, request_s=0.2) as door, door.line() as line:
 
-        async def stuck(*_: object) -> None:
-            await asyncio.sleep(60)
+    async def stuck(*_: object) -> None:
+        await asyncio.Event().wait()
 
-        async def broken(*_: object) -> None:
-            raise RuntimeError("a secret of the inside")
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
 
-        for play, code in ((stuck, "timeout"), (broken, "internal")):
+    for play, code, request_s in ((stuck, "timeout", 0.2), (broken, "internal", 60.0)):
+        async with open_door(redis_url, request_s=request_s) as door, door.line() as line:
             monkeypatch.setattr(door.api.services.login, "enter", play)
             answer = await line.ask("login", **ADA, id=now_ms())
             assert answer["code"] == code
