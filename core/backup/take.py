@@ -14,6 +14,7 @@ from core.backup.places import Place
 from core.clock import now_ms
 from core.errors import Invalid
 from core.redis.snapshot import Node, copy_snapshot, primaries
+from core.together import together
 
 HEAD: Final = (b"REDIS", b"VALKEY")  # how a snapshot begins
 READ_BYTES: Final = 1 << 20
@@ -28,10 +29,9 @@ async def take(url: str, to: Place, version: str, told: Told = lambda _text: Non
     """
     began = now_ms()
     with tempfile.TemporaryDirectory(prefix="muster-backup-") as folder:
-        async with primaries(url) as nodes, asyncio.TaskGroup() as group:
+        async with primaries(url) as nodes:
             # All at once: nodes wait some seconds for further replicas before they begin.
-            copies = [group.create_task(_copy(node, Path(folder), number, told)) for number, node in enumerate(nodes)]
-        files = [copy.result() for copy in copies]
+            files = await together(_copy(node, Path(folder), number, told) for number, node in enumerate(nodes))
         manifest = Manifest(FORMAT, version, began, now_ms() - began, nodes[0].database, files)
         name = name_of(began)
         await asyncio.to_thread(to.put, name, [Path(folder) / file.file for file in files], encode(manifest))

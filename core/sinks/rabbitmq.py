@@ -13,6 +13,7 @@ from aio_pika.exceptions import AMQPException, ChannelInvalidStateError
 
 from core.errors import Unavailable
 from core.sinks.catalogue import MATCHES, Message
+from core.together import together
 
 EXCHANGE: Final = "muster.events"  # routing keys are <topic>.<event>
 ORIGIN: Final = "muster"  # app_id of what is ours, so that we never take our own events for another's
@@ -53,11 +54,10 @@ class RabbitMQ:
             async with asyncio.timeout(SEND_S):
                 for start in range(0, len(messages), UNCONFIRMED):
                     # Published in order on one channel; the confirms may come in any.
-                    async with asyncio.TaskGroup() as group:
-                        for one in messages[start : start + UNCONFIRMED]:
-                            group.create_task(self._publish(self._exchange, one))
-        except* AWAY as errors:
-            raise Unavailable(f"RabbitMQ did not take events: {errors.exceptions[0]!r}") from errors
+                    some = messages[start : start + UNCONFIRMED]
+                    await together(self._publish(self._exchange, one) for one in some)
+        except AWAY as error:
+            raise Unavailable(f"RabbitMQ did not take events: {error!r}") from error
 
     async def _publish(self, exchange: AbstractExchange, one: Message) -> None:
         message = aio_pika.Message(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 import aio_pika
@@ -15,8 +15,12 @@ from core.sinks.catalogue import TOPICS
 from core.sinks.kafka import Kafka
 from core.sinks.outlet import Outlet
 from core.sinks.rabbitmq import EXCHANGE, RabbitMQ
+from tests.support import PATIENCE_S
 
 Heard = dict[str, Any]  # the body, and `topic` and `key` of the message
+Take = Callable[[aio_pika.abc.AbstractIncomingMessage], Awaitable[None]]
+
+AGAIN_S = 0.5
 
 
 class Listener(Protocol):
@@ -89,21 +93,37 @@ class RabbitListener:
     async def listening(self, game: str | None) -> AsyncIterator[list[Heard]]:
         """What is heard of a game (None: of all, and of none) during the block, in the order of arrival."""
         heard: list[Heard] = []
-        connection = await aio_pika.connect_robust(self._url, reconnect_interval=0.5)
+        name, bound = f"test-{id(self)}", asyncio.Event()
+
+        async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
+            async with message.process():
+                body, topic = json.loads(message.body), str(message.routing_key).partition(".")[0]
+                if game in (None, body.get("game")):
+                    heard.append({**body, "topic": topic, "key": message.headers["key"]})
+
+        listening = asyncio.create_task(self._listen(name, take, bound))
         try:
-            channel = await connection.channel()
-            exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
-            queue = await channel.declare_queue(f"test-{id(self)}", durable=True)
-            await queue.bind(exchange, "#")
-
-            async def take(message: aio_pika.abc.AbstractIncomingMessage) -> None:
-                async with message.process():
-                    body, topic = json.loads(message.body), str(message.routing_key).partition(".")[0]
-                    if game in (None, body.get("game")):
-                        heard.append({**body, "topic": topic, "key": message.headers["key"]})
-
-            await queue.consume(take)
+            async with asyncio.timeout(PATIENCE_S):
+                await bound.wait()
             yield heard
-            await queue.delete(if_unused=False, if_empty=False)
         finally:
-            await connection.close()
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+        async with await aio_pika.connect(self._url) as connection:
+            await (await connection.channel()).queue_delete(name)
+
+    async def _listen(self, name: str, take: Take, bound: asyncio.Event) -> None:
+        """Not by the client's connection that mends itself, which may come back without what it listened to."""
+        while True:
+            with suppress(OSError, RuntimeError, aio_pika.exceptions.AMQPException):
+                async with await aio_pika.connect(self._url) as connection:
+                    lost = asyncio.Event()
+                    connection.close_callbacks.add(lambda *_, lost=lost: lost.set())
+                    channel = await connection.channel()
+                    exchange = await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
+                    queue = await channel.declare_queue(name, durable=True)
+                    await queue.bind(exchange, "#")
+                    await queue.consume(take)
+                    bound.set()
+                    await lost.wait()
+            await asyncio.sleep(AGAIN_S)

@@ -15,7 +15,7 @@ from core import keys
 from core.errors import Invalid, NotFound
 from core.presence import Session
 from core.redis.batch import Batch
-from core.redis.logreader import Entry, entry, entry_ms
+from core.redis.logreader import Entry, entry
 from core.sinks.reading import messages
 from webapi.records import ticket_record
 from webapi.story_records import Told, of_body, of_flag, of_match, of_session, of_ticket, until_over
@@ -209,7 +209,7 @@ def _summed(game: str, batches: Sequence[Entry]) -> list[Told]:
             mine[event.event] = mine.get(event.event, 0) + 1
             if event.event == "tank_took_damage":
                 mine["damage"] = round(mine.get("damage", 0) + float(event.detail.get("damage") or 0), 1)
-            last[who] = entry_ms(one.id)
+            last[who] = max(last.get(who, 0), event.at_ms)
     match = batches[0].match if batches else ""
     for who, detail in sums.items():
         told.append(Told(last[who], "played", "play", player=who, match=match, game=game, detail=detail))
