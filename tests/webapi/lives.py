@@ -57,16 +57,18 @@ async def live(api: Api, db: Database, other: str) -> dict[str, Any]:
     return session
 
 
-async def commands(api: Api, db: Database, session: dict[str, Any]) -> None:
-    """A state that packs made, and two packs that wait."""
-    player, path = session["player"], f"/v1/games/{GAME}/players/{session['player']}"
-    for seq in (1, 2, 3):
-        assert (await pack(api, session, seq)).status == 202
-        if seq == 1:
-            (taken,) = await take(db, player)
-            name, base, args = packstore.done_call(taken, 1, 1, '{"coins":60}', now_ms(), None)
-            assert (await db.call(name, base, *args))[0] == "ok"
-    assert (await api.ask("GET", f"{path}/packs", token=session["access_token"])).body["waiting"] == 2
+async def commands(api: Api, db: Database, *sessions: dict[str, Any]) -> None:
+    """For each a state that packs made, and two packs that wait."""
+    for session in sessions:  # before anybody's wait: players may share a shard
+        assert (await pack(api, session, 1)).status == 202
+        (taken,) = await take(db, session["player"])
+        name, base, args = packstore.done_call(taken, 1, 1, '{"coins":60}', now_ms(), None)
+        assert (await db.call(name, base, *args))[0] == "ok"
+    for session in sessions:
+        for seq in (2, 3):
+            assert (await pack(api, session, seq)).status == 202
+        path = f"/v1/games/{GAME}/players/{session['player']}"
+        assert (await api.ask("GET", f"{path}/packs", token=session["access_token"])).body["waiting"] == 2
 
 
 async def pack(api: Api, session: dict[str, Any], seq: int) -> Any:

@@ -207,8 +207,7 @@ async def test_delayed_commands_of_an_erased_player_are_refused_at_the_write(bot
     api, db = both
     developer = await api.game(GAME, commands=COMMANDS)
     gone, other = await api.guest(), await api.guest()
-    for session in (gone, other):
-        await commands(api, db, session)
+    await commands(api, db, gone, other)
     player, base = gone["player"], keys.shard(GAME, gone["player"])
     (taken,) = [it for it in await take(db, player) if it.player == player]
     for _ in range(2):
