@@ -162,6 +162,7 @@ async def test_redis_dies_again_and_again(own: tuple[EmbeddedRedis, Stage]) -> N
     """Several crashes at whatever moment of a flush leave the log without hole or double."""
     redis, stage = own
     match, _, player = await one_player(stage)
+    await size_on_file(stage, redis)  # the match itself is not what is lost
     driving = asyncio.create_task(player.drive_for(400))
     for _ in range(4):
         await asyncio.sleep(0.37)
@@ -206,6 +207,7 @@ async def test_at_the_bound_of_the_buffer_the_newest_are_dropped_and_counted(own
     match, pod, player = await one_player(stage, MUSTER_BUFFER_INTERACTIONS="50")
     await player.drive_for(20)
     await written(stage, match, await player.settled())
+    await size_on_file(stage, redis)
     redis.kill()
     await player.drive_for(120, 0.005)
     accepted = await player.settled()
@@ -224,6 +226,7 @@ async def test_a_result_waits_for_redis(own: tuple[EmbeddedRedis, Stage]) -> Non
     """A match that ends while Redis is away is told when it is back, after its last interaction."""
     redis, stage = own
     match, pod, player = await one_player(stage, Server(arena={"time_limit_s": 6}))
+    await size_on_file(stage, redis)  # the match itself is not what is lost
     redis.kill()
     await player.drive_for(30)
 
@@ -256,6 +259,7 @@ async def test_ready_waits_for_redis(own: tuple[EmbeddedRedis, Stage]) -> None:
     """A server that finds no Redis asks on for a while: a restart at the wrong moment costs nobody the match."""
     redis, stage = own
     match = await stage.match(ARENA)
+    await size_on_file(stage, redis)  # the match itself is not what is lost
     redis.kill()
     pod = stage.start(match)
     await asyncio.sleep(0.5)
