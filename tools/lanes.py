@@ -10,7 +10,9 @@ SIGTERM, every lane is interrupted as pytest would be by a terminal, and what st
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +31,8 @@ LOGS: Final = ROOT / ".cache" / "lanes"
 PYTEST: Final = (sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider")
 AT_ONCE: Final = 4
 LOOK_S: Final = 0.2
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 pytest makes a folder in there that is its own
+PLENTY: Final = 12 << 30  # bytes
 STOP_S: Final = 90.0  # an interrupted lane takes down a cluster, a Docker daemon, whole stacks
 PROGRESS: Final = re.compile(r"tests/\S+\.py \S+ +\[ *\d+%\]$|\S+\.py \S+$")
 STORY: Final = re.compile(r"^=+ (?:FAILURES|ERRORS|short test summary info|no tests ran)")
@@ -141,6 +145,18 @@ def counted(results: Path) -> Result:
     return Result(max(0, counts["tests"] - failed - counts["skipped"]), failed, counts["skipped"])
 
 
+def temporary() -> dict[str, str]:
+    """Where tests have their folders: in memory where that is plentiful.
+
+    While a disk is busy, as with the images that are made beside them, Redis and brokers wait for it for seconds.
+    """
+    try:
+        room = min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available)
+    except OSError:
+        return {}
+    return {"PYTEST_DEBUG_TEMPROOT": str(MEMORY)} if room >= PLENTY else {}
+
+
 def start(lane: Lane, folder: Path, command: Sequence[str]) -> Run:
     """Start a lane in a session of its own, so that a terminal's Ctrl-C comes to us alone."""
     log, results = folder / f"{lane.name}.log", folder / f"{lane.name}.xml"
@@ -152,6 +168,7 @@ def start(lane: Lane, folder: Path, command: Sequence[str]) -> Run:
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
+            env=temporary() | os.environ,
             start_new_session=True,
         )
     return Run(lane, folder, process)
